@@ -1,0 +1,61 @@
+"""The front door: `snakemake --profile local`, or `--profile slurm -j 64`. What runs is said in config/."""
+
+import os
+import sys
+from pathlib import Path
+
+from snakemake.exceptions import WorkflowError
+from snakemake.utils import min_version
+
+min_version("9.0")
+
+ROOT = Path(workflow.basedir)
+sys.path.insert(0, str(ROOT / "src"))
+
+from peftuq.errors import UserError
+from peftuq.grid.jobs import Jobs
+from peftuq.grid.study import Study
+
+if not config:
+
+    configfile: "config/config.yaml"
+
+
+try:
+    study = Study(config, ROOT / "config")
+except UserError as error:
+    # A bare WorkflowError is one line on the terminal; the cause would add a traceback.
+    raise WorkflowError(str(error)) from None
+
+jobs = Jobs(study)
+paths = jobs.paths
+
+# Jobs run this interpreter and this checkout's library, and only fetching rules may reach a hub.
+os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+os.environ["PYTHONPATH"] = str(ROOT / "src")
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["TOKENIZERS_PARALLELISM"] = "false"
+
+
+wildcard_constraints:
+    model=r"[a-z0-9][a-z0-9_.]*",
+    dataset=r"[a-z0-9][a-z0-9_.]*",
+    recipe=r"[a-z0-9][a-z0-9_.]*",
+    seed=r"\d+",
+    predictive=r"[a-z][a-z_]*(-\d+)?",
+    score=r"[a-z][a-z_]*",
+    source=r"[a-z]+-[0-9a-f]+",
+
+
+include: "workflow/rules/data.smk"
+include: "workflow/rules/train.smk"
+include: "workflow/rules/posthoc.smk"
+include: "workflow/rules/evaluate.smk"
+include: "workflow/rules/report.smk"
+
+
+rule all:
+    default_target: True
+    input:
+        paths.report,
+        paths.metrics_csv,

@@ -1,0 +1,89 @@
+"""A job's identity: exactly the configuration it uses, and the meaning of the code it runs.
+
+`spec` is canonical JSON: sorted keys, no spaces, numbers normalised (4.0 and 4 are one). `code` digests the abstract
+syntax of a script and of every `peftuq` module that it imports, directly or not, without docstrings and comments.
+Snakemake stores both as job parameters and reruns a job when one differs.
+"""
+
+import ast
+import hashlib
+import json
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+PACKAGE = Path(__file__).resolve().parents[1]
+
+
+def spec(**config: Any) -> str:
+    """Canonical JSON of what a job uses."""
+    return json.dumps(_normalised(config), sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def _normalised(value: Any) -> Any:
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, dict):
+        return {str(key): _normalised(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_normalised(item) for item in value]
+    return value
+
+
+@cache
+def code(script: Path, plugin: Path | None = None) -> str:
+    """Digest (16 hex digits) of the code a job runs: its script, one plug-in file, and their imports."""
+    digest = hashlib.sha256()
+    for module, source in sorted(closure(script, plugin).items()):
+        digest.update(f"{module}\n{source}\n".encode())
+    return digest.hexdigest()[:16]
+
+
+def closure(script: Path, plugin: Path | None = None) -> dict[str, str]:
+    """Module name → its dumped syntax, for a script and all `peftuq` modules it imports transitively."""
+    found: dict[str, str] = {}
+    waiting = [file for file in (script, plugin) if file is not None]
+    while waiting:
+        file = waiting.pop()
+        name = _name(file)
+        if name not in found:
+            found[name], imported = _parse(file)
+            waiting += imported
+    return found
+
+
+def _name(file: Path) -> str:
+    if PACKAGE in file.parents:
+        return ".".join(("peftuq", *file.relative_to(PACKAGE).with_suffix("").parts))
+    return file.name
+
+
+@cache
+def _parse(file: Path) -> tuple[str, list[Path]]:
+    """A file's syntax without docstrings, and the files of the `peftuq` modules it imports."""
+    tree = ast.parse(file.read_text())
+    imported = [path for node in ast.walk(tree) for path in _imports(node)]
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            if ast.get_docstring(node, clean=False) is not None:
+                node.body = node.body[1:]
+    return ast.dump(tree), imported
+
+
+def _imports(node: ast.AST) -> list[Path]:
+    if isinstance(node, ast.Import):
+        names = [alias.name for alias in node.names]
+    elif isinstance(node, ast.ImportFrom) and node.module:
+        names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+    else:
+        return []
+    return [file for name in names for file in _files(name)]
+
+
+def _files(module: str) -> list[Path]:
+    """The files that importing a `peftuq` module runs: its own and its packages' `__init__`s."""
+    parts = module.split(".")
+    if parts[0] != "peftuq":
+        return []
+    folders = [PACKAGE.joinpath(*parts[1:depth]) / "__init__.py" for depth in range(1, len(parts) + 1)]
+    return [file for file in (*folders, PACKAGE.joinpath(*parts[1:-1], f"{parts[-1]}.py")) if file.is_file()]

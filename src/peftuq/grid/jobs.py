@@ -1,0 +1,199 @@
+"""What each rule of the workflow needs: its input files and its identity, from a cell's wildcards.
+
+Every method takes the rule's wildcards (anything with the named attributes). `spec_*` is all the configuration the
+job sees: it is passed to the script and kept by Snakemake as the job's parameter.
+"""
+
+import hashlib
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from peftuq.artifacts import write_json
+from peftuq.grid import identity
+from peftuq.grid.paths import Paths
+from peftuq.grid.study import PACKAGE, Adapter, Cell, Setting, Study
+
+SCRIPTS = PACKAGE.parents[1] / "workflow" / "scripts"
+PREDICTION = "prediction"  # in place of a score: the metrics of the predictive distribution itself
+
+
+class Jobs:
+    def __init__(self, study: Study):
+        self.study = study
+        self.paths = Paths(study.config.results, study.config.reports)
+
+    def code(self, script: str, plugin: Path | None = None) -> str:
+        return identity.code(SCRIPTS / f"{script}.py", plugin)
+
+    # -- fetching and preparing ------------------------------------------------------------------------
+
+    def spec_fetch_model(self, w: Any) -> str:
+        model = self.study.models.get(w.model, "model", "")
+        kind, source = self.study.source(model.sources, f"config/models/{w.model}.yaml")
+        return identity.spec(name=w.model, kind=kind, source=source, gguf=model.gguf)
+
+    @cached_property
+    def sources(self) -> dict[str, tuple[str, dict]]:
+        """Fetched dataset archives by key: several datasets may come out of one."""
+        return dict(entry for name in self.study.dataset_names if (entry := self._source(name))[1][0] != "local")
+
+    def _source(self, dataset: str) -> tuple[str, tuple[str, dict]]:
+        kind, source, fetched = self.study.dataset_source(dataset)
+        digest = hashlib.sha256(identity.spec(kind=kind, source=fetched).encode()).hexdigest()[:12]
+        return f"{kind}-{digest}", (kind, fetched)
+
+    def spec_fetch_data(self, w: Any) -> str:
+        kind, source = self.sources[w.source]
+        return identity.spec(kind=kind, source=source)
+
+    def inputs_prepare_data(self, w: Any) -> list[str]:
+        key, (kind, _) = self._source(w.dataset)
+        return [] if kind == "local" else [self.paths.source(key)]
+
+    def spec_prepare_data(self, w: Any) -> str:
+        return identity.spec(**self.study.dataset_spec(w.dataset))
+
+    # -- training --------------------------------------------------------------------------------------
+
+    def _task(self, setting: Setting) -> dict[str, Any]:
+        model = self.study.models.get(setting.model, "model", "")
+        dataset = self.study.dataset(setting.dataset)
+        recipe = self.study.recipes.get(setting.recipe, "recipe", "")
+        return {
+            "kind": dataset.kind,
+            "classes": list(dataset.classes),
+            "max_length": min(model.max_length, recipe.max_length),
+            "prompt": self.study.prompt(recipe.prompt) if dataset.kind == "choice" else None,
+            "precision": recipe.precision,
+            "batch_tokens": self.study.config.eval_batch_tokens,
+        }
+
+    def inputs_train(self, w: Any) -> dict[str, str]:
+        return {
+            "model": self.paths.model(w.model),
+            "train": self.paths.data("train", w.dataset),
+            "valid": self.paths.data("valid", w.dataset),
+        }
+
+    def spec_train(self, w: Any) -> str:
+        setting = Setting(w.model, w.dataset, w.recipe)
+        recipe = self.study.recipes.get(w.recipe, "recipe", "").model_dump()
+        modules = self.study.models.get(w.model, "model", "").modules
+        return identity.spec(task=self._task(setting), recipe=recipe, modules=modules, seed=int(w.seed))
+
+    # -- records, samples, scores ------------------------------------------------------------------------
+
+    def parts(self, setting: Setting) -> list[str]:
+        return ["train", "valid", *self.study.evals(setting)]
+
+    def inputs_extract(self, w: Any) -> dict[str, Any]:
+        setting = Setting(w.model, w.dataset, w.recipe)
+        data = [self.paths.data(split, w.dataset) for split in ("train", "valid", "test")]
+        data += [self.paths.data("test", shift) for shift in self.study.shifts[setting]]
+        inputs: dict[str, Any] = {"model": self.paths.model(w.model), "data": data}
+        if self.study.recipes.get(w.recipe, "recipe", "").adapter is not None:
+            inputs["adapter"] = self.paths.adapter(w.model, w.dataset, w.recipe, w.seed)
+        return inputs
+
+    def spec_extract(self, w: Any) -> str:
+        setting = Setting(w.model, w.dataset, w.recipe)
+        return identity.spec(task=self._task(setting), parts=self.parts(setting))
+
+    def _cell(self, w: Any) -> Cell:
+        return Cell(w.model, w.dataset, w.recipe, int(w.seed), w.predictive)
+
+    def inputs_pool(self, w: Any) -> list[str]:
+        """The records that a post-hoc predictive works on: of all its members, or of its adapter."""
+        cell = self._cell(w)
+        return [self.paths.records(*cell.setting, seed) for seed in self.study.members(cell)]
+
+    def spec_pool(self, w: Any) -> str:
+        name, size = self.study.predictive(w.predictive)
+        method = self.study.method(name)
+        evals = ["valid", *self.study.evals(self._cell(w).setting)]  # valid calibrates conformal sets
+        return identity.spec(
+            method=name, version=method["version"], params=method["params"], size=size, evals=evals, seed=int(w.seed)
+        )
+
+    def code_pool(self, w: Any) -> str:
+        return self.code("predict", self.study.predictive_files[self.study.predictive(w.predictive)[0]])
+
+    def inputs_samples(self, w: Any) -> str:
+        return self.paths.samples(*self._cell(w))
+
+    def spec_score(self, w: Any) -> str:
+        method = self.study.method(w.score)
+        evals = self.study.evals(self._cell(w).setting)
+        chosen = {key: method[key] for key in ("version", "params", "of")}
+        return identity.spec(method=w.score, **chosen, evals=evals, seed=int(w.seed))
+
+    def code_score(self, w: Any) -> str:
+        return self.code("score", self.study.score_files[w.score])
+
+    # -- evaluation --------------------------------------------------------------------------------------
+
+    def inputs_evaluate(self, w: Any) -> dict[str, str]:
+        samples = self.paths.samples(*self._cell(w))
+        if w.score == PREDICTION:
+            return {"samples": samples}
+        return {"samples": samples, "scores": self.paths.scores(*self._cell(w), w.score)}
+
+    def spec_evaluate(self, w: Any) -> str:
+        cell = self._cell(w)
+        probabilities = [] if w.score == PREDICTION else self.study.method(w.score)["probabilities"]
+        evals = self.study.evals(cell.setting)
+        return identity.spec(**cell._asdict(), score=w.score, evals=evals, probabilities=probabilities)
+
+    def metrics(self) -> list[str]:
+        """Every metrics file of the run."""
+        return [
+            self.paths.metrics(*cell, score)
+            for cell, scores in self.study.cells.items()
+            for score in (PREDICTION, *scores)
+        ]
+
+    def spec_compare(self, w: Any) -> str:
+        cells = self.study.cells_of(Setting(w.model, w.dataset, w.recipe))
+        return identity.spec(
+            results=self.paths.results,
+            cells=[[list(cell), scores] for cell, scores in cells.items()],
+            evals=self.study.evals(Setting(w.model, w.dataset, w.recipe)),
+            resamples=self.study.config.bootstrap,
+        )
+
+    def inputs_compare(self, w: Any) -> list[str]:
+        cells = self.study.cells_of(Setting(w.model, w.dataset, w.recipe))
+        return [self.paths.scores(*cell, score) for cell, scores in cells.items() for score in scores]
+
+    # -- what stands in the report -----------------------------------------------------------------------
+
+    @cached_property
+    def cells(self) -> dict[str, Any]:
+        """The run as data: suites, and every cell with its scores, evaluation sets and suites."""
+        return {
+            "suites": {name: suite.model_dump() for name, suite in self.study.suites.items()},
+            "cells": [
+                {
+                    **cell._asdict(),
+                    "scores": scores,
+                    "evals": self.study.evals(cell.setting),
+                    "suites": self.study.suites_of[cell],
+                }
+                for cell, scores in self.study.cells.items()
+            ],
+        }
+
+    @cached_property
+    def digest_cells(self) -> str:
+        return hashlib.sha256(identity.spec(**self.cells).encode()).hexdigest()[:16]
+
+    def write_cells(self, path: str) -> None:
+        write_json(path, self.cells)
+
+    def inputs_report(self, w: Any) -> dict[str, Any]:
+        return {
+            "cells": self.paths.cells,
+            "metrics": self.paths.metrics_table,
+            "comparisons": [self.paths.comparison(*setting) for setting in self.study.settings],
+        }

@@ -1,0 +1,158 @@
+"""Read and validate everything under `config/` before any job starts."""
+
+import ast
+import difflib
+import typing
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from peftuq.errors import UserError
+from peftuq.grid import schema
+
+Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+M = TypeVar("M", bound=BaseModel)
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """The mapping in a YAML file; `UserError` names the file and line of a syntax error."""
+    try:
+        content = yaml.load(path.read_text(), Loader)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f" line {mark.line + 1}:" if mark else ""
+        raise UserError(f"{path}:{line} not valid YAML: {getattr(error, 'problem', error)}") from error
+    if not isinstance(content, dict):
+        raise UserError(f"{path}: must be a mapping of keys to values")
+    return content
+
+
+def validate(model: type[M], content: dict[str, Any], where: str) -> M:
+    """`content` as a `model`; the first mistake becomes one line with file, key and what is allowed."""
+    try:
+        return model.model_validate(content)
+    except ValidationError as failure:
+        error = failure.errors(include_url=False)[0]
+        raise UserError(f"{where}: {_explain(model, error)}") from failure
+
+
+def _explain(model: type[BaseModel], error: dict[str, Any]) -> str:
+    loc = [part for part in error["loc"] if not str(part).startswith(("function-", "list[", "constrained-"))]
+    key = ".".join(str(part) for part in loc)
+    if error["type"] == "extra_forbidden":
+        parent = _model_at(model, loc[:-1])
+        known = sorted(parent.model_fields) if parent else []
+        return f"unknown key '{key}'{_suggest(str(loc[-1]), known)}; allowed: {', '.join(known)}"
+    if error["type"] == "missing":
+        return f"key '{key}' is missing"
+    if error["type"] == "value_error":
+        return error["msg"].removeprefix("Value error, ")
+    message = error["msg"][0].lower() + error["msg"][1:]
+    return f"key '{key}': {message}, got {error['input']!r}"
+
+
+def _model_at(model: type[BaseModel] | None, loc: Iterable[Any]) -> type[BaseModel] | None:
+    """The pydantic model found by following `loc` from `model`, through lists, dicts, optionals and unions."""
+    for part in loc:
+        if model is None:
+            return None
+        if isinstance(part, int) or part not in model.model_fields:
+            continue
+        model = _inner_model(model.model_fields[part].annotation)
+    return model
+
+
+def _inner_model(annotation: Any) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((found for arg in typing.get_args(annotation) if (found := _inner_model(arg))), None)
+
+
+def _suggest(word: str, known: Iterable[str]) -> str:
+    close = difflib.get_close_matches(word, list(known), n=1)
+    return f" (did you mean '{close[0]}'?)" if close else ""
+
+
+def pick(name: str, known: Iterable[str], what: str, where: str) -> str:
+    """`name` if it is among `known`; else a `UserError` that lists what is."""
+    known = sorted(known)
+    if name not in known:
+        raise UserError(f"{where}: unknown {what} '{name}'{_suggest(name, known)}; allowed: {', '.join(known)}")
+    return name
+
+
+class Folder:
+    """One `config/` folder of one-file-an-entry YAML, loaded and validated on demand."""
+
+    def __init__(self, path: Path, parse: Callable[[dict[str, Any], str], Any]):
+        self.path, self._parse, self._loaded = path, parse, {}
+        self.names = sorted(file.stem for file in path.glob("*.yaml"))
+
+    def get(self, name: str, what: str, where: str) -> Any:
+        if name not in self._loaded:
+            pick(name, self.names, what, where)
+            file = self.path / f"{name}.yaml"
+            self._loaded[name] = self._parse(self._extended(name), str(file))
+        return self._loaded[name]
+
+    def raw(self, name: str) -> dict[str, Any]:
+        return read_yaml(self.path / f"{name}.yaml")
+
+    def _extended(self, name: str) -> dict[str, Any]:
+        """The file's content laid over that of the file it `extends`, key by key."""
+        content = self.raw(name)
+        base = content.pop("extends", None)
+        if base is None:
+            return content
+        pick(base, set(self.names) - {name}, "file to extend", str(self.path / f"{name}.yaml"))
+        return merge(self._extended(base), content)
+
+
+def merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    """`over` laid over `base`, recursively for mappings."""
+    merged = dict(base)
+    for key, value in over.items():
+        both = isinstance(value, dict) and isinstance(merged.get(key), dict)
+        merged[key] = merge(merged[key], value) if both else value
+    return merged
+
+
+def read_method(path: Path, literal: str) -> dict[str, Any]:
+    """The literal that a plug-in file declares itself with, read without importing it (no torch here)."""
+    for node in ast.parse(path.read_text()).body:
+        if isinstance(node, ast.Assign) and any(isinstance(t, ast.Name) and t.id == literal for t in node.targets):
+            return ast.literal_eval(node.value)
+    raise UserError(f"{path}: declares no {literal} = {{...}} (see docs/add-a-method.md)")
+
+
+def plugins(folder: Path, literal: str) -> dict[str, Path]:
+    """Plug-in files of a package folder by name: those that contain the literal."""
+    return {f.stem: f for f in sorted(folder.glob("*.py")) if f"\n{literal} = " in f.read_text()}
+
+
+def with_overrides(method: dict[str, Any], overrides: dict[str, Any], where: str) -> dict[str, Any]:
+    """A method's parameters with the user's changes: keys must exist and keep their type."""
+    params = dict(method["params"])
+    for key, value in overrides.items():
+        pick(key, params, "parameter", where)
+        default = params[key]
+        same = isinstance(value, type(default)) or (isinstance(default, float) and isinstance(value, int))
+        if default is not None and not same:
+            raise UserError(f"{where}.{key}: must be {type(default).__name__} like {default!r}, got {value!r}")
+        params[key] = value
+    return params
+
+
+def models(root: Path) -> Folder:
+    return Folder(root / "models", lambda content, where: validate(schema.Model, content, where))
+
+
+def recipes(root: Path) -> Folder:
+    return Folder(root / "recipes", lambda content, where: validate(schema.Recipe, content, where))
+
+
+def suites(root: Path) -> Folder:
+    return Folder(root / "suites", lambda content, where: validate(schema.Suite, content, where))

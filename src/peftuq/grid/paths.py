@@ -1,0 +1,93 @@
+"""Every path under `results/`: the one place that rules, scripts and tests ask.
+
+Arguments may be values or Snakemake wildcards ("{model}"): the same functions make paths and patterns.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Paths:
+    """Paths below `results`, the folder that a run may lose without harm, and `reports`."""
+
+    results: str = "results"
+    reports: str = "reports"
+
+    def model(self, model: str = "{model}") -> str:
+        """The provenance of a fetched backbone; its files lie in the same folder."""
+        return f"{self.results}/models/{model}/provenance.json"
+
+    def source(self, source: str = "{source}") -> str:
+        """The provenance of a fetched dataset archive; its files lie in the same folder."""
+        return f"{self.results}/sources/{source}/provenance.json"
+
+    def data(self, split: str, dataset: str = "{dataset}") -> str:
+        return f"{self.results}/data/{dataset}/{split}.parquet"
+
+    def adapter(self, model="{model}", dataset="{dataset}", recipe="{recipe}", seed="{seed}") -> str:
+        """The adapter's weights; its PEFT configuration and training log lie in the same folder."""
+        return f"{self.results}/adapters/{model}/{dataset}/{recipe}/seed{seed}/adapter_model.safetensors"
+
+    def checkpoint(self, model="{model}", dataset="{dataset}", recipe="{recipe}", seed="{seed}") -> str:
+        """Where an interrupted training resumes from; removed when it ends."""
+        return f"{self.results}/checkpoints/{model}/{dataset}/{recipe}/seed{seed}"
+
+    def records(self, model="{model}", dataset="{dataset}", recipe="{recipe}", seed="{seed}") -> str:
+        return f"{self.results}/records/{model}/{dataset}/{recipe}/seed{seed}.safetensors"
+
+    def _cell(self, model: str, dataset: str, recipe: str, seed: int | str, predictive: str) -> str:
+        return f"{model}/{dataset}/{recipe}/seed{seed}/{predictive}"
+
+    def samples(
+        self, model="{model}", dataset="{dataset}", recipe="{recipe}", seed="{seed}", predictive="{predictive}"
+    ) -> str:
+        """M predictive distributions; one adapter on its own (`point`) is its records."""
+        if predictive == "point":
+            return self.records(model, dataset, recipe, seed)
+        return f"{self.results}/samples/{self._cell(model, dataset, recipe, seed, predictive)}.safetensors"
+
+    def scores(
+        self,
+        model="{model}",
+        dataset="{dataset}",
+        recipe="{recipe}",
+        seed="{seed}",
+        predictive="{predictive}",
+        score="{score}",
+    ) -> str:
+        return f"{self.results}/scores/{self._cell(model, dataset, recipe, seed, predictive)}/{score}.parquet"
+
+    def metrics(
+        self,
+        model="{model}",
+        dataset="{dataset}",
+        recipe="{recipe}",
+        seed="{seed}",
+        predictive="{predictive}",
+        score="{score}",
+    ) -> str:
+        """Metrics of one score; `score` "prediction": of the predictive distribution itself."""
+        return f"{self.results}/metrics/{self._cell(model, dataset, recipe, seed, predictive)}/{score}.json"
+
+    def comparison(self, model="{model}", dataset="{dataset}", recipe="{recipe}") -> str:
+        return f"{self.results}/comparisons/{model}/{dataset}/{recipe}.json"
+
+    @property
+    def cells(self) -> str:
+        """The run's cells, their scores and suites: what is expected, so that a missing one can be said."""
+        return f"{self.results}/cells.json"
+
+    @property
+    def metrics_table(self) -> str:
+        return f"{self.results}/metrics.parquet"
+
+    @property
+    def metrics_csv(self) -> str:
+        return f"{self.results}/metrics.csv"
+
+    @property
+    def report(self) -> str:
+        return f"{self.reports}/report.pdf"
+
+    def log(self, rule: str, name: str) -> str:
+        return f"{self.results}/logs/{rule}/{name}.log"

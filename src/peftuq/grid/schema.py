@@ -1,0 +1,136 @@
+"""What a user may write in `config/`: one pydantic model a kind of file (dataset files: `data/schema.py`)."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
+
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.]*$")]
+NonEmpty = Annotated[list[Name], Field(min_length=1)]
+
+
+class Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+# -- models -------------------------------------------------------------------------------------------
+
+
+class Model(Strict):
+    """A pretrained backbone and where its files come from (`sources`: kind of source → its keys)."""
+
+    version: PositiveInt
+    title: str
+    kind: Literal["encoder", "decoder"]
+    licence: str
+    note: str = ""
+    sources: dict[Literal["hub", "registry", "local"], dict[str, Any]] = Field(min_length=1)
+    gguf: str | None = None  # a GGUF file among the source's files: dequantised once, when the model is fetched
+    modules: dict[Literal["q", "k", "v", "o", "gate", "up", "down"], str] = Field(min_length=1)
+    max_length: PositiveInt
+    paper_name: str | None = None  # the model's key in the papers' tables
+
+
+# -- recipes ------------------------------------------------------------------------------------------
+
+
+class Adapter(Strict):
+    """Where the adapter goes and how large it is; `targets` are keys of the model's `modules`."""
+
+    targets: list[Literal["q", "k", "v", "o", "gate", "up", "down"]] = Field(min_length=1)
+    rank: PositiveInt
+    alpha: PositiveFloat
+    dropout: Annotated[float, Field(ge=0, lt=1)]
+    top_layers: PositiveInt | None = None  # adapt only the last layers; None: all
+
+
+class Optimiser(Strict):
+    lr: PositiveFloat
+    weight_decay: NonNegativeFloat = 0.0
+    batch_size: PositiveInt
+    epochs: PositiveInt
+    schedule: Literal["linear", "constant"] = "linear"
+    warmup: Annotated[float, Field(ge=0, lt=1)] = 0.0  # share of all steps
+    clip: PositiveFloat | None = None  # largest gradient norm
+
+
+class Loss(Strict):
+    """`answer`: cross-entropy of the answer token over the whole vocabulary, or over the answer options only."""
+
+    answer: Literal["vocabulary", "options"] = "vocabulary"
+
+
+class Recipe(Strict):
+    """How an adapter is trained ."""
+
+    version: PositiveInt
+    adapter: Adapter | None  # None: nothing is trained, the backbone is evaluated as it is
+    optimiser: Optimiser | None = None
+    loss: Loss = Loss()
+    prompt: Name = "letters"
+    max_length: PositiveInt = 512
+    precision: Literal["auto", "bf16", "fp32"] = "auto"
+    spectral_norm: Literal["none", "train"] = "none"
+    micro_batch_size: PositiveInt | None = None  # None: the whole batch at once
+    gradient_checkpointing: bool = False
+    checkpoint_steps: PositiveInt = 200
+
+    @model_validator(mode="after")
+    def _adapter_needs_an_optimiser(self) -> "Recipe":
+        if (self.adapter is None) != (self.optimiser is None):
+            raise ValueError("optimiser: must be given exactly where adapter is not null")
+        return self
+
+
+# -- suites and the configuration itself ----------------------------------------------------------------
+
+
+class Grid(Strict):
+    """A full product: every model × dataset × recipe × seed, with every predictive and score."""
+
+    models: NonEmpty
+    datasets: NonEmpty
+    recipes: NonEmpty
+    seeds: PositiveInt | Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]
+    shifts: dict[Name, NonEmpty] = {}
+    predictives: list[str] = Field(min_length=1)
+    scores: NonEmpty
+
+    @property
+    def seed_list(self) -> list[int]:
+        return list(range(self.seeds)) if isinstance(self.seeds, int) else list(self.seeds)
+
+
+class Suite(Strict):
+    version: PositiveInt
+    title: str
+    sections: list[Literal["adue", "ensembles", "uq4ct"]] = Field(min_length=1)
+    grids: list[Grid] = Field(min_length=1)
+
+
+class Limit(Strict):
+    """At most this many rows a split; drawn with the split's own seed."""
+
+    train: PositiveInt | None = None
+    valid: PositiveInt | None = None
+    test: PositiveInt | None = None
+    shift: PositiveInt | None = None
+
+
+class Config(Strict):
+    suites: NonEmpty
+    results: str = "results"
+    reports: str = "reports"
+    downloads: str = "downloads"
+    sources: list[Literal["hub", "registry", "local"]] = Field(min_length=1)  # the first that a file offers
+    local_root: str | None = None
+    limit: Limit = Limit()
+    methods: dict[Name, dict[str, Any]] = {}  # score or predictive → parameters that differ from its defaults
+    eval_batch_tokens: PositiveInt = 4096
+    threads: PositiveInt = 1  # per computing job
+    bootstrap: PositiveInt = 1000
+
+    @model_validator(mode="after")
+    def _local_needs_a_root(self) -> "Config":
+        if "local" in self.sources and not self.local_root:
+            raise ValueError("local_root: must name the folder of the local datasets when sources lists 'local'")
+        return self

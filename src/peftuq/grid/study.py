@@ -1,0 +1,198 @@
+"""From configuration to cells: which adapters, predictives and scores a run consists of."""
+
+import re
+from collections.abc import Iterator
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from peftuq.data import schema as data_schema
+from peftuq.errors import UserError
+from peftuq.grid import load, schema
+
+PACKAGE = Path(__file__).resolve().parents[1]
+BASE = "base"  # the recipe that trains nothing: the untuned model
+_PREDICTIVE = re.compile(r"(?P<name>[a-z][a-z_]*)(-(?P<size>[1-9]\d*))?")
+
+
+class Setting(NamedTuple):
+    """What is trained: one recipe on one dataset from one backbone; a seed makes it an adapter."""
+
+    model: str
+    dataset: str
+    recipe: str
+
+
+class Adapter(NamedTuple):
+    model: str
+    dataset: str
+    recipe: str
+    seed: int
+
+    @property
+    def setting(self) -> Setting:
+        return Setting(self.model, self.dataset, self.recipe)
+
+
+class Cell(NamedTuple):
+    """A source of predictive distributions to be scored: an adapter, or what is sampled around it."""
+
+    model: str
+    dataset: str
+    recipe: str
+    seed: int
+    predictive: str
+
+    @property
+    def setting(self) -> Setting:
+        return Setting(self.model, self.dataset, self.recipe)
+
+    @property
+    def adapter(self) -> Adapter:
+        return Adapter(self.model, self.dataset, self.recipe, self.seed)
+
+
+class Study:
+    """A validated configuration, expanded. Raises `UserError` for anything it cannot run."""
+
+    def __init__(self, config: dict[str, Any], root: Path, where: str = "config"):
+        self.root = root
+        self.config = load.validate(schema.Config, config, where)
+        self.models = load.models(root)
+        self.recipes = load.recipes(root)
+        self.datasets = data_schema.Datasets(root / "datasets")
+        self.score_files = load.plugins(PACKAGE / "scores", "METHOD")
+        self.predictive_files = load.plugins(PACKAGE / "predict", "PREDICTIVE")
+        self._check_overrides(where)
+        suites = load.suites(root)
+        self.suites: dict[str, schema.Suite] = {
+            name: suites.get(name, "suite", f"{where}: suites") for name in self.config.suites
+        }
+        self.shifts: dict[Setting, list[str]] = {}
+        self.cells: dict[Cell, list[str]] = {}  # cell → its scores
+        self.suites_of: dict[Cell, list[str]] = {}
+        for name, suite in self.suites.items():
+            for index, grid in enumerate(suite.grids):
+                self._expand(name, grid, f"{root / 'suites' / name}.yaml: grids.{index}")
+
+    def _check_overrides(self, where: str) -> None:
+        for name in self.config.methods:
+            load.pick(name, {*self.score_files, *self.predictive_files}, "method", f"{where}: methods")
+            self.method(name)
+
+    # -- methods --------------------------------------------------------------------------------------
+
+    @cached_property
+    def _methods(self) -> dict[str, dict[str, Any]]:
+        return {}
+
+    def method(self, name: str) -> dict[str, Any]:
+        """What a score or predictive declares of itself, with the configuration's parameters."""
+        if name not in self._methods:
+            is_score = name in self.score_files
+            file = self.score_files[name] if is_score else self.predictive_files[name]
+            declared = load.read_method(file, "METHOD" if is_score else "PREDICTIVE")
+            params = load.with_overrides(declared, self.config.methods.get(name, {}), f"config: methods.{name}")
+            self._methods[name] = {**declared, "params": params}
+        return self._methods[name]
+
+    def predictive(self, key: str) -> tuple[str, int | None]:
+        """A predictive's plug-in and size: "ensemble-5" → ("ensemble", 5), "point" → ("point", None)."""
+        match = _PREDICTIVE.fullmatch(key)
+        if not match:
+            raise UserError(f"predictive '{key}': must look like 'point' or 'ensemble-5'")
+        return match["name"], int(match["size"]) if match["size"] else None
+
+    def members(self, cell: Cell) -> list[int]:
+        """The seeds whose adapters supply a cell's samples: the first M for an ensemble, else its own."""
+        name, size = self.predictive(cell.predictive)
+        if name == "point" or "members" not in self.method(name)["needs"]:
+            return [cell.seed]
+        return list(range(cell.seed, cell.seed + (size or 1)))
+
+    # -- expansion ------------------------------------------------------------------------------------
+
+    def _expand(self, suite: str, grid: schema.Grid, where: str) -> None:
+        self._check(grid, where)
+        for model in grid.models:
+            for dataset in grid.datasets:
+                for recipe in grid.recipes:
+                    setting = Setting(model, dataset, recipe)
+                    known = self.shifts.setdefault(setting, [])
+                    known += [s for s in grid.shifts.get(dataset, []) if s not in known]
+                    for cell in self._cells_of(setting, grid):
+                        self._add(suite, cell, grid.scores)
+
+    def _cells_of(self, setting: Setting, grid: schema.Grid) -> Iterator[Cell]:
+        for predictive in grid.predictives:
+            name, _ = self.predictive(predictive)
+            pooled = name != "point" and "members" in self.method(name)["needs"]
+            alone = pooled or self.recipes.get(setting.recipe, "recipe", "").adapter is None
+            for seed in [0] if alone else grid.seed_list:
+                yield Cell(*setting, seed, predictive)
+
+    def _add(self, suite: str, cell: Cell, scores: list[str]) -> None:
+        known = self.cells.setdefault(cell, [])
+        known += [score for score in scores if score not in known and self.applies(score, cell)]
+        suites = self.suites_of.setdefault(cell, [])
+        if suite not in suites:
+            suites.append(suite)
+
+    def applies(self, score: str, cell: Cell) -> bool:
+        """Scores of representations run on the adapter itself; scores of members need more than one."""
+        method, (name, size) = self.method(score), self.predictive(cell.predictive)
+        if method["of"] == "record":
+            flu = "flu" not in method["needs"] or self.recipes.get(cell.recipe, "recipe", "").is_mixture
+            return name == "point" and flu
+        return "members" not in method["needs"] or (name != "point" and self.method(name)["samples"] and size != 1)
+
+    def _check(self, grid: schema.Grid, where: str) -> None:
+        for model in grid.models:
+            self.models.get(model, "model", f"{where}.models")
+        for dataset in [*grid.datasets, *(s for shifts in grid.shifts.values() for s in shifts)]:
+            self.datasets.get(dataset, f"{where}.datasets")
+        for recipe in grid.recipes:
+            self.recipes.get(recipe, "recipe", f"{where}.recipes")
+        for score in grid.scores:
+            load.pick(score, self.score_files, "score", f"{where}.scores")
+        for predictive in grid.predictives:
+            name, size = self.predictive(predictive)
+            load.pick(name, {"point", *self.predictive_files}, "predictive", f"{where}.predictives")
+            if name != "point" and self.method(name)["sized"] != (size is not None):
+                hint = f"{name}-5" if self.method(name)["sized"] else name
+                raise UserError(f"{where}.predictives: '{predictive}': write '{hint}'")
+        for name in grid.shifts:
+            load.pick(name, grid.datasets, "training dataset", f"{where}.shifts")
+        self._check_kinds(grid, where)
+
+    def _check_kinds(self, grid: schema.Grid, where: str) -> None:
+        for dataset in grid.datasets:
+            spec = self.datasets.get(dataset, where)
+            for model in grid.models:
+                if spec.kind == "choice" and self.models.get(model, "model", where).kind == "encoder":
+                    raise UserError(f"{where}: {model} is an encoder and cannot answer {dataset}: use a decoder")
+            for shift in grid.shifts.get(dataset, []):
+                other = self.datasets.get(shift, where)
+                if other.kind != spec.kind or (spec.kind == "classification" and other.classes != spec.classes):
+                    raise UserError(f"{where}.shifts: {shift} does not share the kind and classes of {dataset}")
+
+    # -- what the workflow asks for ---------------------------------------------------------------------
+
+    @cached_property
+    def adapters(self) -> dict[Adapter, None]:
+        """Every adapter whose records are needed, once, in a stable order (a dict for quick look-up)."""
+        return {
+            Adapter(*cell.setting, seed): None for cell in self.cells for seed in self.members(cell)
+        }
+
+    def evals(self, setting: Setting) -> list[str]:
+        """The parts a setting is evaluated on: its own test split, then its shift sets."""
+        return ["test", *self.shifts[setting]]
+
+    def source(self, sources: dict[str, Any], where: str) -> tuple[str, dict[str, Any]]:
+        """The first kind of source, in the configuration's order, that a file offers."""
+        for kind in self.config.sources:
+            if kind in sources:
+                return kind, sources[kind]
+        wanted, offered = ", ".join(self.config.sources), ", ".join(sorted(sources))
+        raise UserError(f"{where}: offers the sources {offered}; config: sources allows only {wanted}")

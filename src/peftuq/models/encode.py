@@ -1,0 +1,31 @@
+"""Prepared examples as token ids: a text for classification, a rendered prompt for a choice task."""
+
+from pathlib import Path
+
+import numpy as np
+from transformers import PreTrainedTokenizerFast
+
+from peftuq import artifacts
+from peftuq.data import prompts
+from peftuq.models.batching import Encoded
+
+
+def encode(tokenizer: PreTrainedTokenizerFast, file: str | Path, task: dict) -> Encoded:
+    """Tokenise a prepared split; over-long inputs lose text (classification) or passage (choice), nothing else."""
+    columns = artifacts.read_columns(file)
+    n = len(columns["id"])
+    if task["kind"] == "classification":
+        tokens = tokenizer(columns["text"], truncation=True, max_length=task["max_length"])["input_ids"]
+        n_options = np.full(n, len(task["classes"]))
+    else:
+        rows = zip(columns["id"], columns["context"], columns["question"], columns["options"], strict=True)
+        tokens = [prompts.encode(tokenizer, task["prompt"], row, task["max_length"]) for row in rows]
+        n_options = np.array([len(options) for options in columns["options"]])
+    return Encoded(columns["id"], columns["label"], tokens, n_options)
+
+
+def answer_tokens(tokenizer: PreTrainedTokenizerFast, task: dict) -> list[int] | None:
+    """The answer tokens of a choice task, one a class; None for classification."""
+    if task["kind"] == "classification":
+        return None
+    return prompts.answer_token_ids(tokenizer, task["prompt"], len(task["classes"]))

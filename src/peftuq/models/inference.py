@@ -1,0 +1,38 @@
+"""Run a model over examples, in the order of lengths, and return what it says in theirs."""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from peftuq.artifacts import Record
+from peftuq.models.batching import Encoded, collate, token_batches
+from peftuq.models.readout import ReadOut
+from peftuq.progress import Progress
+
+
+@torch.inference_mode()
+def run(
+    model: ReadOut, data: Encoded, pad: int, max_tokens: int, dtype: torch.dtype, progress: Progress | None = None
+) -> Record:
+    """The record of every example; dropout is off, and the model is left in the mode it was in.
+
+    `max_tokens` bounds a batch after padding. The results depend on neither beyond rounding.
+    """
+    was_training, device = model.training, next(model.parameters()).device
+    model.eval()
+    parts: list[dict[str, Tensor]] = []
+    batches = token_batches(data.lengths, max_tokens)
+    for rows in batches:
+        batch = collate(data, rows, pad).to(device)
+        with torch.autocast(device.type, dtype=dtype, enabled=dtype != torch.float32):
+            output = model(batch.input_ids, batch.lengths, batch.n_options)
+        part = {"logits": output.logits, "h": output.h}
+        if output.logsumexp is not None:
+            part["answer_mass"] = (output.logits.logsumexp(dim=1) - output.logsumexp).exp().clamp(max=1.0)
+        parts.append({name: tensor.float().cpu() for name, tensor in part.items()})
+        if progress is not None:
+            progress(len(rows))
+    model.train(was_training)
+    back = np.argsort(np.concatenate(batches), kind="stable")
+    arrays = {name: torch.cat([part[name] for part in parts]).numpy()[back] for name in parts[0]}
+    return Record(id=data.id, label=data.label, **arrays)

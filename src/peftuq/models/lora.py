@@ -1,0 +1,72 @@
+"""LoRA adapters through PEFT: where they attach, how they are made and loaded."""
+
+import re
+from pathlib import Path
+
+import torch
+from peft import LoraConfig, PeftModel, TaskType, get_peft_model
+from torch import nn
+from transformers import PreTrainedModel
+
+from peftuq.errors import UserError
+from peftuq.models.readout import head_modules
+
+
+def target_pattern(model: PreTrainedModel, modules: dict[str, str], adapter: dict) -> str:
+    """A regular expression that matches exactly the linear layers to adapt.
+
+    `modules` maps the roles q, k, v, … to name endings (regular expressions) in this architecture. Raises
+    `UserError` for a role that the model's file does not map or that matches nothing.
+    """
+    names = [name for name, module in model.named_modules() if isinstance(module, nn.Linear)]
+    for role in adapter["targets"]:
+        ending = modules.get(role)
+        if ending is None or not any(re.fullmatch(rf".*\.(?:{ending})", name) for name in names):
+            raise UserError(f"{type(model).__name__}: modules.{role} = {ending!r} matches no linear layer")
+    layers = r".*\."
+    if adapter["top_layers"] is not None:
+        depth = model.config.get_text_config().num_hidden_layers
+        kept = range(max(0, depth - adapter["top_layers"]), depth)
+        layers = rf".*\.(?:{'|'.join(map(str, kept))})\.(?:.*\.)?"
+    return rf"{layers}(?:{'|'.join(modules[role] for role in adapter['targets'])})"
+
+
+def attach(model: PreTrainedModel, modules: dict[str, str], adapter: dict, kind: str) -> PeftModel:
+    """Freeze the backbone and add a fresh adapter (and, for classification, a trainable head), both in float32.
+
+    Initialisation draws from torch's global generator.
+    """
+    classification = kind == "classification"
+    config = LoraConfig(
+        r=adapter["rank"],
+        lora_alpha=adapter["alpha"],
+        lora_dropout=adapter["dropout"],
+        target_modules=target_pattern(model, modules, adapter),
+        modules_to_save=head_modules(model) if classification else None,
+        task_type=TaskType.SEQ_CLS if classification else TaskType.CAUSAL_LM,
+    )
+    peft = get_peft_model(model, config)
+    for parameter in trainable(peft).values():
+        if not parameter.is_meta:
+            parameter.data = parameter.data.to(torch.float32)
+    return peft
+
+
+def load(model: PreTrainedModel, folder: str | Path) -> PeftModel:
+    """A saved adapter on its backbone, in evaluation mode."""
+    try:
+        return PeftModel.from_pretrained(model, folder).eval()
+    except (OSError, ValueError) as error:
+        raise UserError(f"{folder}: not a complete adapter ({error}); delete it and run again") from error
+
+
+def trainable(module: nn.Module) -> dict[str, nn.Parameter]:
+    return {name: p for name, p in module.named_parameters() if p.requires_grad}
+
+
+def count_parameters(module: nn.Module) -> dict[str, int]:
+    """How many parameters are trained, and how many there are in all."""
+    return {
+        "trainable": sum(p.numel() for p in trainable(module).values()),
+        "all": sum(p.numel() for p in module.parameters()),
+    }

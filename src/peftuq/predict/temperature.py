@@ -1,0 +1,45 @@
+"""Temperature scaling (Guo et al. 2017): one number, fitted on the validation part."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from scipy.optimize import minimize_scalar
+
+from peftuq.artifacts import RecordFile, Samples, softmax
+
+PREDICTIVE = {
+    "version": 1,
+    "needs": ["valid"],
+    "sized": False,
+    "samples": False,
+    "params": {"bounds": [0.01, 100.0]},
+}
+
+
+def fit(logits: np.ndarray, label: np.ndarray, bounds: Sequence[float]) -> float:
+    """The temperature within `bounds` that minimises the NLL of `label` (N,) under softmax(`logits` / T)."""
+    logits = logits.astype(np.float64)
+
+    def nll(log_temperature: float) -> float:
+        scaled = logits / np.exp(log_temperature)
+        top = scaled.max(axis=1)
+        logsumexp = np.log(np.exp(scaled - top[:, None]).sum(axis=1)) + top
+        return float(np.mean(logsumexp - scaled[np.arange(len(label)), label]))
+
+    # The NLL is convex in 1/T, so it has one minimum in log T as well.
+    found = minimize_scalar(nll, bounds=np.log(bounds), method="bounded", options={"xatol": 1e-8})
+    return float(np.exp(found.x))
+
+
+def predict(
+    records: Sequence[RecordFile], evals: Sequence[str], params: dict, seed: int
+) -> tuple[dict[str, Samples], dict[str, str]]:
+    """Samples (M = 1) of one adapter at its fitted temperature."""
+    (record,) = records
+    valid = record["valid"]
+    temperature = fit(valid.logits, valid.label, params["bounds"])
+    samples = {}
+    for part in evals:
+        here = record[part]
+        samples[part] = Samples(here.id, here.label, softmax(here.logits / temperature)[None])
+    return samples, {"temperature": repr(temperature)}

@@ -1,0 +1,41 @@
+"""What a long job says while it runs: one plain line every few seconds, to its log and to stderr."""
+
+import sys
+import time
+from pathlib import Path
+
+
+class Log:
+    """A job's log file, rewritten at each start; every line also goes to stderr under the job's name."""
+
+    def __init__(self, path: str | Path | None, name: str):
+        self._name = name
+        self._file = None
+        if path is not None:
+            Path(path).parent.mkdir(parents=True, exist_ok=True)
+            self._file = open(path, "w", buffering=1)  # noqa: SIM115  open as long as the job runs
+
+    def __call__(self, line: str) -> None:
+        if self._file is not None:
+            self._file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {line}\n")
+        print(f"{self._name}: {line}", file=sys.stderr, flush=True)
+
+
+class Progress:
+    """Counts work done and now and then logs its share, rate and remaining time."""
+
+    def __init__(self, log: Log, what: str, total: int, unit: str, done: int = 0, every: float = 10.0):
+        self._log, self._what, self._total, self._unit, self._every = log, what, total, unit, every
+        self._done = self._begun_at = done
+        self._start = self._last = time.monotonic()
+
+    def __call__(self, amount: int, note: str = "") -> None:
+        self._done += amount
+        now = time.monotonic()
+        if now - self._last < self._every and self._done < self._total:
+            return
+        self._last = now
+        rate = (self._done - self._begun_at) / max(now - self._start, 1e-9)
+        remaining = (self._total - self._done) / rate if rate else 0.0
+        line = f"{self._what} {self._done}/{self._total}, {rate:.3g} {self._unit}/s, {remaining:.0f} s left"
+        self._log(f"{line}{', ' if note else ''}{note}")

@@ -1,0 +1,66 @@
+"""The state of an unfinished training: one safetensors file, so it is there whole or not at all."""
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from peftuq.artifacts import atomic
+
+FILE = "state.safetensors"
+
+
+@dataclass
+class Position:
+    """How far a training is: `step` of all its steps; `log` holds the finished epochs and running sums."""
+
+    step: int
+    log: list[dict]
+    running: dict[str, float]
+    seconds: float
+
+
+def save(
+    folder: str | os.PathLike,
+    identity: str,
+    position: Position,
+    state: dict[str, Tensor],
+    optimiser: torch.optim.Optimizer,
+) -> None:
+    """Write trained tensors, optimiser moments and position."""
+    tensors = {f"state/{name}": tensor for name, tensor in state.items()}
+    for index, moments in optimiser.state_dict()["state"].items():
+        tensors |= {f"optimiser/{index}/{name}": torch.as_tensor(value) for name, value in moments.items()}
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    metadata = {"identity": identity, "position": json.dumps(vars(position))}
+    with atomic(Path(folder) / FILE) as temporary:
+        save_file(tensors, temporary, metadata=metadata)
+
+
+def restore(
+    folder: str | os.PathLike, identity: str, state: dict[str, Tensor], optimiser: torch.optim.Optimizer
+) -> Position | None:
+    """Load a checkpoint of the same job into `state` and `optimiser`; None: there is none, start afresh."""
+    try:
+        with safe_open(Path(folder) / FILE, framework="pt") as file:
+            if file.metadata()["identity"] != identity:
+                return None
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  not a dict
+            position = Position(**json.loads(file.metadata()["position"]))
+    except (FileNotFoundError, SafetensorError):
+        return None
+    with torch.no_grad():
+        for name, tensor in state.items():
+            tensor.copy_(tensors[f"state/{name}"])
+    moments: dict[int, dict[str, Tensor]] = {}
+    for name, tensor in tensors.items():
+        kind, *rest = name.split("/")
+        if kind == "optimiser":
+            moments.setdefault(int(rest[0]), {})[rest[1]] = tensor
+    optimiser.load_state_dict({**optimiser.state_dict(), "state": moments})
+    return position

@@ -1,0 +1,208 @@
+"""The training loop: one for every recipe, on one CPU or many GPUs, interrupted or not.
+
+Everything random is a function of (seed, step, process): an interrupted run that resumes from its checkpoint
+ends in the same bits as one that never stopped.
+"""
+
+import contextlib
+import math
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from accelerate.utils import gather_object
+
+from peftuq.artifacts import Record
+from peftuq.errors import UserError
+from peftuq.models import inference
+from peftuq.models.batching import Encoded, collate, epoch_batches
+from peftuq.models.lora import trainable
+from peftuq.models.readout import ReadOut
+from peftuq.progress import Log, Progress
+from peftuq.training import checkpoints, losses
+from peftuq.training.checkpoints import Position
+
+REQUEUE = 75  # exit status of a training that was asked to stop and has left a checkpoint (EX_TEMPFAIL)
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a training needs beside the model. `identity` names the job: only its own checkpoint is resumed."""
+
+    recipe: dict
+    seed: int
+    pad: int
+    dtype: torch.dtype
+    max_tokens: int
+    checkpoint: Path
+    identity: str
+    log: Log
+
+
+def schedule(step: int, steps: int, optimiser: dict) -> float:
+    """Factor of the learning rate at a step in [0, steps): linear warm-up, then linear decay to 0 or constant."""
+    warmup = math.ceil(optimiser["warmup"] * steps)
+    if step < warmup:
+        return (step + 1) / (warmup + 1)
+    return 1.0 if optimiser["schedule"] == "constant" else (steps - step) / max(1, steps - warmup)
+
+
+def step_seed(seed: int, step: int, process: int) -> int:
+    return int(np.random.SeedSequence([seed, step, process]).generate_state(1, np.uint64)[0] >> 1)
+
+
+class Interrupt:
+    """Notices SIGTERM and SIGUSR1, so that the loop can leave a checkpoint before it goes."""
+
+    def __init__(self) -> None:
+        self.asked = False
+        for number in (signal.SIGTERM, signal.SIGUSR1):
+            signal.signal(number, self._ask)
+
+    def _ask(self, *_: object) -> None:
+        self.asked = True
+
+
+def train(model: ReadOut, data: dict[str, Encoded], job: Job, at_epoch: Callable[[int], None] | None = None) -> tuple[list[dict], float]:
+    """Train in place on `data["train"]`; return a row per epoch (loss and accuracy on train and valid) and seconds.
+
+    `at_epoch` is called with the number of each finished epoch. Raises `UserError` if the loss stops being a
+    number, `SystemExit(REQUEUE)` after a signal.
+    """
+    return _Run(model, data, job).to_the_end(at_epoch)
+
+
+class _Run:
+    def __init__(self, model: ReadOut, data: dict[str, Encoded], job: Job):
+        self.job, self.data = job, data
+        self.optim = job.recipe["optimiser"]
+        bf16 = job.dtype == torch.bfloat16
+        self.accelerator = Accelerator(mixed_precision="bf16" if bf16 else "no", cpu=not torch.cuda.is_available())
+        self.rank, self.world = self.accelerator.process_index, self.accelerator.num_processes
+        self.plain = model.to(self.accelerator.device)
+        self.parameters = list(trainable(self.plain).values())
+        self.optimiser = torch.optim.AdamW(
+            self.parameters, lr=self.optim["lr"], weight_decay=self.optim["weight_decay"]
+        )
+        self.model = self.accelerator.prepare(self.plain)
+        self.per_epoch = math.ceil(len(data["train"]) / self.optim["batch_size"])
+        self.steps = self.per_epoch * self.optim["epochs"]
+        self.interrupt = Interrupt()
+        self.started = time.monotonic()
+
+    def state(self) -> dict[str, torch.Tensor]:
+        """All tensors that training changes, buffers of normalisations among them."""
+        buffers = {n: b for n, b in self.plain.named_buffers() if "parametrizations" in n}
+        return {**trainable(self.plain), **buffers}
+
+    def to_the_end(self, at_epoch: Callable[[int], None] | None) -> tuple[list[dict], float]:
+        position = checkpoints.restore(self.job.checkpoint, self.job.identity, self.state(), self.optimiser)
+        if position is None:
+            position = Position(0, [], {}, 0.0)
+        else:
+            self.job.log(f"resumed at step {position.step} of {self.steps}")
+        progress = Progress(self.job.log, "step", self.steps, "steps", position.step)
+        while position.step < self.steps:
+            epoch, index = divmod(position.step, self.per_epoch)
+            batches = epoch_batches(self.data["train"].lengths, self.optim["batch_size"], self.job.seed, epoch)
+            for rows in batches[index:]:
+                self._step(rows, position)
+                progress(1, f"loss {position.running['loss'] / position.running['examples']:.4f}")
+                self._save_if_due(position)
+            self._end_epoch(epoch + 1, position)
+            if at_epoch is not None:
+                at_epoch(epoch + 1)
+        return position.log, position.seconds + time.monotonic() - self.started
+
+    def _step(self, rows: np.ndarray, position: Position) -> None:
+        torch.manual_seed(step_seed(self.job.seed, position.step, self.rank))
+        for group in self.optimiser.param_groups:
+            group["lr"] = self.optim["lr"] * schedule(position.step, self.steps, self.optim)
+        self.model.train()
+        share = rows[self.rank :: self.world]
+        # A process without a share of the last, small batch still takes part in the gradient's sum, with weight 0.
+        weight = self.world / len(rows) if len(share) else 0.0
+        share = share if len(share) else rows[:1]
+        size = self.job.recipe["micro_batch_size"] or len(share)
+        parts = np.split(share, range(size, len(share), size))
+        loss_sum = correct = 0.0
+        for number, part in enumerate(parts):
+            last = number == len(parts) - 1
+            with contextlib.nullcontext() if last else self.accelerator.no_sync(self.model):
+                loss, hits = self._loss(part)
+                self.accelerator.backward(loss * (weight * len(part)))
+            loss_sum += float(loss.detach()) * len(part)
+            correct += hits
+        if not math.isfinite(loss_sum):
+            raise UserError(
+                f"training diverged at step {position.step}: the loss is {loss_sum}; "
+                f"lower optimiser.lr (now {self.optim['lr']:g}) or set optimiser.clip in the recipe"
+            )
+        if self.optim["clip"] is not None:
+            torch.nn.utils.clip_grad_norm_(self.parameters, self.optim["clip"])
+        self.optimiser.step()
+        self.optimiser.zero_grad(set_to_none=True)
+        counted = len(share) if weight else 0
+        for name, value in (("loss", loss_sum), ("correct", correct), ("examples", counted)):
+            position.running[name] = position.running.get(name, 0.0) + (value if counted else 0.0)
+        position.step += 1
+
+    def _loss(self, rows: np.ndarray) -> tuple[torch.Tensor, float]:
+        batch = collate(self.data["train"], rows, self.job.pad).to(self.accelerator.device)
+        output = self.model(batch.input_ids, batch.lengths, batch.n_options)
+        loss = losses.cross_entropy(output, batch.label, self.job.recipe["loss"]["answer"])
+        return loss, float((output.logits.argmax(dim=1) == batch.label).sum())
+
+    def _save_if_due(self, position: Position) -> None:
+        due = position.step % self.job.recipe["checkpoint_steps"] == 0 and position.step < self.steps
+        if due or self.interrupt.asked:
+            self._save(position)
+        if self.interrupt.asked:
+            self.job.log(f"asked to stop: checkpoint at step {position.step} of {self.steps} written")
+            raise SystemExit(REQUEUE)
+
+    def _save(self, position: Position) -> None:
+        now = time.monotonic()
+        position.seconds, self.started = position.seconds + now - self.started, now
+        if self.accelerator.is_main_process:
+            checkpoints.save(self.job.checkpoint, self.job.identity, position, self.state(), self.optimiser)
+
+    def _end_epoch(self, epoch: int, position: Position) -> None:
+        totals = gather_object([position.running])
+        examples = sum(t["examples"] for t in totals)
+        row = {
+            "epoch": epoch,
+            "train_loss": sum(t["loss"] for t in totals) / examples,
+            "train_accuracy": sum(t["correct"] for t in totals) / examples,
+            **self._validate(),
+        }
+        position.log.append(row)
+        position.running = {}
+        self.job.log(" ".join(f"{k} {v:.4f}" if isinstance(v, float) else f"{k} {v}" for k, v in row.items()))
+        if epoch < self.optim["epochs"]:
+            self._save(position)
+
+    def _validate(self) -> dict[str, float]:
+        """Loss (over the options) and accuracy on the validation split, its rows shared among the processes."""
+        valid = self.data["valid"]
+        rows = np.arange(self.rank, len(valid), self.world)
+        nll = correct = 0.0
+        if len(rows):
+            record = inference.run(self.plain, valid.take(rows), self.job.pad, self.job.max_tokens, self.job.dtype)
+            nll, correct = _totals(record)
+        totals = gather_object([(nll, correct)])
+        return {
+            "valid_loss": sum(t[0] for t in totals) / len(valid),
+            "valid_accuracy": sum(t[1] for t in totals) / len(valid),
+        }
+
+
+def _totals(record: Record) -> tuple[float, float]:
+    logits, label = torch.from_numpy(record.logits).double(), torch.from_numpy(record.label)
+    nll = torch.nn.functional.cross_entropy(logits, label, reduction="sum")
+    return float(nll), float((logits.argmax(dim=1) == label).sum())

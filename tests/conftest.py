@@ -1,0 +1,21 @@
+"""Where tests find each other's helpers, and the optional folder of shared development data."""
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT / "src"))
+sys.path.insert(0, str(ROOT / "tests" / "unit" / "models"))
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """Local copies of the papers' datasets, for development; tests that need them skip without."""
+    folder = Path(os.environ.get("PEFTUQ_SHARED", ROOT.parent / "shared"))
+    if not (folder / "data").is_dir():
+        pytest.skip("no shared development data (set PEFTUQ_SHARED)")
+    return folder

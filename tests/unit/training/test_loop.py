@@ -1,0 +1,169 @@
+"""The training loop: exact resume, honest batches, and what it does when things go wrong."""
+
+import copy
+import math
+import os
+import signal
+
+import numpy as np
+import pytest
+import torch
+from tiny import DECODERS, ENCODERS, build
+
+from peftuq.errors import UserError
+from peftuq.models.batching import Encoded, collate, epoch_batches, token_batches
+from peftuq.models.lora import attach, trainable
+from peftuq.models.readout import ReadOut
+from peftuq.progress import Log
+from peftuq.training import loop
+
+RECIPE = {
+    "adapter": {"targets": ["q", "v"], "rank": 2, "alpha": 4, "dropout": 0.1, "top_layers": None},
+    "optimiser": {"lr": 0.01, "weight_decay": 0.1, "batch_size": 4, "epochs": 3, "schedule": "linear",
+                  "warmup": 0.1, "clip": None},
+    "loss": {"answer": "vocabulary"},
+    "micro_batch_size": None,
+    "checkpoint_steps": 2,
+}  # fmt: skip
+
+
+def examples(n: int, classes: int = 3, seed: int = 0) -> Encoded:
+    rng = np.random.default_rng(seed)
+    label = rng.integers(0, classes, n)
+    tokens = [[5 + int(y), *rng.integers(10, 60, rng.integers(2, 9)).tolist()] for y in label]
+    return Encoded(np.arange(n), label, tokens, np.full(n, classes))
+
+
+def read_out(kind: str = "classification", dropout: float = 0.1) -> ReadOut:
+    adapter = {**RECIPE["adapter"], "dropout": dropout}
+    if kind == "choice":
+        model = build(DECODERS["llama"], "choice")
+        return ReadOut(attach(model, {"q": "q_proj", "v": "v_proj"}, adapter, kind), model, [50, 51, 52])
+    config = copy.deepcopy(ENCODERS["bert"])
+    config.hidden_dropout_prob = config.attention_probs_dropout_prob = dropout
+    model = build(config, kind)
+    return ReadOut(attach(model, {"q": "query", "v": "value"}, adapter, kind), model)
+
+
+def job(folder, recipe=RECIPE, seed: int = 1, identity: str = "job") -> loop.Job:
+    return loop.Job(recipe, seed, 0, torch.float32, 64, folder / "checkpoint", identity, Log(None, "test"))
+
+
+def weights(model: ReadOut) -> dict[str, torch.Tensor]:
+    return {name: p.detach().clone() for name, p in trainable(model).items()}
+
+
+DATA = {"train": examples(18), "valid": examples(7, seed=1)}
+
+
+@pytest.mark.parametrize("kind", ["classification", "choice"])
+def test_resumed_training_is_bit_identical(tmp_path, monkeypatch, kind):
+    whole = read_out(kind)
+    start = weights(whole)
+    history, _ = loop.train(whole, DATA, job(tmp_path / "whole"))
+    broken = read_out(kind)
+    calls = {"n": 0}
+    step = loop._Run._step
+
+    def failing(self, rows, position):
+        calls["n"] += 1
+        if calls["n"] == 8:
+            raise KeyboardInterrupt
+        step(self, rows, position)
+
+    monkeypatch.setattr(loop._Run, "_step", failing)
+    with pytest.raises(KeyboardInterrupt):
+        loop.train(broken, DATA, job(tmp_path / "broken"))
+    monkeypatch.setattr(loop._Run, "_step", step)
+    resumed = read_out(kind)
+    torch.manual_seed(99)  # the surroundings' generator must not matter
+    again, _ = loop.train(resumed, DATA, job(tmp_path / "broken"))
+    for name, value in weights(whole).items():
+        assert torch.equal(value, weights(resumed)[name]), name
+    assert any(not torch.equal(value, weights(whole)[name]) for name, value in start.items())
+    assert history == again
+
+
+def test_checkpoint_of_another_job_is_not_resumed(tmp_path):
+    loop.train(read_out(), DATA, job(tmp_path, identity="one"))
+    fresh, other = read_out(), read_out()
+    loop.train(fresh, DATA, job(tmp_path / "elsewhere", identity="two"))
+    loop.train(other, DATA, job(tmp_path, identity="two"))
+    for name, value in weights(fresh).items():
+        assert torch.equal(value, weights(other)[name])
+
+
+def test_micro_batches_give_the_gradient_of_the_whole_batch(tmp_path):
+    whole, parts = read_out(dropout=0.0), read_out(dropout=0.0)
+    recipe = {**RECIPE, "optimiser": {**RECIPE["optimiser"], "epochs": 1}}
+    loop.train(whole, DATA, job(tmp_path / "a", recipe))
+    loop.train(parts, DATA, job(tmp_path / "b", {**recipe, "micro_batch_size": 3}))
+    for name, value in weights(whole).items():
+        torch.testing.assert_close(value, weights(parts)[name], rtol=1e-4, atol=2e-5)
+
+
+def test_log_has_both_splits_and_counts_every_example(tmp_path):
+    model = read_out()
+    history, seconds = loop.train(model, DATA, job(tmp_path))
+    assert [row["epoch"] for row in history] == [1, 2, 3] and seconds > 0
+    assert all({"train_loss", "train_accuracy", "valid_loss", "valid_accuracy"} <= row.keys() for row in history)
+    assert (history[-1]["train_accuracy"] * 18) == pytest.approx(round(history[-1]["train_accuracy"] * 18))
+    model.eval()
+    batch = collate(DATA["valid"], np.arange(7), 0)
+    logits = model(batch.input_ids, batch.lengths).logits
+    assert history[-1]["valid_loss"] == pytest.approx(
+        float(torch.nn.functional.cross_entropy(logits, batch.label)), rel=1e-5
+    )
+
+
+def test_frozen_weights_stay(tmp_path):
+    model = read_out()
+    frozen = {n: p.detach().clone() for n, p in model.named_parameters() if not p.requires_grad}
+    loop.train(model, DATA, job(tmp_path))
+    assert frozen and all(torch.equal(p, frozen[n]) for n, p in model.named_parameters() if n in frozen)
+
+
+def test_divergence_is_a_users_error(tmp_path):
+    recipe = {**RECIPE, "optimiser": {**RECIPE["optimiser"], "lr": 1e30}}
+    with pytest.raises(UserError, match=r"diverged at step \d+.*optimiser\.lr"):
+        loop.train(read_out(), DATA, job(tmp_path, recipe))
+
+
+def test_signal_leaves_a_checkpoint_and_asks_to_be_requeued(tmp_path):
+    def at_epoch(epoch):
+        os.kill(os.getpid(), signal.SIGUSR1)
+
+    with pytest.raises(SystemExit) as ended:
+        loop.train(read_out(), DATA, job(tmp_path), at_epoch)
+    assert ended.value.code == loop.REQUEUE
+    resumed, whole = read_out(), read_out()
+    loop.train(resumed, DATA, job(tmp_path))
+    loop.train(whole, DATA, job(tmp_path / "whole"))
+    assert all(torch.equal(v, weights(whole)[n]) for n, v in weights(resumed).items())
+
+
+def test_schedule_warms_up_and_decays_to_zero():
+    optimiser = {"warmup": 0.1, "schedule": "linear"}
+    factors = [loop.schedule(step, 100, optimiser) for step in range(100)]
+    assert max(factors) == 1.0 and factors.index(1.0) == 10
+    assert factors[0] > 0 and factors[-1] == pytest.approx(1 / 90)
+    assert all(a > b for a, b in zip(factors[10:], factors[11:], strict=False))
+
+
+def test_epoch_batches_cover_every_row_once_and_differ_by_epoch():
+    lengths = np.random.default_rng(0).integers(1, 50, 103)
+    first, second = (epoch_batches(lengths, 8, 3, epoch) for epoch in (0, 1))
+    for batches in (first, second):
+        assert sorted(np.concatenate(batches).tolist()) == list(range(103))
+        assert len(batches) == math.ceil(103 / 8)
+    assert [b.tolist() for b in first] == [b.tolist() for b in epoch_batches(lengths, 8, 3, 0)]
+    assert [b.tolist() for b in first] != [b.tolist() for b in second]
+    spread = np.mean([np.ptp(lengths[b]) for b in first])
+    assert spread < 10  # like lengths together: a random batch of 8 spans about 38
+
+
+def test_token_batches_respect_the_budget():
+    lengths = np.random.default_rng(0).integers(1, 50, 200)
+    batches = token_batches(lengths, 128)
+    assert sorted(np.concatenate(batches).tolist()) == list(range(200))
+    assert all(len(b) * lengths[b].max() <= 128 for b in batches)

@@ -1,0 +1,57 @@
+"""Weights and datasets: fetched on the submitting host, prepared anywhere."""
+
+
+localrules:
+    fetch_model,
+    fetch_data,
+
+
+rule fetch_model:
+    output:
+        paths.model(),
+    log:
+        paths.log("fetch_model", "{model}"),
+    params:
+        spec=jobs.spec_fetch_model,
+        code=jobs.code("fetch_model"),
+        downloads=study.config.downloads,
+    conda:
+        "../../envs/torch.yaml"
+    shell:
+        "HF_HUB_OFFLINE=0 python workflow/scripts/fetch_model.py --spec {params.spec:q}"
+        " --downloads {params.downloads:q} --log {log} --output {output}"
+
+
+rule fetch_data:
+    output:
+        paths.source(),
+    log:
+        paths.log("fetch_data", "{source}"),
+    params:
+        spec=jobs.spec_fetch_data,
+        code=jobs.code("fetch_data"),
+        downloads=study.config.downloads,
+    conda:
+        "../../envs/torch.yaml"
+    shell:
+        "HF_HUB_OFFLINE=0 python workflow/scripts/fetch_data.py --spec {params.spec:q}"
+        " --downloads {params.downloads:q} --log {log} --output {output}"
+
+
+rule prepare_data:
+    input:
+        source=jobs.inputs_prepare_data,
+    output:
+        train=paths.data("train"),
+        valid=paths.data("valid"),
+        test=paths.data("test"),
+    log:
+        paths.log("prepare_data", "{dataset}"),
+    params:
+        spec=jobs.spec_prepare_data,
+        code=jobs.code("prepare_data"),
+    conda:
+        "../../envs/numeric.yaml"
+    shell:
+        "python workflow/scripts/prepare_data.py --spec {params.spec:q} --source {input.source:q}"
+        " --log {log} --output {output}"

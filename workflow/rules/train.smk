@@ -1,0 +1,41 @@
+"""Adapters and what they say of every example."""
+
+
+rule train_lora:
+    input:
+        unpack(jobs.inputs_train),
+    output:
+        paths.adapter(),
+    log:
+        paths.log("train_lora", "{model}/{dataset}/{recipe}/seed{seed}"),
+    params:
+        spec=jobs.spec_train,
+        code=jobs.code("train"),
+        checkpoint=paths.checkpoint(),
+    threads: study.config.threads
+    conda:
+        "../../envs/torch.yaml"
+    shell:
+        "python workflow/scripts/train.py --spec {params.spec:q} --code {params.code}"
+        " --model {input.model} --train {input.train} --valid {input.valid}"
+        " --threads {threads} --checkpoint {params.checkpoint} --log {log} --output {output}"
+
+
+rule extract:
+    input:
+        unpack(jobs.inputs_extract),
+    output:
+        paths.records(),
+    log:
+        paths.log("extract", "{model}/{dataset}/{recipe}/seed{seed}"),
+    params:
+        spec=jobs.spec_extract,
+        code=jobs.code("extract"),
+        adapter=lambda wildcards, input: input.get("adapter", "none"),
+    threads: study.config.threads
+    conda:
+        "../../envs/torch.yaml"
+    shell:
+        "python workflow/scripts/extract.py --spec {params.spec:q} --model {input.model}"
+        " --adapter {params.adapter} --data {input.data}"
+        " --threads {threads} --log {log} --output {output}"

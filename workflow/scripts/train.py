@@ -1,0 +1,56 @@
+"""Train one adapter and save it in PEFT's format."""
+
+import shutil
+from pathlib import Path
+
+from peftuq import program
+
+args = program.arguments(__doc__, ["spec", "code", "model", "train", "valid", "checkpoint"])
+
+import torch  # noqa: E402  after the number of threads is set
+
+from peftuq import artifacts  # noqa: E402
+from peftuq.models import backbone, encode, lora  # noqa: E402
+from peftuq.models.readout import ReadOut  # noqa: E402
+from peftuq.progress import Log  # noqa: E402
+from peftuq.training import loop  # noqa: E402
+
+
+def main(log: Log) -> None:
+    torch.set_num_threads(args.threads)
+    task, recipe, seed = args.spec["task"], args.spec["recipe"], args.spec["seed"]
+    folder, output = Path(args.model).parent, Path(args.output[0])
+    torch.manual_seed(loop.step_seed(seed, 0, 0))
+    dtype = backbone.dtype(task["precision"])
+    tokenizer = backbone.tokenizer(folder)
+    data = {part: encode.encode(tokenizer, getattr(args, part), task) for part in ("train", "valid")}
+    hf = backbone.load(folder, task["kind"], len(task["classes"]), dtype)
+    peft = lora.attach(hf, args.spec["modules"], recipe["adapter"], task["kind"])
+    if recipe["gradient_checkpointing"]:
+        hf.gradient_checkpointing_enable({"use_reentrant": False})
+    model = ReadOut(peft, hf, encode.answer_tokens(tokenizer, task))
+    if recipe["spectral_norm"] == "train":
+        model.normalise_head()
+    counts = lora.count_parameters(peft)
+    log(f"{counts['trainable']:,} trainable of {counts['all']:,} parameters, {dtype}, {len(data['train'])} examples")
+    job = loop.Job(
+        recipe=recipe,
+        seed=seed,
+        pad=tokenizer.pad_token_id,
+        dtype=dtype,
+        max_tokens=task["batch_tokens"],
+        checkpoint=Path(args.checkpoint),
+        identity=f"{artifacts.canonical(args.spec)} {args.code}",
+        log=log,
+    )
+    history, seconds = loop.train(model, data, job)
+    model.bake_head()
+    with artifacts.atomic_folder(output.parent) as temporary:
+        peft.save_pretrained(temporary, safe_serialization=True, save_embedding_layers=False)
+        artifacts.write_lines(temporary / "train_log.jsonl", history)
+        facts = {**counts, "seconds": seconds, "dtype": str(dtype), "device": str(backbone.device())}
+        artifacts.write_json(temporary / "training.json", {**facts, "examples": len(data["train"])})
+    shutil.rmtree(args.checkpoint, ignore_errors=True)
+
+
+program.run(main, Log(args.log, f"train {Path(args.output[0]).parent}"))
