@@ -152,9 +152,7 @@ def read_scores(path: str | os.PathLike) -> Scores:
 # -- arrays (safetensors) -----------------------------------------------------------------------------
 
 
-def write_arrays(
-    path: str | os.PathLike, arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str] = {}
-) -> None:
+def write_arrays(path: str | os.PathLike, arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str] = {}) -> None:
     from safetensors.numpy import save_file
 
     with atomic(path) as temporary:
@@ -291,9 +289,7 @@ def softmax(logits: np.ndarray) -> np.ndarray:
     return shifted / shifted.sum(axis=-1, keepdims=True)
 
 
-def write_samples(
-    path: str | os.PathLike, samples: Mapping[str, Samples], metadata: Mapping[str, str] = {}
-) -> None:
+def write_samples(path: str | os.PathLike, samples: Mapping[str, Samples], metadata: Mapping[str, str] = {}) -> None:
     """Write samples by eval set ("test", or the name of a shift set)."""
     arrays = {f"{part}/{f}": getattr(s, f) for part, s in samples.items() for f in ("id", "label", "probs")}
     write_arrays(path, arrays, {**metadata, "parts": json.dumps(list(samples))})

@@ -40,7 +40,7 @@ rule fetch_data:
 
 rule prepare_data:
     input:
-        source=jobs.inputs_prepare_data,
+        jobs.inputs_prepare_data,
     output:
         train=paths.data("train"),
         valid=paths.data("valid"),
@@ -50,8 +50,9 @@ rule prepare_data:
     params:
         spec=jobs.spec_prepare_data,
         code=jobs.code("prepare_data"),
+        folder=jobs.source_folder,
     conda:
         "../../envs/numeric.yaml"
     shell:
-        "python workflow/scripts/prepare_data.py --spec {params.spec:q} --source {input.source:q}"
+        "python workflow/scripts/prepare_data.py --spec {params.spec:q} --source {params.folder:q}"
         " --log {log} --output {output}"

@@ -24,8 +24,7 @@ def main(log: Log) -> None:
     model = hf if args.adapter == "none" else lora.load(hf, Path(args.adapter).parent)
     read_out = ReadOut(model, hf, encode.answer_tokens(tokenizer, task)).to(backbone.device())
     data = {
-        part: encode.encode(tokenizer, file, task)
-        for part, file in zip(args.spec["parts"], args.data, strict=True)
+        part: encode.encode(tokenizer, file, task) for part, file in zip(args.spec["parts"], args.data, strict=True)
     }
     progress = Progress(log, "examples", sum(map(len, data.values())), "examples")
     records = {

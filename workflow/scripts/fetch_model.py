@@ -4,6 +4,7 @@ from pathlib import Path
 
 from peftuq import artifacts, program
 from peftuq.data import sources
+from peftuq.models import convert
 from peftuq.progress import Log
 
 args = program.arguments(__doc__, ["spec", "downloads"])
@@ -12,13 +13,11 @@ args = program.arguments(__doc__, ["spec", "downloads"])
 def main(log: Log) -> None:
     output = Path(args.output[0])
     with artifacts.atomic_folder(output.parent) as folder:
-        source = {**args.spec["source"], "repo_type": "model"} if args.spec["kind"] == "hub" else args.spec["source"]
-        provenance = sources.fetch(args.spec["kind"], source, folder, Path(args.downloads))
+        provenance = sources.fetch(args.spec["kind"], args.spec["source"], folder, Path(args.downloads))
         if args.spec["gguf"]:
-            from peftuq.models import gguf
-
             log(f"dequantising {args.spec['gguf']}")
-            provenance |= gguf.convert(folder, args.spec["gguf"])
+            provenance |= convert.from_gguf(folder, args.spec["gguf"])
+        provenance |= convert.from_torch(folder)
         artifacts.write_json(folder / output.name, provenance)
 
 

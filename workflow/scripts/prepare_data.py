@@ -12,7 +12,7 @@ from peftuq.progress import Log  # noqa: E402
 
 
 def main(log: Log) -> None:
-    splits, metadata = tasks.prepare(args.spec, Path(args.source).parent)
+    splits, metadata = tasks.prepare(args.spec, Path(args.source))
     for path in args.output:
         split = Path(path).stem
         artifacts.write_columns(path, splits[split], metadata)

@@ -12,7 +12,7 @@ from typing import Any
 from peftuq.artifacts import write_json
 from peftuq.grid import identity
 from peftuq.grid.paths import Paths
-from peftuq.grid.study import PACKAGE, Adapter, Cell, Setting, Study
+from peftuq.grid.study import PACKAGE, Cell, Setting, Study
 
 SCRIPTS = PACKAGE.parents[1] / "workflow" / "scripts"
 PREDICTION = "prediction"  # in place of a score: the metrics of the predictive distribution itself
@@ -30,16 +30,23 @@ class Jobs:
 
     def spec_fetch_model(self, w: Any) -> str:
         model = self.study.models.get(w.model, "model", "")
-        kind, source = self.study.source(model.sources, f"config/models/{w.model}.yaml")
+        kind = self.study.source(list(model.sources.offered), f"config/models/{w.model}.yaml")
+        source = model.sources.offered[kind].model_dump()
         return identity.spec(name=w.model, kind=kind, source=source, gguf=model.gguf)
 
     @cached_property
     def sources(self) -> dict[str, tuple[str, dict]]:
         """Fetched dataset archives by key: several datasets may come out of one."""
-        return dict(entry for name in self.study.dataset_names if (entry := self._source(name))[1][0] != "local")
+        fetched = dict(map(self._source, self.study.dataset_names))
+        return {key: source for key, source in fetched.items() if key is not None}
 
-    def _source(self, dataset: str) -> tuple[str, tuple[str, dict]]:
-        kind, source, fetched = self.study.dataset_source(dataset)
+    def _source(self, dataset: str) -> tuple[str | None, tuple[str, dict]]:
+        """What is fetched for a dataset, and its key; a local one is not fetched and has none."""
+        kind = self.study.preparation(dataset).source
+        source = self.study.dataset(dataset).sources.offered[kind]
+        if kind == "local":
+            return None, (kind, {"folder": source.folder})
+        fetched = source.fetch.model_dump()
         digest = hashlib.sha256(identity.spec(kind=kind, source=fetched).encode()).hexdigest()[:12]
         return f"{kind}-{digest}", (kind, fetched)
 
@@ -48,11 +55,18 @@ class Jobs:
         return identity.spec(kind=kind, source=source)
 
     def inputs_prepare_data(self, w: Any) -> list[str]:
-        key, (kind, _) = self._source(w.dataset)
-        return [] if kind == "local" else [self.paths.source(key)]
+        key, _ = self._source(w.dataset)
+        return [] if key is None else [self.paths.source(key)]
+
+    def source_folder(self, w: Any) -> str:
+        """Where a dataset's source files lie."""
+        key, (_, source) = self._source(w.dataset)
+        if key is not None:
+            return self.paths.source(key).rpartition("/")[0]
+        return f"{self.study.config.local_root}/{source['folder']}"
 
     def spec_prepare_data(self, w: Any) -> str:
-        return identity.spec(**self.study.dataset_spec(w.dataset))
+        return identity.spec(**self.study.preparation(w.dataset).model_dump())
 
     # -- training --------------------------------------------------------------------------------------
 

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from peftuq.data import schema as data_schema
 from peftuq.errors import UserError
 from peftuq.grid import schema
 
@@ -156,3 +157,11 @@ def recipes(root: Path) -> Folder:
 
 def suites(root: Path) -> Folder:
     return Folder(root / "suites", lambda content, where: validate(schema.Suite, content, where))
+
+
+def datasets(root: Path) -> Folder:
+    return Folder(root / "datasets", lambda content, where: validate(data_schema.Dataset, content, where))
+
+
+def prompts(root: Path) -> Folder:
+    return Folder(root / "prompts", lambda content, where: validate(prompt_schema.Prompt, content, where))

@@ -1,30 +1,39 @@
 """What a user may write in `config/`: one pydantic model a kind of file (dataset files: `data/schema.py`)."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
+
+from peftuq.data.source_schema import Hub, Kind, Local, Registry, Strict
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.]*$")]
 NonEmpty = Annotated[list[Name], Field(min_length=1)]
 
 
-class Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
 # -- models -------------------------------------------------------------------------------------------
 
 
+class ModelSources(Strict):
+    hub: Hub | None = None
+    registry: Registry | None = None
+    local: Local | None = None
+
+    @property
+    def offered(self) -> dict[Kind, Hub | Registry | Local]:
+        return {kind: source for kind in get_args(Kind) if (source := getattr(self, kind)) is not None}
+
+
 class Model(Strict):
-    """A pretrained backbone and where its files come from (`sources`: kind of source → its keys)."""
+    """A pretrained backbone: where its files come from, its shape, and the names its layers go by."""
 
     version: PositiveInt
     title: str
     kind: Literal["encoder", "decoder"]
     licence: str
     note: str = ""
-    sources: dict[Literal["hub", "registry", "local"], dict[str, Any]] = Field(min_length=1)
+    sources: ModelSources
     gguf: str | None = None  # a GGUF file among the source's files: dequantised once, when the model is fetched
+    config: dict[str, Any]  # its transformers configuration: `model_type` and the sizes that `plan` counts with
     modules: dict[Literal["q", "k", "v", "o", "gate", "up", "down"], str] = Field(min_length=1)
     max_length: PositiveInt
     paper_name: str | None = None  # the model's key in the papers' tables
@@ -121,7 +130,7 @@ class Config(Strict):
     results: str = "results"
     reports: str = "reports"
     downloads: str = "downloads"
-    sources: list[Literal["hub", "registry", "local"]] = Field(min_length=1)  # the first that a file offers
+    sources: list[Kind] = Field(min_length=1)  # the first that a file offers is used
     local_root: str | None = None
     limit: Limit = Limit()
     methods: dict[Name, dict[str, Any]] = {}  # score or predictive → parameters that differ from its defaults

@@ -60,7 +60,8 @@ class Study:
         self.config = load.validate(schema.Config, config, where)
         self.models = load.models(root)
         self.recipes = load.recipes(root)
-        self.datasets = data_schema.Datasets(root / "datasets")
+        self._datasets = data_schema.Datasets(load.datasets(root))
+        self._prompts = load.prompts(root)
         self.score_files = load.plugins(PACKAGE / "scores", "METHOD")
         self.predictive_files = load.plugins(PACKAGE / "predict", "PREDICTIVE")
         self._check_overrides(where)
@@ -150,9 +151,10 @@ class Study:
         for model in grid.models:
             self.models.get(model, "model", f"{where}.models")
         for dataset in [*grid.datasets, *(s for shifts in grid.shifts.values() for s in shifts)]:
-            self.datasets.get(dataset, f"{where}.datasets")
+            self.dataset(dataset, f"{where}.datasets")
         for recipe in grid.recipes:
-            self.recipes.get(recipe, "recipe", f"{where}.recipes")
+            found = self.recipes.get(recipe, "recipe", f"{where}.recipes")
+            self.prompt(found.prompt, f"config/recipes/{recipe}.yaml: prompt")
         for score in grid.scores:
             load.pick(score, self.score_files, "score", f"{where}.scores")
         for predictive in grid.predictives:
@@ -167,12 +169,12 @@ class Study:
 
     def _check_kinds(self, grid: schema.Grid, where: str) -> None:
         for dataset in grid.datasets:
-            spec = self.datasets.get(dataset, where)
+            spec = self.dataset(dataset, where)
             for model in grid.models:
                 if spec.kind == "choice" and self.models.get(model, "model", where).kind == "encoder":
                     raise UserError(f"{where}: {model} is an encoder and cannot answer {dataset}: use a decoder")
             for shift in grid.shifts.get(dataset, []):
-                other = self.datasets.get(shift, where)
+                other = self.dataset(shift, where)
                 if other.kind != spec.kind or (spec.kind == "classification" and other.classes != spec.classes):
                     raise UserError(f"{where}.shifts: {shift} does not share the kind and classes of {dataset}")
 
@@ -181,18 +183,55 @@ class Study:
     @cached_property
     def adapters(self) -> dict[Adapter, None]:
         """Every adapter whose records are needed, once, in a stable order (a dict for quick look-up)."""
-        return {
-            Adapter(*cell.setting, seed): None for cell in self.cells for seed in self.members(cell)
-        }
+        return {Adapter(*cell.setting, seed): None for cell in self.cells for seed in self.members(cell)}
 
     def evals(self, setting: Setting) -> list[str]:
         """The parts a setting is evaluated on: its own test split, then its shift sets."""
         return ["test", *self.shifts[setting]]
 
-    def source(self, sources: dict[str, Any], where: str) -> tuple[str, dict[str, Any]]:
+    def cells_of(self, setting: Setting) -> dict[Cell, list[str]]:
+        return self._by_setting[setting]
+
+    @property
+    def settings(self) -> list[Setting]:
+        return list(self._by_setting)
+
+    @cached_property
+    def _by_setting(self) -> dict[Setting, dict[Cell, list[str]]]:
+        grouped: dict[Setting, dict[Cell, list[str]]] = {}
+        for cell, scores in self.cells.items():
+            grouped.setdefault(cell.setting, {})[cell] = scores
+        return grouped
+
+    # -- datasets -------------------------------------------------------------------------------------
+
+    def dataset(self, name: str, where: str = "config") -> data_schema.Dataset:
+        return self._datasets.get(name, where)
+
+    @cached_property
+    def dataset_names(self) -> list[str]:
+        """Every dataset that is trained or evaluated on."""
+        trained = [setting.dataset for setting in self.settings]
+        shifted = [shift for setting in self.settings for shift in self.shifts[setting]]
+        return list(dict.fromkeys([*trained, *shifted]))
+
+    def preparation(self, name: str) -> data_schema.Preparation:
+        """What decides a dataset's prepared examples, from the source the configuration prefers."""
+        limit = self.config.limit
+        sizes = {"train": limit.train, "valid": limit.valid, "test": limit.test}
+        if name not in {setting.dataset for setting in self.settings}:
+            sizes = {"test": limit.shift or limit.test}
+        dataset = self.dataset(name)
+        kind = self.source(list(dataset.sources.offered), f"config/datasets/{name}.yaml")
+        return dataset.preparation(name, kind, {part: size for part, size in sizes.items() if size is not None})
+
+    def prompt(self, name: str, where: str = "config") -> dict[str, Any]:
+        return self._prompts.get(name, "prompt", where).model_dump()
+
+    def source(self, offered: list[str], where: str) -> str:
         """The first kind of source, in the configuration's order, that a file offers."""
         for kind in self.config.sources:
-            if kind in sources:
-                return kind, sources[kind]
-        wanted, offered = ", ".join(self.config.sources), ", ".join(sorted(sources))
-        raise UserError(f"{where}: offers the sources {offered}; config: sources allows only {wanted}")
+            if kind in offered:
+                return kind
+        raise UserError(f"{where}: offers the sources {', '.join(offered)}; config: sources allows only "
+                        f"{', '.join(self.config.sources)}")  # fmt: skip

@@ -215,7 +215,7 @@ def train(
     for epoch in range(plans[0].epochs):
         active = stack[: sum(plan.epochs > epoch for plan in plans)]
         for rows in torch.randperm(len(x), generator=generator).to(x.device).split(batch_size):
-            batch, first, keep = x[rows], base[rows], None
+            batch, first, keep = x.index_select(0, rows), base.index_select(0, rows), None
             if dropout and "dense_weight" in stack.origin:
                 drawn = torch.rand(2, *batch.shape, generator=generator) >= dropout
                 before, keep = drawn.to(x) / (1 - dropout)

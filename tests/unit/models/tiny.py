@@ -2,6 +2,8 @@
 
 import torch
 from transformers import (
+    AutoModelForCausalLM,
+    AutoModelForSequenceClassification,
     BertConfig,
     ElectraConfig,
     Gemma3TextConfig,
@@ -12,7 +14,6 @@ from transformers import (
     Qwen2Config,
     RobertaConfig,
 )
-from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
 
 from peftuq.models import backbone
 

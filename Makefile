@@ -1,0 +1,30 @@
+# `make demo`: a real report on real weights in minutes. `make test`: everything that can be checked here.
+VENV := .venv
+PYTHON ?= python3
+BIN := $(VENV)/bin
+SNAKEMAKE := $(BIN)/snakemake
+
+.PHONY: demo test env lint
+
+demo: env
+	@date +%s > $(VENV)/.demo-start
+	$(SNAKEMAKE) --profile local
+	@echo "reports/report.pdf is ready; computing took $$(( $$(date +%s) - $$(cat $(VENV)/.demo-start) )) s"
+
+test: env lint
+	$(BIN)/python -m pytest
+
+lint: env
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/snakefmt --check Snakefile workflow
+	$(SNAKEMAKE) --lint
+
+env: $(VENV)/.installed
+
+# The lock holds exact versions of everything; torch brings its own device libraries, pinned by itself.
+$(VENV)/.installed: requirements.lock pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@touch $@

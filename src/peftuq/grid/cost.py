@@ -1,0 +1,97 @@
+"""What a training costs, from shapes alone: parameters, memory, floating-point operations.
+
+Counts follow the architectures' definitions and are exact for parameters (tests compare them with the models
+themselves, built without storage). Memory is an estimate for one GPU: bf16 frozen weights, float32 adapter with
+AdamW, and the activations that a backward pass through frozen layers keeps.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+GIB = 2**30
+_GATED = {"llama", "mistral", "qwen2", "gemma3_text"}
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Sizes of a transformer: `hidden` d, `inner` FFN width, `depth` layers, `kv` and `heads` widths in all."""
+
+    hidden: int
+    inner: int
+    depth: int
+    heads: int
+    kv: int
+    vocabulary: int
+    gated: bool
+
+    @classmethod
+    def of(cls, config: dict[str, Any]) -> "Shape":
+        """From a transformers configuration as a mapping."""
+        count = config["num_attention_heads"]
+        size = config.get("head_dim", config["hidden_size"] // count)
+        return cls(
+            hidden=config["hidden_size"],
+            inner=config["intermediate_size"],
+            depth=config["num_hidden_layers"],
+            heads=size * count,
+            kv=size * config.get("num_key_value_heads", count),
+            vocabulary=config["vocab_size"],
+            gated=config["model_type"] in _GATED,
+        )
+
+    def linear(self, role: str) -> tuple[int, int]:
+        """(inputs, outputs) of the linear layer in a role: q, k, v, o, gate, up, down."""
+        d = self.hidden
+        return {
+            "q": (d, self.heads),
+            "k": (d, self.kv),
+            "v": (d, self.kv),
+            "o": (self.heads, d),
+            "gate": (d, self.inner),
+            "up": (d, self.inner),
+            "down": (self.inner, d),
+        }[role]
+
+    @property
+    def roles(self) -> tuple[str, ...]:
+        return ("q", "k", "v", "o", *(("gate",) if self.gated else ()), "up", "down")
+
+    @property
+    def block_weights(self) -> int:
+        """Weights of all blocks' linear layers: what every token is multiplied with."""
+        return self.depth * sum(i * o for i, o in map(self.linear, self.roles))
+
+    @property
+    def weights(self) -> int:
+        """Weights of blocks and embedding, without biases and norms (under 0.2 % of all)."""
+        return self.block_weights + self.vocabulary * self.hidden
+
+
+def lora_parameters(shape: Shape, targets: list[str], rank: int, top_layers: int | None = None) -> int:
+    """Trainable parameters of a LoRA adapter: Σ r (d_in + d_out) over the adapted layers (Hu et al. 2022)."""
+    depth = min(top_layers or shape.depth, shape.depth)
+    return depth * rank * sum(sum(shape.linear(role)) for role in targets)
+
+
+def training_memory(shape: Shape, trained: int, tokens: int, checkpointing: bool, untied: bool) -> float:
+    """Peak bytes of a training step on one GPU with `tokens` tokens in the (micro-)batch.
+
+    2 bytes a frozen weight (and again for an untied LM head), 16 a trained one (value, gradient, two moments in
+    float32); kept for the backward pass in bf16, a token and layer: inputs of the two norms (as float32), q, k, v, attention
+    output, and the FFN's two or three inner activations. With checkpointing a layer keeps its input only, and one
+    layer at a time is recomputed.
+    """
+    frozen = 2 * (shape.weights + (shape.vocabulary * shape.hidden if untied else 0))
+    inner = (4 if shape.gated else 2) * shape.inner
+    layer = 2 * (2 * 2 * shape.hidden + 2 * shape.hidden + shape.heads * 2 + shape.kv * 2 + inner)
+    kept = shape.depth * 2 * shape.hidden + layer if checkpointing else shape.depth * layer
+    return frozen + 16 * trained + tokens * kept + 2 * 4 * shape.vocabulary
+
+
+def training_flops(shape: Shape, tokens: float) -> float:
+    """Forward and backward through frozen weights: 2 FLOPs a weight and token each, none for weight gradients."""
+    return 4.0 * shape.block_weights * tokens
+
+
+def forward_flops(shape: Shape, tokens: float) -> float:
+    return 2.0 * shape.block_weights * tokens
