@@ -1,0 +1,49 @@
+"""The rows that one job adds to the long table: (eval, method, metric, value)."""
+
+from collections.abc import Mapping, Sequence
+
+from peftuq.artifacts import SampleFile, Scores
+from peftuq.metrics import evaluate
+
+Row = dict[str, str | float | None]
+
+
+def prediction_rows(samples: SampleFile, evals: Sequence[str]) -> list[Row]:
+    """Metrics of the mean predictive distribution on each evaluation set.
+
+    Conformal sets are calibrated on the validation part. `answer_mass` (choice tasks): the mean probability that the
+    whole vocabulary gives to the answer tokens.
+    """
+    valid = samples["valid"]
+    rows: list[Row] = []
+    for part in evals:
+        sample = samples[part]
+        metrics = evaluate.prediction_metrics(sample.mean, sample.label, (valid.mean, valid.label))
+        metrics["examples"] = float(len(sample.id))
+        if (mass := samples.answer_mass(part)) is not None:
+            metrics["answer_mass"] = float(mass.mean())
+        rows += _rows(part, "prediction", metrics)
+    return rows
+
+
+def score_rows(scores: Scores, evals: Sequence[str], probabilities: Sequence[str]) -> list[Row]:
+    """Metrics of each variant on each evaluation set; the first set is the in-distribution one of shift metrics.
+
+    `probabilities` names the variants that are themselves a probability of error.
+    """
+    inside = scores.on(evals[0])
+    rows: list[Row] = []
+    for part in evals:
+        here = scores.on(part)
+        for variant, values in here.variants.items():
+            metrics: Mapping[str, float | None] = evaluate.score_metrics(values, here.error)
+            if variant in probabilities:
+                metrics = {**metrics, **evaluate.probability_metrics(values, here.error)}
+            if part != evals[0]:
+                metrics = {**metrics, **evaluate.shift_metrics(inside.variants[variant], values)}
+            rows += _rows(part, variant, metrics)
+    return rows
+
+
+def _rows(part: str, method: str, metrics: Mapping[str, float | None]) -> list[Row]:
+    return [{"eval": part, "method": method, "metric": name, "value": value} for name, value in metrics.items()]

@@ -1,0 +1,86 @@
+"""What methods and metrics are called: in our columns, in print, and in the AdUE paper's tables."""
+
+from typing import NamedTuple
+
+
+class Method(NamedTuple):
+    """A score of a predictive distribution. `paper` is its name in the paper's tables ("": it is not there)."""
+
+    variant: str
+    title: str
+    paper: str = ""
+    predictive: str = "point"
+
+
+class Format(NamedTuple):
+    """How a metric is printed: its heading, the factor to its unit, and decimals."""
+
+    label: str
+    scale: float = 1.0
+    decimals: int = 3
+
+
+SR = Method("sr", "SR", "SR")
+ENTROPY = Method("entropy", "Entropy")
+MARGIN = Method("margin", "Margin")
+MD = Method("md", "MD", "MD")
+MD_L2 = Method("md_l2", "MD, L2", "MD L2 norm")
+RMD = Method("rmd", "RMD", "RMD")
+RMD_L2 = Method("rmd_l2", "RMD, L2", "RMD L2 norm")
+RDE = Method("rde", "RDE", "RDE")
+RDE_L2 = Method("rde_l2", "RDE, L2", "RDE L2 norm")
+ADUE = Method("adue", "AdUE", "AdUE (Ours)")
+SR_TEMPERATURE = Method("sr", "SR, temperature", predictive="temperature")
+ENTROPY_TEMPERATURE = Method("entropy", "Entropy, temperature", predictive="temperature")
+MARGIN_TEMPERATURE = Method("margin", "Margin, temperature", predictive="temperature")
+
+HEADLINE = [RMD_L2, MD_L2, RDE_L2, SR, ADUE]  # the paper's Table 1
+EVERY = [RMD, RMD_L2, MD, MD_L2, RDE, RDE_L2, SR, ADUE]  # Tables 7 and 8
+SOFTMAX = [SR, SR_TEMPERATURE, ENTROPY, ENTROPY_TEMPERATURE, MARGIN, MARGIN_TEMPERATURE, ADUE]
+ABLATIONS = [  # Tables 2, 3 and 4
+    ADUE,
+    Method("adue_bce", "Loss: BCE", "Loss: BCE"),
+    Method("adue_bce_l2sp", "Loss: BCE + L2-SP", "Loss: BCE+L2SP"),
+    Method("adue_bce_reg", "Loss: BCE + reg", "Loss: BCE+reg"),
+    Method("adue_rand_cls", "Full loss: random head", "Full loss: rand cls"),
+    Method("adue_random_linear", "Full loss: random linear", "Full loss: random linear"),
+]
+LAMBDAS = [
+    Method("adue" if value == 100 else f"adue_lambda_{value}", f"λ = {value}")
+    for value in (10, 50, 100, 200, 500, 1000)
+]
+
+_TITLES = {m.variant: m.title for m in [*EVERY, ENTROPY, MARGIN, *ABLATIONS]}
+
+FORMATS = {
+    "auroc": Format("AUROC", 100, 1),
+    "accuracy": Format("Accuracy, %", 100, 1),
+    "accuracy_50": Format("Acc. at 50 %", 100, 1),
+    "accuracy_80": Format("Acc. at 80 %", 100, 1),
+    "accuracy_90": Format("Acc. at 90 %", 100, 1),
+    "risk_80": Format("Risk at 80 %", 100, 1),
+    "aurc": Format("AURC ×100", 100, 2),
+    "eaurc": Format("E-AURC ×100", 100, 2),
+    "prr": Format("PRR"),
+    "nll": Format("NLL"),
+    "brier": Format("Brier"),
+    "ece_15": Format("ECE-15, %", 100, 1),
+    "ece_10": Format("ECE-10, %", 100, 1),
+    "error_nll": Format("NLL"),
+    "error_brier": Format("Brier"),
+    "error_ece_15": Format("ECE-15, %", 100, 1),
+    "error_ece_10": Format("ECE-10, %", 100, 1),
+    "ood_auroc": Format("OOD AUROC", 100, 1),
+    "ood_fpr95": Format("FPR95, %", 100, 1),
+    "lac_coverage": Format("Coverage, %", 100, 1),
+    "lac_set_size": Format("Set size", 1, 2),
+    "aps_coverage": Format("Coverage, %", 100, 1),
+    "aps_set_size": Format("Set size", 1, 2),
+}
+
+
+def title(name: str) -> str:
+    """What to print for "predictive/variant", the names of `compare.against_best`."""
+    predictive, variant = name.split("/")
+    printed = _TITLES.get(variant, variant.replace("_", " "))
+    return printed if predictive == "point" else f"{printed}, {predictive}"

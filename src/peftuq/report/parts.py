@@ -1,0 +1,34 @@
+"""What a document is made of: sections of paragraphs, tables, figures and further sections."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Union
+
+from peftuq.report.tables import Table
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One drawn figure: `name` is the name of its files, `title` what it shows, `caption` how to read it."""
+
+    name: str
+    title: str
+    caption: str
+    figure: "Figure"
+
+
+@dataclass(frozen=True)
+class Section:
+    title: str
+    items: list[Union[str, Table, Picture, "Section"]] = field(default_factory=list)
+
+    def all(self) -> Iterator[Table | Picture]:
+        """The tables and pictures of the section and of those inside it, in their order."""
+        for item in self.items:
+            if isinstance(item, Section):
+                yield from item.all()
+            elif not isinstance(item, str):
+                yield item

@@ -1,0 +1,46 @@
+"""The numbers that the papers print, carried as data."""
+
+import csv
+from functools import cache
+from importlib.resources import files
+from typing import NamedTuple
+
+
+class Printed(NamedTuple):
+    """A number in a paper's table: mean over its runs and their standard deviation, in per cent."""
+
+    mean: float
+    std: float
+
+
+def _rows(name: str) -> list[dict[str, str]]:
+    with (files("peftuq.report") / "reference" / name).open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def _by_cell(name: str) -> dict[tuple[str, str, str], Printed]:
+    return {
+        (row["model"], row["dataset"], row["method"]): Printed(float(row["mean"]), float(row["std"]))
+        for row in _rows(name)
+    }
+
+
+@cache
+def adue_auroc() -> dict[tuple[str, str, str], Printed]:
+    """(model, dataset, method) → error-AUROC ×100 of the AdUE paper's Tables 3, 4, 7 and 8 (Table 1 is among them)."""
+    return _by_cell("adue_auroc.csv")
+
+
+@cache
+def adue_accuracy() -> dict[tuple[str, str], Printed]:
+    """(model, dataset) → accuracy in per cent, Table 6."""
+    return {key[:2]: printed for key, printed in _by_cell("adue_accuracy.csv").items()}
+
+
+@cache
+def adue_ranks() -> dict[tuple[str, str, str], float]:
+    """(table, kind of model, method) → average rank over the paper's own cells, as printed.
+
+    `table` is "Table 1" and so on; the kind is "encoder", "decoder", or "all" for Table 2.
+    """
+    return {(row["table"], row["kind"], row["method"]): float(row["rank"]) for row in _rows("adue_ranks.csv")}

@@ -1,0 +1,181 @@
+"""A run as the report sees it: what was asked for, what was measured, and why something was not."""
+
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from peftuq import artifacts
+from peftuq.grid.paths import Paths
+from peftuq.metrics.evaluate import METRICS
+
+PREDICTION = "prediction"  # in the place of a score: the predictive distribution itself
+KINDS = ("encoder", "decoder")  # the order in which the papers print their models
+
+
+class Setting(NamedTuple):
+    """A cell of the papers' tables: one model, adapted by one recipe to one dataset, over several seeds."""
+
+    model: str
+    dataset: str
+    recipe: str
+
+
+@dataclass(frozen=True)
+class OverSeeds:
+    """A metric of one setting over its seeds: the values, and the seeds that were asked for but gave none."""
+
+    values: dict[int, float] = field(default_factory=dict)
+    missing: list[int] = field(default_factory=list)  # not in the metrics table
+    undefined: list[int] = field(default_factory=list)  # measured, but without a value on this test set
+    reason: str = ""  # when the metric is undefined
+
+    @property
+    def asked(self) -> bool:
+        return bool(self.values or self.missing or self.undefined)
+
+    @property
+    def mean(self) -> float | None:
+        return float(np.mean(list(self.values.values()))) if self.values else None
+
+    @property
+    def std(self) -> float | None:
+        """Sample standard deviation (ddof = 1); None for fewer than two seeds."""
+        return float(np.std(list(self.values.values()), ddof=1)) if len(self.values) > 1 else None
+
+    @property
+    def note(self) -> str:
+        """What to say of the seeds without a value; empty when there are none."""
+        gaps = [f"{_seeds(self.missing)} missing"] if self.missing else []
+        gaps += [f"{_seeds(self.undefined)} undefined ({self.reason})"] if self.undefined else []
+        if not gaps:
+            return ""
+        if not self.values:
+            return "; ".join(gaps)
+        asked = len(self.values) + len(self.missing) + len(self.undefined)
+        return f"mean over {len(self.values)} of {asked} seeds: {'; '.join(gaps)}"
+
+
+def _seeds(seeds: Sequence[int]) -> str:
+    return f"seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}"
+
+
+class Run:
+    """The grid (`cells.json`), its long table of metrics, and where the files of `results` lie.
+
+    `cells` has the keys suites, cells, models, datasets, recipes, methods and limit. `metrics` are the columns of
+    `gather.long_table`; a value of None or NaN is undefined.
+    """
+
+    def __init__(self, cells: Mapping[str, Any], metrics: Mapping[str, Sequence], results: str):
+        self.suites, self.models, self.datasets = cells["suites"], cells["models"], cells["datasets"]
+        self.recipes, self.methods, self.limit = cells["recipes"], cells["methods"], cells["limit"]
+        self.cells: list[dict[str, Any]] = cells["cells"]
+        self.paths = Paths(results)
+        self._metrics = metrics
+
+    @classmethod
+    def read(cls, cells: str, metrics: str, results: str) -> "Run":
+        return cls(artifacts.read_json(cells), artifacts.read_columns(metrics), results)
+
+    # -- what was asked for ----------------------------------------------------------------------------
+
+    def settings(self, section: str) -> list[Setting]:
+        """The settings of the suites that feed a section of the report, encoders first, else in the grid's order."""
+        suites = {name for name, suite in self.suites.items() if section in suite["sections"]}
+        return self._ordered(cell for cell in self.cells if suites.intersection(cell["suites"]))
+
+    @cached_property
+    def all_settings(self) -> list[Setting]:
+        return self._ordered(self.cells)
+
+    def _ordered(self, cells: Iterable[dict[str, Any]]) -> list[Setting]:
+        found = list(dict.fromkeys(Setting(cell["model"], cell["dataset"], cell["recipe"]) for cell in cells))
+        models = list(dict.fromkeys(setting.model for setting in found))
+        # Stable sorts: a model's settings stand together, its kind decides which models come first.
+        found.sort(key=lambda setting: models.index(setting.model))
+        return sorted(found, key=lambda setting: KINDS.index(self.kind(setting)))
+
+    def kind(self, setting: Setting) -> str:
+        """"encoder" or "decoder"."""
+        return self.models[setting.model]["kind"]
+
+    def shifts(self, setting: Setting) -> list[str]:
+        evals = (e for cell in self.cells if _setting(cell) == setting for e in cell["evals"])
+        return [name for name in dict.fromkeys(evals) if name != "test"]
+
+    def predictives(self, setting: Setting) -> list[str]:
+        return list(dict.fromkeys(cell["predictive"] for cell in self.cells if _setting(cell) == setting))
+
+    def seeds(self, setting: Setting, predictive: str, variant: str = PREDICTION) -> list[int]:
+        """The seeds for which a score's variant was asked for."""
+        return self._asked.get((setting, predictive, variant), [])
+
+    @cached_property
+    def _asked(self) -> dict[tuple[Setting, str, str], list[int]]:
+        asked: dict[tuple[Setting, str, str], list[int]] = {}
+        for cell in self.cells:
+            variants = (variant for score in cell["scores"] for variant in self.methods[score]["variants"])
+            for variant in (PREDICTION, *variants):
+                asked.setdefault((_setting(cell), cell["predictive"], variant), []).append(cell["seed"])
+        return asked
+
+    # -- what was measured -----------------------------------------------------------------------------
+
+    @cached_property
+    def _values(self) -> dict[tuple, dict[int, float | None]]:
+        """(setting, predictive, variant, eval, metric) → seed → value. A cell of two suites is there once."""
+        names = ("model", "dataset", "recipe", "predictive", "method", "eval", "metric", "seed", "value")
+        values: dict[tuple, dict[int, float | None]] = {}
+        for model, dataset, recipe, predictive, method, part, metric, seed, value in zip(
+            *(self._metrics[name] for name in names), strict=True
+        ):
+            key = (Setting(model, dataset, recipe), predictive, method, part, metric)
+            defined = value is not None and not math.isnan(value)
+            values.setdefault(key, {})[int(seed)] = float(value) if defined else None
+        return values
+
+    def over_seeds(
+        self, setting: Setting, metric: str, variant: str = PREDICTION, predictive: str = "point", on: str = ""
+    ) -> OverSeeds:
+        """A metric over seeds; `on` is a shift set, by default the setting's own test split."""
+        asked = self.seeds(setting, predictive, variant)
+        found = self._values.get((setting, predictive, variant, on or setting.dataset, metric), {})
+        return OverSeeds(
+            values={seed: value for seed in asked if (value := found.get(seed)) is not None},
+            missing=[seed for seed in asked if seed not in found],
+            undefined=[seed for seed in asked if seed in found and found[seed] is None],
+            reason=METRICS.get(metric, {}).get("undefined") or "no examples, or a score that is not a number",
+        )
+
+    def comparison(self, setting: Setting) -> dict[str, Any] | None:
+        """What `compare.against_best` found, by evaluation set; None when it is missing."""
+        return _read_json(self.paths.comparison(*setting))
+
+    def training(self, setting: Setting, seed: int) -> dict[str, Any] | None:
+        """An adapter's training.json with its epochs as `log`; None when it is missing or nothing was trained."""
+        folder = Path(self.paths.adapter(*setting, seed)).parent
+        facts = _read_json(folder / "training.json")
+        if facts is None:
+            return None
+        log = folder / "train_log.jsonl"
+        lines = log.read_text().splitlines() if log.is_file() else []
+        return {**facts, "log": [json.loads(line) for line in lines]}
+
+    def scores(self, setting: Setting, seed: int, score: str, predictive: str = "point") -> artifacts.Scores | None:
+        """One seed's per-example scores on the test split; None when the file is missing."""
+        path = Path(self.paths.scores(*setting, seed, predictive, score))
+        return artifacts.read_scores(path).on("test") if path.is_file() else None
+
+
+def _setting(cell: Mapping[str, Any]) -> Setting:
+    return Setting(cell["model"], cell["dataset"], cell["recipe"])
+
+
+def _read_json(path: str | Path) -> Any:
+    return artifacts.read_json(path) if Path(path).is_file() else None
