@@ -188,7 +188,7 @@ class Record:
     """What one adapter says of N examples.
 
     `id` int64 (N,); `label` int64 (N,), values in [0, C); `logits` float32 (N, C), -inf where a question has
-    fewer options than C; `h` float32 (N, d), the input of the head; `answer_mass` float32 (N,) in [0, 1], choice
+    fewer options than C; `h` float32 (N, d), the input of the head (None in an epoch's records); `answer_mass` float32 (N,) in [0, 1], choice
     tasks only; `flu` float32 (N, L, 2), mixtures of experts only: top-K router mass per block, mean over the
     prompt's tokens and at its last token.
     """
@@ -196,7 +196,7 @@ class Record:
     id: np.ndarray
     label: np.ndarray
     logits: np.ndarray
-    h: np.ndarray
+    h: np.ndarray | None
     answer_mass: np.ndarray | None = None
     flu: np.ndarray | None = None
 
@@ -263,6 +263,40 @@ class RecordFile:
     def head(self) -> Head:
         arrays = {field: self._arrays.get(f"head/{field}") for field in _HEAD_FIELDS}
         return Head(**arrays, activation=self.metadata["activation"])
+
+
+# -- records of every epoch -----------------------------------------------------------------------------
+
+
+def write_epochs(path: str | os.PathLike, epochs: Sequence[Mapping[str, Record]]) -> None:
+    """Write what one training's model said after each epoch, by part; the representations are not kept."""
+    arrays = {
+        f"{epoch}/{part}/{field}": getattr(record, field)
+        for epoch, records in enumerate(epochs, start=1)
+        for part, record in records.items()
+        for field in ("id", "label", "logits", "answer_mass")
+        if getattr(record, field) is not None
+    }
+    write_arrays(path, arrays, {"epochs": str(len(epochs)), "parts": json.dumps(list(epochs[0]))})
+
+
+class EpochFile:
+    """A training's epochs, counted from 1: `parts` names what was recorded after each."""
+
+    def __init__(self, path: str | os.PathLike):
+        self._arrays = ArrayFile(path)
+        self.epochs = int(self._arrays.metadata["epochs"])
+        self.parts: list[str] = json.loads(self._arrays.metadata["parts"])
+
+    def record(self, epoch: int, part: str) -> Record:
+        """What the model said after an epoch, without h."""
+        fields = {field: self._arrays.get(f"{epoch}/{part}/{field}") for field in _RECORD_FIELDS}
+        return Record(**fields)
+
+    def samples(self, epoch: int, part: str) -> "Samples":
+        """The predictive distribution after an epoch (M = 1)."""
+        record = self.record(epoch, part)
+        return Samples(record.id, record.label, softmax(record.logits)[None])
 
 
 # -- samples ------------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ class Log:
         self._file = None
         if path is not None:
             Path(path).parent.mkdir(parents=True, exist_ok=True)
-            self._file = open(path, "w", buffering=1)  # noqa: SIM115  open as long as the job runs
+            self._file = open(path, "w", buffering=1)
 
     def __call__(self, line: str) -> None:
         if self._file is not None:

@@ -3,7 +3,7 @@
 
 rule predict:
     input:
-        records=jobs.inputs_pool,
+        jobs.inputs_pool,
     output:
         paths.samples(),
     log:
@@ -14,7 +14,7 @@ rule predict:
     conda:
         "../../envs/numeric.yaml"
     shell:
-        "python workflow/scripts/predict.py --spec {params.spec:q} --records {input.records}"
+        "python workflow/scripts/predict.py --spec {params.spec:q} --inputs {input}"
         " --log {log} --output {output}"
 
 
@@ -28,6 +28,8 @@ rule fit_baselines:
     params:
         spec=jobs.spec_score,
         code=jobs.code_score,
+    wildcard_constraints:
+        score=r"(?!adue\.)[a-z_]+",
     threads: study.config.threads
     conda:
         "../../envs/numeric.yaml"
@@ -37,14 +39,27 @@ rule fit_baselines:
 
 
 use rule fit_baselines as fit_adue with:
-    output:
-        paths.scores(score="adue"),
     log:
-        paths.log("fit_adue", "{model}/{dataset}/{recipe}/seed{seed}/{predictive}/adue"),
+        paths.log("fit_adue", "{model}/{dataset}/{recipe}/seed{seed}/{predictive}/{score}"),
     wildcard_constraints:
-        predictive="point",
+        score="adue",
     conda:
         "../../envs/torch.yaml"
 
 
-ruleorder: fit_adue > fit_baselines
+rule trace:
+    input:
+        jobs.inputs_trace,
+    output:
+        curves=paths.trace(),
+        examples=paths.trace_examples(),
+    log:
+        paths.log("trace", "{model}/{dataset}/{recipe}"),
+    params:
+        spec=jobs.spec_trace,
+        code=jobs.code("trace"),
+    conda:
+        "../../envs/numeric.yaml"
+    shell:
+        "python workflow/scripts/trace.py --spec {params.spec:q} --epochs {input}"
+        " --log {log} --output {output}"

@@ -5,20 +5,33 @@ rule train_lora:
     input:
         unpack(jobs.inputs_train),
     output:
-        paths.adapter(),
+        adapter=paths.adapter(),
     log:
         paths.log("train_lora", "{model}/{dataset}/{recipe}/seed{seed}"),
     params:
         spec=jobs.spec_train,
         code=jobs.code("train"),
         checkpoint=paths.checkpoint(),
+    wildcard_constraints:
+        recipe=jobs.recipes_that("train_lora"),
     threads: study.config.threads
     conda:
         "../../envs/torch.yaml"
     shell:
         "python workflow/scripts/train.py --spec {params.spec:q} --code {params.code}"
-        " --model {input.model} --train {input.train} --valid {input.valid}"
+        " --model {input.model} --train {input.train} --valid {input.valid} --evals {input.evals}"
         " --threads {threads} --checkpoint {params.checkpoint} --log {log} --output {output}"
+
+
+# A member is its recipe's adapter of that seed, with what it said after every epoch.
+use rule train_lora as train_ensemble_member with:
+    output:
+        adapter=paths.adapter(),
+        epochs=paths.epochs(),
+    log:
+        paths.log("train_ensemble_member", "{model}/{dataset}/{recipe}/seed{seed}"),
+    wildcard_constraints:
+        recipe=jobs.recipes_that("train_ensemble_member"),
 
 
 rule extract:

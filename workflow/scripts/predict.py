@@ -4,7 +4,7 @@ import importlib
 
 from peftuq import program
 
-args = program.arguments(__doc__, ["spec"], ["records"])
+args = program.arguments(__doc__, ["spec"], ["inputs"])
 
 from peftuq import artifacts  # noqa: E402  after the number of threads is set
 from peftuq.progress import Log  # noqa: E402
@@ -13,8 +13,9 @@ from peftuq.progress import Log  # noqa: E402
 def main(log: Log) -> None:
     spec = args.spec
     method = importlib.import_module(f"peftuq.predict.{spec['method']}")
-    records = [artifacts.RecordFile(file) for file in args.records]
-    samples, facts = method.predict(records, spec["evals"], spec["params"], spec["seed"])
+    read = {"records": artifacts.RecordFile, "epochs": artifacts.EpochFile}[spec["of"]]
+    inputs = [read(file) for file in args.inputs]
+    samples, facts = method.predict(inputs, spec["evals"], spec["params"], spec["seed"], spec["size"])
     artifacts.write_samples(args.output[0], samples, facts)
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from peftuq import program
 
-args = program.arguments(__doc__, ["spec", "code", "model", "train", "valid", "checkpoint"])
+args = program.arguments(__doc__, ["spec", "code", "model", "train", "valid", "checkpoint"], ["evals"])
 
 import torch  # noqa: E402  after the number of threads is set
 
@@ -13,7 +13,7 @@ from peftuq import artifacts  # noqa: E402
 from peftuq.models import backbone, encode, lora  # noqa: E402
 from peftuq.models.readout import ReadOut  # noqa: E402
 from peftuq.progress import Log  # noqa: E402
-from peftuq.training import loop  # noqa: E402
+from peftuq.training import epochs, loop  # noqa: E402
 
 
 def main(log: Log) -> None:
@@ -43,13 +43,22 @@ def main(log: Log) -> None:
         identity=f"{artifacts.canonical(args.spec)} {args.code}",
         log=log,
     )
-    history, seconds = loop.train(model, data, job)
+    at_epoch = None
+    if recipe["epoch_records"]:
+        parts = {"train": data["train"].take(range(min(recipe["epoch_records"], len(data["train"]))))}
+        parts["valid"] = data["valid"]
+        for part, file in zip(args.spec["evals"], args.evals, strict=True):
+            parts[part] = encode.encode(tokenizer, file, task)
+        at_epoch = epochs.Recorder(parts, job.checkpoint)
+    history, seconds = loop.train(model, data, job, at_epoch)
     model.bake_head()
     with artifacts.atomic_folder(output.parent) as temporary:
         peft.save_pretrained(temporary, safe_serialization=True, save_embedding_layers=False)
         artifacts.write_lines(temporary / "train_log.jsonl", history)
         facts = {**counts, "seconds": seconds, "dtype": str(dtype), "device": str(backbone.device())}
         artifacts.write_json(temporary / "training.json", {**facts, "examples": len(data["train"])})
+    if at_epoch is not None:
+        artifacts.write_epochs(args.output[1], at_epoch.all(recipe["optimiser"]["epochs"]))
     shutil.rmtree(args.checkpoint, ignore_errors=True)
 
 

@@ -77,9 +77,9 @@ def training_memory(shape: Shape, trained: int, tokens: int, checkpointing: bool
     """Peak bytes of a training step on one GPU with `tokens` tokens in the (micro-)batch.
 
     2 bytes a frozen weight (and again for an untied LM head), 16 a trained one (value, gradient, two moments in
-    float32); kept for the backward pass in bf16, a token and layer: inputs of the two norms (as float32), q, k, v, attention
-    output, and the FFN's two or three inner activations. With checkpointing a layer keeps its input only, and one
-    layer at a time is recomputed.
+    float32); kept for the backward pass in bf16, a token and layer: inputs of the two norms (as float32), q, k, v,
+    attention output, and the FFN's two or three inner activations. With checkpointing a layer keeps its input only,
+    and one layer at a time is recomputed.
     """
     frozen = 2 * (shape.weights + (shape.vocabulary * shape.hidden if untied else 0))
     inner = (4 if shape.gated else 2) * shape.inner

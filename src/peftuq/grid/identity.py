@@ -64,9 +64,9 @@ def _parse(file: Path) -> tuple[str, list[Path]]:
     tree = ast.parse(file.read_text())
     imported = [path for node in ast.walk(tree) for path in _imports(node)]
     for node in ast.walk(tree):
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-            if ast.get_docstring(node, clean=False) is not None:
-                node.body = node.body[1:]
+        documented = isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
+        if documented and ast.get_docstring(node, clean=False) is not None:
+            node.body = node.body[1:]
     return ast.dump(tree), imported
 
 

@@ -5,6 +5,7 @@ job sees: it is passed to the script and kept by Snakemake as the job's paramete
 """
 
 import hashlib
+import re
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,7 @@ class Jobs:
 
     def spec_fetch_model(self, w: Any) -> str:
         model = self.study.models.get(w.model, "model", "")
-        kind = self.study.source(list(model.sources.offered), f"config/models/{w.model}.yaml")
+        kind = self.study.model_source(w.model)
         source = model.sources.offered[kind].model_dump()
         return identity.spec(name=w.model, kind=kind, source=source, gguf=model.gguf)
 
@@ -83,18 +84,41 @@ class Jobs:
             "batch_tokens": self.study.config.eval_batch_tokens,
         }
 
-    def inputs_train(self, w: Any) -> dict[str, str]:
+    def inputs_train(self, w: Any) -> dict[str, Any]:
         return {
             "model": self.paths.model(w.model),
             "train": self.paths.data("train", w.dataset),
             "valid": self.paths.data("valid", w.dataset),
+            "evals": [self._eval_data(w.dataset, part) for part in self._recorded(w)],
         }
+
+    def recipes_that(self, rule: str) -> str:
+        """A pattern of the recipes that a training rule serves; one that matches nothing if there are none."""
+        names = [setting.recipe for setting in self.study.settings]
+        served = sorted({name for name in names if self._trained_by(name) == rule})
+        return "|".join(map(re.escape, served)) or "(?!)"
+
+    def _trained_by(self, recipe: str) -> str | None:
+        found = self.study.recipes.get(recipe, "recipe", "")
+        if found.adapter is None:
+            return None
+        return "train_ensemble_member" if found.epoch_records is not None else "train_lora"
+
+    def _recorded(self, w: Any) -> list[str]:
+        """The evaluation sets that training records after every epoch: none, unless its recipe asks for it."""
+        records = self.study.recipes.get(w.recipe, "recipe", "").epoch_records is not None
+        return self.study.evals(Setting(w.model, w.dataset, w.recipe)) if records else []
+
+    def _eval_data(self, dataset: str, part: str) -> str:
+        return self.paths.data("test", dataset if part == "test" else part)
 
     def spec_train(self, w: Any) -> str:
         setting = Setting(w.model, w.dataset, w.recipe)
         recipe = self.study.recipes.get(w.recipe, "recipe", "").model_dump()
         modules = self.study.models.get(w.model, "model", "").modules
-        return identity.spec(task=self._task(setting), recipe=recipe, modules=modules, seed=int(w.seed))
+        return identity.spec(
+            task=self._task(setting), recipe=recipe, modules=modules, seed=int(w.seed), evals=self._recorded(w)
+        )
 
     # -- records, samples, scores ------------------------------------------------------------------------
 
@@ -103,8 +127,8 @@ class Jobs:
 
     def inputs_extract(self, w: Any) -> dict[str, Any]:
         setting = Setting(w.model, w.dataset, w.recipe)
-        data = [self.paths.data(split, w.dataset) for split in ("train", "valid", "test")]
-        data += [self.paths.data("test", shift) for shift in self.study.shifts[setting]]
+        data = [self.paths.data(split, w.dataset) for split in ("train", "valid")]
+        data += [self._eval_data(w.dataset, part) for part in self.study.evals(setting)]
         inputs: dict[str, Any] = {"model": self.paths.model(w.model), "data": data}
         if self.study.recipes.get(w.recipe, "recipe", "").adapter is not None:
             inputs["adapter"] = self.paths.adapter(w.model, w.dataset, w.recipe, w.seed)
@@ -118,17 +142,18 @@ class Jobs:
         return Cell(w.model, w.dataset, w.recipe, int(w.seed), w.predictive)
 
     def inputs_pool(self, w: Any) -> list[str]:
-        """The records that a post-hoc predictive works on: of all its members, or of its adapter."""
+        """What a post-hoc predictive works on: records (or every epoch's) of all its members or of its adapter."""
         cell = self._cell(w)
-        return [self.paths.records(*cell.setting, seed) for seed in self.study.members(cell)]
+        of = self.study.method(self.study.predictive(w.predictive)[0])["of"]
+        path = {"records": self.paths.records, "epochs": self.paths.epochs}[of]
+        return [path(*cell.setting, seed) for seed in self.study.members(cell)]
 
     def spec_pool(self, w: Any) -> str:
         name, size = self.study.predictive(w.predictive)
         method = self.study.method(name)
         evals = ["valid", *self.study.evals(self._cell(w).setting)]  # valid calibrates conformal sets
-        return identity.spec(
-            method=name, version=method["version"], params=method["params"], size=size, evals=evals, seed=int(w.seed)
-        )
+        chosen = {key: method[key] for key in ("version", "params", "of")}
+        return identity.spec(method=name, **chosen, size=size, evals=evals, seed=int(w.seed))
 
     def code_pool(self, w: Any) -> str:
         return self.code("predict", self.study.predictive_files[self.study.predictive(w.predictive)[0]])
@@ -145,6 +170,27 @@ class Jobs:
     def code_score(self, w: Any) -> str:
         return self.code("score", self.study.score_files[w.score])
 
+    # -- ensembles through their training ----------------------------------------------------------------
+
+    @cached_property
+    def traces(self) -> dict[Setting, list[int]]:
+        """Settings whose ensembles are followed through training, and the sizes that are asked for, with 1."""
+        sizes: dict[Setting, set[int]] = {}
+        for cell in self.study.cells:
+            name, size = self.study.predictive(cell.predictive)
+            if name == "ensemble" and self._trained_by(cell.recipe) == "train_ensemble_member":
+                sizes.setdefault(cell.setting, {1}).add(size or 1)
+        return {setting: sorted(found) for setting, found in sizes.items()}
+
+    def inputs_trace(self, w: Any) -> list[str]:
+        setting = Setting(w.model, w.dataset, w.recipe)
+        return [self.paths.epochs(*setting, seed) for seed in range(max(self.traces[setting]))]
+
+    def spec_trace(self, w: Any) -> str:
+        sizes = self.traces[Setting(w.model, w.dataset, w.recipe)]
+        # The histograms show five members, as the paper's do, or as many as there are.
+        return identity.spec(sizes=sizes, shown=5 if 5 in sizes else max(sizes))
+
     # -- evaluation --------------------------------------------------------------------------------------
 
     def inputs_evaluate(self, w: Any) -> dict[str, str]:
@@ -155,7 +201,7 @@ class Jobs:
 
     def spec_evaluate(self, w: Any) -> str:
         cell = self._cell(w)
-        probabilities = [] if w.score == PREDICTION else self.study.method(w.score)["probabilities"]
+        probabilities = [] if w.score == PREDICTION else self.study.method(w.score).get("probabilities", [])
         evals = self.study.evals(cell.setting)
         return identity.spec(**cell._asdict(), score=w.score, evals=evals, probabilities=probabilities)
 
@@ -209,5 +255,6 @@ class Jobs:
         return {
             "cells": self.paths.cells,
             "metrics": self.paths.metrics_table,
+            "traces": [p(*setting) for setting in self.traces for p in (self.paths.trace, self.paths.trace_examples)],
             "comparisons": [self.paths.comparison(*setting) for setting in self.study.settings],
         }

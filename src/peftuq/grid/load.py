@@ -11,6 +11,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from peftuq.data import schema as data_schema
+from peftuq.data.prompts import Template
 from peftuq.errors import UserError
 from peftuq.grid import schema
 
@@ -90,7 +91,8 @@ class Folder:
 
     def __init__(self, path: Path, parse: Callable[[dict[str, Any], str], Any]):
         self.path, self._parse, self._loaded = path, parse, {}
-        self.names = sorted(file.stem for file in path.glob("*.yaml"))
+        self._files = {file.stem for file in path.glob("*.yaml")}
+        self.names = sorted(name for name in self._files if not name.startswith("_"))  # _name: only to extend
 
     def get(self, name: str, what: str, where: str) -> Any:
         if name not in self._loaded:
@@ -108,7 +110,7 @@ class Folder:
         base = content.pop("extends", None)
         if base is None:
             return content
-        pick(base, set(self.names) - {name}, "file to extend", str(self.path / f"{name}.yaml"))
+        pick(base, self._files - {name}, "file to extend", f"{self.path / name}.yaml")
         return merge(self._extended(base), content)
 
 
@@ -164,4 +166,4 @@ def datasets(root: Path) -> Folder:
 
 
 def prompts(root: Path) -> Folder:
-    return Folder(root / "prompts", lambda content, where: validate(prompt_schema.Prompt, content, where))
+    return Folder(root / "prompts", lambda content, where: validate(Template, content, where))

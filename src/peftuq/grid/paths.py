@@ -28,6 +28,10 @@ class Paths:
         """The adapter's weights; its PEFT configuration and training log lie in the same folder."""
         return f"{self.results}/adapters/{model}/{dataset}/{recipe}/seed{seed}/adapter_model.safetensors"
 
+    def epochs(self, model="{model}", dataset="{dataset}", recipe="{recipe}", seed="{seed}") -> str:
+        """What the model said after each epoch of its training, for recipes that record it."""
+        return f"{self.results}/epochs/{model}/{dataset}/{recipe}/seed{seed}.safetensors"
+
     def checkpoint(self, model="{model}", dataset="{dataset}", recipe="{recipe}", seed="{seed}") -> str:
         """Where an interrupted training resumes from; removed when it ends."""
         return f"{self.results}/checkpoints/{model}/{dataset}/{recipe}/seed{seed}"
@@ -71,6 +75,13 @@ class Paths:
 
     def comparison(self, model="{model}", dataset="{dataset}", recipe="{recipe}") -> str:
         return f"{self.results}/comparisons/{model}/{dataset}/{recipe}.json"
+
+    def trace(self, model="{model}", dataset="{dataset}", recipe="{recipe}") -> str:
+        """An ensemble through its training: curves for each size, and every example's uncertainty, by epoch."""
+        return f"{self.results}/traces/{model}/{dataset}/{recipe}.json"
+
+    def trace_examples(self, model="{model}", dataset="{dataset}", recipe="{recipe}") -> str:
+        return f"{self.results}/traces/{model}/{dataset}/{recipe}.safetensors"
 
     @property
     def cells(self) -> str:

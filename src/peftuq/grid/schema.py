@@ -68,6 +68,26 @@ class Loss(Strict):
     answer: Literal["vocabulary", "options"] = "vocabulary"
 
 
+class Prior(Strict):
+    """A Gaussian prior on the adapter's parameters: adds `half_lambda`·‖·‖² to the loss (LoRA ensembles, section 5.3).
+
+    `over`: the factors A and B, or their `product` BA. `scale`: `posterior` divides by the number of training
+    examples, so that loss + prior is the negative log posterior per example; `reference` does not. `diversity`:
+    `anchored` centres each member's prior on its own draw from it (Pearce et al. 2020).
+    """
+
+    over: Literal["factors", "product"] = "factors"
+    half_lambda: NonNegativeFloat
+    scale: Literal["posterior", "reference"] = "posterior"
+    diversity: Literal["none", "anchored"] = "none"
+
+    @model_validator(mode="after")
+    def _anchors_need_factors(self) -> "Prior":
+        if self.diversity == "anchored" and (self.over == "product" or self.half_lambda == 0):
+            raise ValueError("prior.diversity: 'anchored' needs over: factors and half_lambda > 0")
+        return self
+
+
 class Recipe(Strict):
     """How an adapter is trained ."""
 
@@ -75,6 +95,8 @@ class Recipe(Strict):
     adapter: Adapter | None  # None: nothing is trained, the backbone is evaluated as it is
     optimiser: Optimiser | None = None
     loss: Loss = Loss()
+    prior: Prior | None = None
+    epoch_records: PositiveInt | None = None  # train rows that are recorded each epoch, beside all evaluation sets
     prompt: Name = "letters"
     max_length: PositiveInt = 512
     precision: Literal["auto", "bf16", "fp32"] = "auto"

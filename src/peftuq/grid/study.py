@@ -75,11 +75,19 @@ class Study:
         for name, suite in self.suites.items():
             for index, grid in enumerate(suite.grids):
                 self._expand(name, grid, f"{root / 'suites' / name}.yaml: grids.{index}")
+        self._check_sources()
 
     def _check_overrides(self, where: str) -> None:
         for name in self.config.methods:
             load.pick(name, {*self.score_files, *self.predictive_files}, "method", f"{where}: methods")
             self.method(name)
+
+    def _check_sources(self) -> None:
+        """Everything can be had from an allowed source: found out now, not when its job starts."""
+        for model in dict.fromkeys(setting.model for setting in self.settings):
+            self.model_source(model)
+        for dataset in self.dataset_names:
+            self.preparation(dataset)
 
     # -- methods --------------------------------------------------------------------------------------
 
@@ -224,6 +232,10 @@ class Study:
         dataset = self.dataset(name)
         kind = self.source(list(dataset.sources.offered), f"config/datasets/{name}.yaml")
         return dataset.preparation(name, kind, {part: size for part, size in sizes.items() if size is not None})
+
+    def model_source(self, name: str) -> str:
+        """The kind of source that a model's files come from."""
+        return self.source(list(self.models.get(name, "model", "").sources.offered), f"config/models/{name}.yaml")
 
     def prompt(self, name: str, where: str = "config") -> dict[str, Any]:
         return self._prompts.get(name, "prompt", where).model_dump()

@@ -25,7 +25,8 @@ class Encoded:
     def __len__(self) -> int:
         return len(self.tokens)
 
-    def take(self, rows: np.ndarray) -> "Encoded":
+    def take(self, rows: Sequence[int] | np.ndarray) -> "Encoded":
+        rows = np.asarray(rows)
         return Encoded(self.id[rows], self.label[rows], [self.tokens[row] for row in rows], self.n_options[rows])
 
 

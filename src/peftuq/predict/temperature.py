@@ -9,6 +9,7 @@ from peftuq.artifacts import RecordFile, Samples, softmax
 
 PREDICTIVE = {
     "version": 1,
+    "of": "records",
     "needs": ["valid"],
     "sized": False,
     "samples": False,
@@ -32,7 +33,7 @@ def fit(logits: np.ndarray, label: np.ndarray, bounds: Sequence[float]) -> float
 
 
 def predict(
-    records: Sequence[RecordFile], evals: Sequence[str], params: dict, seed: int
+    records: Sequence[RecordFile], evals: Sequence[str], params: dict, seed: int, size: int | None
 ) -> tuple[dict[str, Samples], dict[str, str]]:
     """Samples (M = 1) of one adapter at its fitted temperature."""
     (record,) = records

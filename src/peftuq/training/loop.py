@@ -22,12 +22,15 @@ from peftuq.errors import UserError
 from peftuq.models import inference
 from peftuq.models.batching import Encoded, collate, epoch_batches
 from peftuq.models.lora import trainable
-from peftuq.models.readout import ReadOut
+from peftuq.models.readout import Output, ReadOut
 from peftuq.progress import Log, Progress
 from peftuq.training import checkpoints, losses
 from peftuq.training.checkpoints import Position
 
 REQUEUE = 75  # exit status of a training that was asked to stop and has left a checkpoint (EX_TEMPFAIL)
+
+
+AtEpoch = Callable[[int, Callable[[Encoded], Record]], None]
 
 
 @dataclass(frozen=True)
@@ -68,11 +71,13 @@ class Interrupt:
         self.asked = True
 
 
-def train(model: ReadOut, data: dict[str, Encoded], job: Job, at_epoch: Callable[[int], None] | None = None) -> tuple[list[dict], float]:
+def train(
+    model: ReadOut, data: dict[str, Encoded], job: Job, at_epoch: Callable[[int], None] | None = None
+) -> tuple[list[dict], float]:
     """Train in place on `data["train"]`; return a row per epoch (loss and accuracy on train and valid) and seconds.
 
-    `at_epoch` is called with the number of each finished epoch. Raises `UserError` if the loss stops being a
-    number, `SystemExit(REQUEUE)` after a signal.
+    `at_epoch(epoch, record)` is called after each epoch, before its checkpoint; `record` runs the model over examples.
+    Raises `UserError` if the loss stops being a number, `SystemExit(REQUEUE)` after a signal.
     """
     return _Run(model, data, job).to_the_end(at_epoch)
 
@@ -90,6 +95,8 @@ class _Run:
             self.parameters, lr=self.optim["lr"], weight_decay=self.optim["weight_decay"]
         )
         self.model = self.accelerator.prepare(self.plain)
+        prior, examples = job.recipe["prior"], len(data["train"])
+        self.prior = losses.Prior(prior, trainable(self.plain), examples, step_seed(job.seed, 0, 1)) if prior else None
         self.per_epoch = math.ceil(len(data["train"]) / self.optim["batch_size"])
         self.steps = self.per_epoch * self.optim["epochs"]
         self.interrupt = Interrupt()
@@ -100,7 +107,7 @@ class _Run:
         buffers = {n: b for n, b in self.plain.named_buffers() if "parametrizations" in n}
         return {**trainable(self.plain), **buffers}
 
-    def to_the_end(self, at_epoch: Callable[[int], None] | None) -> tuple[list[dict], float]:
+    def to_the_end(self, at_epoch: AtEpoch | None) -> tuple[list[dict], float]:
         position = checkpoints.restore(self.job.checkpoint, self.job.identity, self.state(), self.optimiser)
         if position is None:
             position = Position(0, [], {}, 0.0)
@@ -114,9 +121,7 @@ class _Run:
                 self._step(rows, position)
                 progress(1, f"loss {position.running['loss'] / position.running['examples']:.4f}")
                 self._save_if_due(position)
-            self._end_epoch(epoch + 1, position)
-            if at_epoch is not None:
-                at_epoch(epoch + 1)
+            self._end_epoch(epoch + 1, position, at_epoch)
         return position.log, position.seconds + time.monotonic() - self.started
 
     def _step(self, rows: np.ndarray, position: Position) -> None:
@@ -134,10 +139,10 @@ class _Run:
         for number, part in enumerate(parts):
             last = number == len(parts) - 1
             with contextlib.nullcontext() if last else self.accelerator.no_sync(self.model):
-                loss, hits = self._loss(part)
+                loss, output, label = self._loss(part)
                 self.accelerator.backward(loss * (weight * len(part)))
             loss_sum += float(loss.detach()) * len(part)
-            correct += hits
+            correct += float((output.logits.argmax(dim=1) == label).sum())
         if not math.isfinite(loss_sum):
             raise UserError(
                 f"training diverged at step {position.step}: the loss is {loss_sum}; "
@@ -152,11 +157,13 @@ class _Run:
             position.running[name] = position.running.get(name, 0.0) + (value if counted else 0.0)
         position.step += 1
 
-    def _loss(self, rows: np.ndarray) -> tuple[torch.Tensor, float]:
+    def _loss(self, rows: np.ndarray) -> tuple[torch.Tensor, Output, torch.Tensor]:
         batch = collate(self.data["train"], rows, self.job.pad).to(self.accelerator.device)
         output = self.model(batch.input_ids, batch.lengths, batch.n_options)
         loss = losses.cross_entropy(output, batch.label, self.job.recipe["loss"]["answer"])
-        return loss, float((output.logits.argmax(dim=1) == batch.label).sum())
+        if self.prior is not None:
+            loss = loss + self.prior()
+        return loss, output, batch.label
 
     def _save_if_due(self, position: Position) -> None:
         due = position.step % self.job.recipe["checkpoint_steps"] == 0 and position.step < self.steps
@@ -172,7 +179,7 @@ class _Run:
         if self.accelerator.is_main_process:
             checkpoints.save(self.job.checkpoint, self.job.identity, position, self.state(), self.optimiser)
 
-    def _end_epoch(self, epoch: int, position: Position) -> None:
+    def _end_epoch(self, epoch: int, position: Position, at_epoch: AtEpoch | None) -> None:
         totals = gather_object([position.running])
         examples = sum(t["examples"] for t in totals)
         row = {
@@ -184,25 +191,27 @@ class _Run:
         position.log.append(row)
         position.running = {}
         self.job.log(" ".join(f"{k} {v:.4f}" if isinstance(v, float) else f"{k} {v}" for k, v in row.items()))
+        if at_epoch is not None:
+            at_epoch(epoch, self._record)
         if epoch < self.optim["epochs"]:
             self._save(position)
 
     def _validate(self) -> dict[str, float]:
-        """Loss (over the options) and accuracy on the validation split, its rows shared among the processes."""
-        valid = self.data["valid"]
-        rows = np.arange(self.rank, len(valid), self.world)
-        nll = correct = 0.0
-        if len(rows):
-            record = inference.run(self.plain, valid.take(rows), self.job.pad, self.job.max_tokens, self.job.dtype)
-            nll, correct = _totals(record)
-        totals = gather_object([(nll, correct)])
-        return {
-            "valid_loss": sum(t[0] for t in totals) / len(valid),
-            "valid_accuracy": sum(t[1] for t in totals) / len(valid),
-        }
+        """Loss (over the options) and accuracy on the validation split."""
+        record = self._record(self.data["valid"])
+        logits, label = torch.from_numpy(record.logits).double(), torch.from_numpy(record.label)
+        loss = torch.nn.functional.cross_entropy(logits, label)
+        return {"valid_loss": float(loss), "valid_accuracy": float((logits.argmax(dim=1) == label).double().mean())}
 
-
-def _totals(record: Record) -> tuple[float, float]:
-    logits, label = torch.from_numpy(record.logits).double(), torch.from_numpy(record.label)
-    nll = torch.nn.functional.cross_entropy(logits, label, reduction="sum")
-    return float(nll), float((logits.argmax(dim=1) == label).sum())
+    def _record(self, data: Encoded) -> Record:
+        """What the model says of every example; the processes share the rows and each gets all of it."""
+        rows = [np.arange(rank, len(data), self.world) for rank in range(self.world)]
+        mine = rows[self.rank] if len(rows[self.rank]) else np.arange(1)
+        part = inference.run(self.plain, data.take(mine), self.job.pad, self.job.max_tokens, self.job.dtype)
+        parts = gather_object([part])
+        if self.world == 1:
+            return part
+        order = np.argsort(np.concatenate([r for r in rows if len(r)]))
+        kept = [p for p, r in zip(parts, rows, strict=True) if len(r)]
+        fields = {name: [getattr(p, name) for p in kept] for name in vars(part)}
+        return Record(**{n: None if v[0] is None else np.concatenate(v)[order] for n, v in fields.items()})

@@ -1,7 +1,10 @@
 """What training minimises: loss on the label or answer only, never on prompt or padding."""
 
+from collections.abc import Mapping
+
+import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from peftuq.models.readout import Output
 
@@ -11,3 +14,38 @@ def cross_entropy(output: Output, label: Tensor, over: str) -> Tensor:
     if output.logsumexp is None or over == "options":
         return F.cross_entropy(output.logits, label)
     return (output.logsumexp - output.logits.gather(1, label[:, None]).squeeze(1)).mean()
+
+
+class Prior:
+    """The negative log density of a Gaussian prior on the LoRA factors, up to a constant.
+
+    `half_lambda`·Σ‖θ − θ_0‖² over all A and B (`factors`; θ_0 = 0, or with `anchored` diversity the member's own draw
+    from the prior, N(0, 1/(2 half_lambda))), or `half_lambda`·Σ‖BA‖²_F over the adapted layers (`product`). With
+    scale `posterior` divided by `examples`.
+    """
+
+    def __init__(self, config: dict, parameters: Mapping[str, nn.Parameter], examples: int, seed: int):
+        a = {name: p for name, p in parameters.items() if "lora_A" in name}
+        self._pairs = [(p, parameters[name.replace("lora_A", "lora_B")]) for name, p in a.items()]
+        self._over = config["over"]
+        self._weight = config["half_lambda"] / (examples if config["scale"] == "posterior" else 1)
+        self._centres = [(0.0, 0.0) for _ in self._pairs]
+        if config["diversity"] == "anchored":
+            generator = torch.Generator().manual_seed(seed)
+            std = (2 * config["half_lambda"]) ** -0.5
+            self._centres = [
+                tuple((torch.randn(p.shape, generator=generator) * std).to(p.device) for p in pair)
+                for pair in self._pairs
+            ]
+
+    def __call__(self) -> Tensor:
+        if self._over == "product":
+            # ‖BA‖²_F = tr(BᵀB AAᵀ): r × r products, never the d_out × d_in matrix itself
+            terms = [((b.T @ b) * (a @ a.T)).sum() for a, b in self._pairs]
+        else:
+            terms = [
+                (p - centre).square().sum()
+                for pair, centres in zip(self._pairs, self._centres, strict=True)
+                for p, centre in zip(pair, centres, strict=True)
+            ]
+        return self._weight * torch.stack(terms).sum()

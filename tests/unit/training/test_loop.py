@@ -22,6 +22,7 @@ RECIPE = {
     "optimiser": {"lr": 0.01, "weight_decay": 0.1, "batch_size": 4, "epochs": 3, "schedule": "linear",
                   "warmup": 0.1, "clip": None},
     "loss": {"answer": "vocabulary"},
+    "prior": None,
     "micro_batch_size": None,
     "checkpoint_steps": 2,
 }  # fmt: skip
@@ -130,7 +131,7 @@ def test_divergence_is_a_users_error(tmp_path):
 
 
 def test_signal_leaves_a_checkpoint_and_asks_to_be_requeued(tmp_path):
-    def at_epoch(epoch):
+    def at_epoch(epoch, record):
         os.kill(os.getpid(), signal.SIGUSR1)
 
     with pytest.raises(SystemExit) as ended:

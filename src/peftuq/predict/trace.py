@@ -1,0 +1,56 @@
+"""An ensemble through its fine-tuning: what M members say after every epoch (LoRA ensembles, section 7)."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from peftuq.artifacts import EpochFile, Samples
+from peftuq.metrics import calibration
+from peftuq.predict.ensemble import pool
+from peftuq.scores.information import mutual_information
+from peftuq.scores.softmax import entropy
+
+
+def groups(members: int, size: int) -> list[list[int]]:
+    """The disjoint ensembles of `size` among the first members, in order: what a band over ensembles is made of."""
+    return [list(range(start, start + size)) for start in range(0, members - size + 1, size)]
+
+
+def curve_point(samples: Samples) -> dict[str, float]:
+    """What the curves show of one ensemble after one epoch: nll, accuracy, ECE (10 bins), mean entropy and MI (nats)."""
+    mean = samples.mean
+    correct = mean.argmax(axis=1) == samples.label
+    return {
+        "nll": calibration.nll(mean, samples.label),
+        "accuracy": calibration.accuracy(mean, samples.label),
+        "ece_10": calibration.ece(mean.max(axis=1), correct, 10),
+        "entropy": float(entropy(mean).mean()),
+        "mutual_information": float(mutual_information(samples.probs).mean()),
+    }
+
+
+def curves(members: Sequence[EpochFile], sizes: Sequence[int]) -> list[dict[str, Any]]:
+    """A row per part, epoch, size M and disjoint ensemble of that size."""
+    rows = []
+    for part in members[0].parts:
+        for epoch in range(1, members[0].epochs + 1):
+            said = [member.samples(epoch, part) for member in members]
+            for size in sizes:
+                for group in groups(len(members), size):
+                    point = curve_point(pool([said[k] for k in group]))
+                    rows.append({"part": part, "epoch": epoch, "size": size, "first": group[0], **point})
+    return rows
+
+
+def examples(members: Sequence[EpochFile], size: int) -> dict[str, np.ndarray]:
+    """Of the first `size` members, per example: "<epoch>/<part>/entropy", "…/mutual_information" (nats) and "…/correct"."""
+    arrays = {}
+    for part in members[0].parts:
+        for epoch in range(1, members[0].epochs + 1):
+            samples = pool([member.samples(epoch, part) for member in members[:size]])
+            key = f"{epoch}/{part}"
+            arrays[f"{key}/entropy"] = entropy(samples.mean)
+            arrays[f"{key}/mutual_information"] = mutual_information(samples.probs)
+            arrays[f"{key}/correct"] = (samples.mean.argmax(axis=1) == samples.label).astype(np.uint8)
+    return arrays

@@ -1,0 +1,26 @@
+"""What a model says after every epoch, kept while it trains, so that no second pass is needed."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from peftuq import artifacts
+from peftuq.artifacts import Record
+from peftuq.models.batching import Encoded
+
+
+class Recorder:
+    """Called at the end of each epoch; the records wait beside the checkpoint until the training is done."""
+
+    def __init__(self, parts: Mapping[str, Encoded], folder: Path):
+        self._parts, self._folder = parts, folder
+
+    def __call__(self, epoch: int, record: Callable[[Encoded], Record]) -> None:
+        artifacts.write_epochs(self._file(epoch), [{part: record(data) for part, data in self._parts.items()}])
+
+    def _file(self, epoch: int) -> Path:
+        return self._folder / f"epoch{epoch}.safetensors"
+
+    def all(self, epochs: int) -> list[dict[str, Record]]:
+        """The records of every epoch, in order, by part."""
+        files = [artifacts.EpochFile(self._file(epoch)) for epoch in range(1, epochs + 1)]
+        return [{part: file.record(1, part) for part in file.parts} for file in files]
