@@ -1,0 +1,27 @@
+"""Which representations distances are measured on: z as it is, at length 1, or through a normalised head."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from peftuq.artifacts import Head
+from peftuq.errors import UserError
+
+
+def spectrally_normalised(head: Head, spectral_norm: str) -> Head:
+    """The head whose representation is scored; `UserError` for an unknown `spectral_norm`."""
+    if spectral_norm not in ("none", "posthoc"):
+        raise UserError(f"config: methods: spectral_norm: {spectral_norm!r} is unknown; use none or posthoc")
+    if spectral_norm == "none" or head.dense_weight is None:
+        return head
+    weight = head.dense_weight.astype(np.float64)
+    return replace(head, dense_weight=weight / np.linalg.norm(weight, 2))
+
+
+def l2_normalised(z: np.ndarray) -> np.ndarray:
+    """Rows of `z` (N, d) at length 1; a row of zeros stays."""
+    length = np.linalg.norm(z, axis=1, keepdims=True)
+    return z / np.where(length > 0, length, 1.0)
+
+
+NORMALISATIONS = {"": lambda z: z, "_l2": l2_normalised}
