@@ -5,17 +5,17 @@ displacements δ = θ − θ₀, stacked: a layer's weights are one tensor (H, �
 
 - the first layer at θ₀ is shared and computed once a data set, not once a head and step;
 - an L2-SP penalty β‖θ − θ₀‖² [1] is Adam's (coupled) weight decay 2β on δ: exact, and free;
-- all heads see the same mini-batches, so every product is one batched GEMM; the gradients of the two layers are
-  written out, no autograd graph exists, and the gradient of the input is never needed;
-- δ keeps the small steps of a near-initialisation fit that θ = θ₀ + δ would round away in float32.
+- all heads see the same mini-batches, so every product is one batched GEMM; the gradients of the two layers
+  are written out, no autograd graph exists, and the gradient of the input is never needed;
+- δ keeps the small steps of a fit near its start, which θ = θ₀ + δ would round away in float32.
 
-[1] Li, Grandvalet, Davoine: Explicit inductive bias for transfer learning with convolutional networks, ICML 2018.
+[1] Li, Grandvalet, Davoine: Explicit inductive bias for transfer learning with convolutional networks, 2018.
 """
 
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import groupby, pairwise
 
 import numpy as np
 import torch
@@ -23,23 +23,30 @@ from torch import Tensor
 
 from peftuq.artifacts import Head
 
-# (activation, its backward from (gradient, input, output)): one pass over the memory each.
+# (activation, its backward from gradient, input, output); both write where they are told.
 _ACTIVATIONS: dict[str, tuple[Callable, Callable]] = {
-    "tanh": (torch.tanh, lambda grad, pre, out: torch.ops.aten.tanh_backward(grad, out)),
-    "gelu": (torch.nn.functional.gelu, lambda grad, pre, out: torch.ops.aten.gelu_backward(grad, pre)),
+    "tanh": (
+        lambda pre, z: torch.tanh(pre, out=z),
+        lambda grad, pre, z: torch.ops.aten.tanh_backward.grad_input(grad, z, grad_input=grad),
+    ),
+    "gelu": (
+        lambda pre, z: torch.ops.aten.gelu.out(pre, out=z),
+        lambda grad, pre, z: torch.ops.aten.gelu_backward.grad_input(grad, pre, grad_input=grad),
+    ),
 }
 
 
 class HeadStack:
-    """H heads θ₀ + δᵢ. `origin` holds θ₀ by name, `delta` and `gradient` the same names with a leading axis H.
+    """H heads θ₀ + δ. `origin` holds θ₀ by name, `delta` and `gradient` the same names with a leading axis H.
 
-    Names as in `artifacts.Head`; only `dense_weight` is kept transposed, (d_in, d_out), which measured a quarter
-    faster in both products. `stack[a:b]` is a view: it shares memory with the whole.
+    Names as in `artifacts.Head`; only `dense_weight` is kept transposed, (d_in, d_out): both its products are
+    a quarter faster that way. `stack[a:b]` is a view that shares memory with the whole.
     """
 
     def __init__(self, origin: dict[str, Tensor], activation: str, delta: dict[str, Tensor]):
         self.origin, self.activation, self.delta = origin, activation, delta
         self.gradient: dict[str, Tensor] = {}
+        self._scratch: dict[str, Tensor] = {}
 
     @classmethod
     def at(cls, head: Head, size: int, dtype: torch.dtype, device: str | torch.device) -> "HeadStack":
@@ -57,6 +64,7 @@ class HeadStack:
     def __getitem__(self, heads: slice) -> "HeadStack":
         view = HeadStack(self.origin, self.activation, {n: t[heads] for n, t in self.delta.items()})
         view.gradient = {n: t[heads] for n, t in self.gradient.items()}
+        view._scratch = self._scratch
         return view
 
     def double(self) -> "HeadStack":
@@ -66,13 +74,15 @@ class HeadStack:
 
     def head(self, index: int) -> Head:
         """One head, θ₀ + δ in float64."""
-        weights = {n: (self.origin[n].double() + t[index].double()).cpu().numpy() for n, t in self.delta.items()}
+        weights = {
+            n: (self.origin[n].double() + t[index].double()).cpu().numpy() for n, t in self.delta.items()
+        }
         if "dense_weight" in weights:
             weights["dense_weight"] = weights["dense_weight"].T
         return Head(**weights, activation=self.activation)
 
     def base(self, x: Tensor) -> Tensor:
-        """The first layer at θ₀: x (B, d) -> (B, d) before the activation, or (B, C) where there is no dense layer."""
+        """The first layer at θ₀ on x (N, d): (N, d), not activated, or (N, C) without a dense layer."""
         if "dense_weight" in self.origin:
             first, bias = x @ self.origin["dense_weight"], self.origin.get("dense_bias")
         else:
@@ -80,15 +90,17 @@ class HeadStack:
         return first if bias is None else first + bias
 
     def forward(self, x: Tensor, base: Tensor, keep: Tensor | None = None) -> Tensor:
-        """Logits (H, C, B) of x (B, d) with `base(x)`; `keep` (B, d) scales the activations (dropout)."""
+        """Logits (H, C, B) of x (B, d), given `base(x)`; `keep` (B, d) scales the activations (dropout)."""
         if "dense_weight" not in self.origin:
             return self._linear(x, base)
         shared = x.expand(len(self), *x.shape)
-        pre = base.expand(len(self), *base.shape)
+        pre, z = (self._buffer(name, len(self), *base.shape) for name in ("pre", "z"))
         if "dense_bias" in self.delta:
-            pre = pre + self.delta["dense_bias"][:, None]
-        pre = torch.baddbmm(pre, shared, self.delta["dense_weight"])
-        z = _ACTIVATIONS[self.activation][0](pre)
+            torch.add(base, self.delta["dense_bias"][:, None], out=pre)
+        else:
+            pre.copy_(base)
+        pre.baddbmm_(shared, self.delta["dense_weight"])
+        _ACTIVATIONS[self.activation][0](pre, z)
         dropped = z if keep is None else z * keep
         out = self.origin["out_weight"] + self.delta["out_weight"]
         self._saved = shared, pre, z, dropped, out, keep
@@ -98,37 +110,45 @@ class HeadStack:
         return torch.baddbmm(bias[:, :, None], out, dropped.mT)
 
     def backward(self, slope: Tensor) -> None:
-        """Fill `gradient` from the loss's gradient with respect to the logits of the last `forward` (H, C, B)."""
+        """Fill `gradient`, given the loss's gradient with respect to the logits of the last `forward`."""
         if "out_bias" in self.gradient:
             torch.sum(slope, 2, out=self.gradient["out_bias"])
         if "dense_weight" not in self.origin:
-            heads, classes, rows = slope.shape
-            into = self.gradient["out_weight"].view(heads * classes, -1)
-            torch.mm(slope.reshape(heads * classes, rows), self._saved, out=into)
+            flat = self.gradient["out_weight"].flatten(0, 1)
+            torch.mm(slope.reshape(len(flat), -1), self._saved, out=flat)
             return
         shared, pre, z, dropped, out, keep = self._saved
         torch.bmm(slope, dropped, out=self.gradient["out_weight"])
-        slope = torch.bmm(slope.mT, out)
+        inner = torch.bmm(slope.mT, out, out=self._buffer("inner", *z.shape))
         if keep is not None:
-            slope *= keep
-        slope = _ACTIVATIONS[self.activation][1](slope, pre, z)
-        torch.bmm(shared.mT, slope, out=self.gradient["dense_weight"])
+            inner *= keep
+        _ACTIVATIONS[self.activation][1](inner, pre, z)
+        torch.bmm(shared.mT, inner, out=self.gradient["dense_weight"])
         if "dense_bias" in self.gradient:
-            torch.sum(slope, 1, out=self.gradient["dense_bias"])
+            torch.sum(inner, 1, out=self.gradient["dense_bias"])
 
     def _linear(self, x: Tensor, base: Tensor) -> Tensor:
         self._saved = x
-        weight = self.delta["out_weight"]
-        logits = base.T.expand(len(self), *base.T.shape)
+        logits = self._buffer("logits", len(self), *base.T.shape)
         if "out_bias" in self.delta:
-            logits = logits + self.delta["out_bias"][:, :, None]
-        flat = logits.reshape(-1, len(x))  # (H·C, B): the heads' classes side by side make one GEMM
-        return torch.addmm(flat, weight.view(len(flat), -1), x.T).view(len(self), -1, len(x))
+            torch.add(base.T, self.delta["out_bias"][:, :, None], out=logits)
+        else:
+            logits.copy_(base.T)
+        # All heads' classes side by side: one GEMM.
+        logits.flatten(0, 1).addmm_(self.delta["out_weight"].flatten(0, 1), x.T)
+        return logits
+
+    def _buffer(self, name: str, *shape: int) -> Tensor:
+        """Scratch memory that outlives the step: fresh pages each time cost more than the arithmetic."""
+        size = math.prod(shape)
+        if name not in self._scratch or self._scratch[name].numel() < size:
+            self._scratch[name] = self.delta["out_weight"].new_empty(size)
+        return self._scratch[name][:size].view(shape)
 
 
 @dataclass(frozen=True)
 class Plan:
-    """How one head is trained: peak learning rate, epochs, weight decay on δ (2β for L2-SP with strength β)."""
+    """How a head is trained: peak learning rate, epochs, weight decay on δ (2β for L2-SP of strength β)."""
 
     lr: float
     epochs: int
@@ -155,28 +175,29 @@ def one_cycle(lr: float, steps: int, momentum: Sequence[float]) -> tuple[np.ndar
 
 
 class _AdamGroup:
-    """Adam with a one-cycle schedule on neighbouring heads of equal plan: one fused pass over their memory a step."""
+    """Adam, one-cycle, on neighbouring heads of equal plan: a step is one fused pass over their memory."""
 
-    def __init__(self, stack: HeadStack, plan: Plan, steps_per_epoch: int, momentum: Sequence[float]):
-        rates, firsts = one_cycle(plan.lr, plan.epochs * steps_per_epoch, momentum)
-        self.schedule, self.decay = list(zip(rates.tolist(), firsts.tolist(), strict=True)), plan.decay
+    def __init__(self, stack: HeadStack, plan: Plan, steps: int, momentum: Sequence[float]):
+        rate, beta1 = one_cycle(plan.lr, steps, momentum)
+        self.schedule, self.decay = list(zip(rate.tolist(), beta1.tolist(), strict=True)), plan.decay
         self.delta, self.gradient = list(stack.delta.values()), list(stack.gradient.values())
         self.first, self.second = ([torch.zeros_like(t) for t in self.delta] for _ in range(2))
-        self.count = [t.new_zeros((), dtype=torch.float32) for t in self.delta]
+        self.count = self.delta[0].new_zeros((), dtype=torch.float32)
 
     def step(self, index: int) -> None:
-        rate, beta1 = self.schedule[index]
-        for count in self.count:
-            count += 1
+        """Step `index`, counted from 0; nothing once the schedule is over."""
+        if index >= len(self.schedule):
+            return
+        self.count.fill_(index + 1)
         torch._fused_adam_(
             self.delta,
             self.gradient,
             self.first,
             self.second,
             [],
-            self.count,
-            lr=rate,
-            beta1=beta1,
+            [self.count] * len(self.delta),
+            lr=self.schedule[index][0],
+            beta1=self.schedule[index][1],
             beta2=0.999,
             weight_decay=self.decay,
             eps=1e-8,
@@ -185,7 +206,6 @@ class _AdamGroup:
         )
 
 
-@torch.inference_mode()
 def train(
     stack: HeadStack,
     x: Tensor,
@@ -196,19 +216,22 @@ def train(
     momentum: Sequence[float] = (0.85, 0.95),
     dropout: float = 0.0,
 ) -> None:
-    """Train every head of `stack` in place on x (N, d), each by its plan; plans run from most to fewest epochs.
+    """Train each head of `stack` in place on x (N, d) by its plan; plans run from most to fewest epochs.
 
-    `slope(logits, rows)` is the gradient of a batch's mean loss with respect to the first n heads' logits (n, C, B),
-    where `rows` (B,) are the examples; n falls when the shorter plans are done. `dropout` acts before the dense and
-    before the out layer, and nowhere on a head that is linear. Order and dropout masks follow from `seed` and are
-    the same for every head, so a head's fit does not depend on its neighbours.
+    `slope(logits, rows)` is the gradient of the mean loss over the examples `rows` (B,) with respect to the
+    first n heads' logits (n, C, B); n falls as the shorter plans end. `dropout` acts before the dense and the
+    out layer, not on a linear head. Order and dropout masks follow from `seed` and are the same for every
+    head: a fit does not depend on its neighbours. Raises `ValueError` for plans in another order.
     """
+    if any(a.epochs < b.epochs for a, b in pairwise(plans)):
+        raise ValueError("plans must run from most to fewest epochs")
     stack.gradient = {name: torch.empty_like(tensor) for name, tensor in stack.delta.items()}
-    per_epoch = -(-len(x) // batch_size)
     groups, start = [], 0
     for plan, equal in groupby(plans):
         stop = start + len(list(equal))
-        groups.append((plan.epochs, _AdamGroup(stack[start:stop], plan, per_epoch, momentum)))
+        groups.append(
+            _AdamGroup(stack[start:stop], plan, plan.epochs * math.ceil(len(x) / batch_size), momentum)
+        )
         start = stop
     generator = torch.Generator().manual_seed(seed)
     base, step = stack.base(x), 0
@@ -222,7 +245,6 @@ def train(
                 batch = batch * before
                 first = stack.base(batch)
             active.backward(slope(active.forward(batch, first, keep), rows))
-            for epochs, group in groups:
-                if epochs > epoch:
-                    group.step(step)
+            for group in groups:
+                group.step(step)
             step += 1

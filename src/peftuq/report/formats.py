@@ -62,7 +62,9 @@ def to_markdown(table: Table) -> str:
     """Pipe tables, one a block, with title, caption and footnotes."""
     parts = [f"**{_markdown(table.title)}** {_markdown(table.caption)}".rstrip()]
     for block in table.blocks():
-        heads = [f"{_markdown(c.group)}<br>{_markdown(c.label)}" if c.group else _markdown(c.label) for c in block.columns]
+        heads = [
+            f"{_markdown(c.group)}<br>{_markdown(c.label)}" if c.group else _markdown(c.label) for c in block.columns
+        ]
         lines = [
             [*map(_markdown, _stub(block)), *heads],
             [":--" for _ in _stub(block)] + [":--" if c.align == "left" else "--:" for c in block.columns],

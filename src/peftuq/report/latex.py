@@ -2,7 +2,11 @@
 
 from peftuq.report.tables import Entry, Table, groups, printed_rows
 
+_GREEK = (
+    "α alpha β beta γ gamma δ delta ε epsilon η eta θ theta λ lambda μ mu ρ rho σ sigma τ tau Δ Delta Σ Sigma".split()
+)
 _ESCAPED = {
+    **{letter: rf"$\{name}$" for letter, name in zip(_GREEK[::2], _GREEK[1::2], strict=True)},
     "\\": r"\textbackslash{}",
     **{character: f"\\{character}" for character in "&%$#_{}"},
     "~": r"\textasciitilde{}",
@@ -18,10 +22,6 @@ _ESCAPED = {
     "·": r"$\cdot$",
     "≤": r"$\le$",
     "≥": r"$\ge$",
-    "Σ": r"$\Sigma$",
-    "λ": r"$\lambda$",
-    "α": r"$\alpha$",
-    "β": r"$\beta$",
     "‖": r"$\Vert$",
     "²": r"$^2$",
     "→": r"$\rightarrow$",
@@ -33,16 +33,17 @@ _ESCAPED = {
     "\N{NO-BREAK SPACE}": "~",
 }
 _ALIGNED = {"left": "l", "right": "r", "center": "c"}
+_FITTED = r"\ifdim\wd0>\linewidth\resizebox{\linewidth}{!}{\usebox0}\else\usebox0\fi"
 _TEXT_WIDTH = 0.75  # of a line, for all columns of wrapped text together
 
 
 def to_latex(table: Table) -> str:
     """One `tabular` a block, in a `table` environment with its caption above and its footnotes below."""
-    lines = ["% needs \\usepackage{booktabs}", r"\begin{table}[htbp]", r"\centering", r"\footnotesize"]
+    lines = ["% needs \\usepackage{booktabs,graphicx}", r"\begin{table}[htbp]", r"\centering", r"\footnotesize"]
     lines += [r"\setlength{\tabcolsep}{4pt}", rf"\caption{{{escape(table.title)} {escape(table.caption)}}}"]
     lines.append(rf"\label{{tab:{table.name.replace('_', '-')}}}")
     for block in table.blocks():
-        lines += [r"\par\medskip", _tabular(table, block)]
+        lines += [r"\par\medskip", f"\\sbox0{{%\n{_tabular(table, block)}}}%", _FITTED]
     notes = [rf"\textsuperscript{{{table.mark(note)}}} {escape(note)}" for note in table.notes]
     notes += [escape(remark) for remark in table.remarks]
     if notes:

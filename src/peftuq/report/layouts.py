@@ -1,7 +1,7 @@
 """The two shapes of table: methods × settings beside the paper's numbers, and settings × metrics."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from peftuq.errors import UserError
 from peftuq.metrics.evaluate import METRICS
@@ -9,9 +9,10 @@ from peftuq.metrics.ranks import Ranks, average_ranks
 from peftuq.report.methods import FORMATS, Method
 from peftuq.report.reference import Printed
 from peftuq.report.run import PREDICTION, Run, Setting
-from peftuq.report.tables import NOT_ASKED, Column, Entry, Row, Table, in_blocks, mark_best, measured
+from peftuq.report.tables import NOT_ASKED, UNDEFINED, Column, Entry, Row, Table, in_blocks, mark_best, measured
 
-SPREAD = "Mean ± standard deviation over the seeds (divided by n − 1; none where there is one seed)."
+CELL = "Model and dataset"  # what the headings of by-metric tables are
+SPREAD = "mean ± standard deviation over the seeds"
 
 
 class Headings:
@@ -33,28 +34,35 @@ class Headings:
 
 @dataclass(frozen=True)
 class Line:
-    """A method's (or model's) numbers, one a column, in print units, and the paper's own where the cell is the paper's."""
+    """A method's (or model's) numbers, one a column, in print units; the paper's own where the cell is the paper's."""
 
     title: str
     ours: list[Entry]
     paper: list[Printed | None]
 
 
-def beside_paper(lines: Sequence[Line], better: str) -> list[Row]:
-    """A row a line; where the paper has any of the cells, three: ours, the paper's, and the difference."""
-    ours = list(zip(*(mark_best(column, better) for column in zip(*(line.ours for line in lines), strict=True)), strict=True))
-    paper = [[_printed(p) for p in line.paper] for line in lines]
-    paper = list(zip(*(mark_best(column, better) for column in zip(*paper, strict=True)), strict=True))
+def beside_paper(lines: Sequence[Line], better: Sequence[str]) -> list[Row]:
+    """A row a line; where the paper has any of the cells, three: ours, the paper's, and the difference.
+
+    `better` says of each column whether "higher" or "lower" is, for its best to be bold.
+    """
+    ours = _marked([line.ours for line in lines], better)
+    paper = _marked([[_printed(number) for number in line.paper] for line in lines], better)
     if all(entry.empty for row in paper for entry in row):
-        return [Row((line.title,), tuple(row)) for line, row in zip(lines, ours, strict=True)]
+        return [Row((line.title,), row) for line, row in zip(lines, ours, strict=True)]
     rows = []
     for line, own, printed in zip(lines, ours, paper, strict=True):
         rows += [
-            Row((line.title, "ours"), tuple(own)),
-            Row((line.title, "paper"), tuple(printed)),
+            Row((line.title, "ours"), own),
+            Row((line.title, "paper"), printed),
             Row((line.title, "difference"), tuple(map(_difference, own, printed))),
         ]
     return rows
+
+
+def _marked(rows: Sequence[Sequence[Entry]], better: Sequence[str]) -> list[tuple[Entry, ...]]:
+    columns = zip(*rows, strict=True)
+    return list(zip(*(mark_best(column, best) for column, best in zip(columns, better, strict=True)), strict=True))
 
 
 def _printed(number: Printed | None) -> Entry:
@@ -70,11 +78,15 @@ def _difference(ours: Entry, paper: Entry) -> Entry:
 
 
 def table_of(
-    name: str, title: str, caption: str, stub: str, columns: Sequence[Column], rows: Sequence[Row], remarks: Sequence[str] = ()
+    spec: tuple[str, str, str],
+    stub: str,
+    runs: Sequence[Sequence[Column]],
+    rows: Sequence[Row],
+    remarks: Sequence[str] = (),
 ) -> Table:
-    """A table of `beside_paper` rows: their second label, if there is one, has no head."""
+    """A table of `beside_paper` rows, from its (name, title, caption); a second label of the rows has no head."""
     heads = (stub, "") if rows and len(rows[0].labels) == 2 else (stub,)
-    return Table(name, title, caption, heads, in_blocks(columns), tuple(rows), remarks=tuple(remarks))
+    return Table(*spec, heads, in_blocks(runs), tuple(rows), remarks=tuple(remarks))
 
 
 # -- methods × settings ---------------------------------------------------------------------------------
@@ -108,9 +120,7 @@ def method_lines(
 
 def ranks(run: Run, settings: Sequence[Setting], methods: Sequence[Method], metric: str = "auroc") -> Ranks | None:
     """Average ranks of the methods' means over the settings; None where no setting has a value of every method."""
-    values = {
-        m: {s: run.over_seeds(s, metric, m.variant, m.predictive).mean for s in settings} for m in methods
-    }
+    values = {m: {s: run.over_seeds(s, metric, m.variant, m.predictive).mean for s in settings} for m in methods}
     try:
         return average_ranks(values, METRICS[metric]["better"])
     except UserError:
@@ -118,21 +128,12 @@ def ranks(run: Run, settings: Sequence[Setting], methods: Sequence[Method], metr
 
 
 def rank_entries(found: Ranks | None, methods: Sequence[Method], headings: Headings, decimals: int = 2) -> list[Entry]:
-    """The methods' average ranks, the best bold; cells that could not be ranked in a footnote."""
+    """The methods' average ranks; cells that could not be ranked in a footnote."""
     if found is None:
-        return [Entry(NOT_ASKED, note="no cell has a value of every method") for _ in methods]
+        return [Entry(UNDEFINED, note="no cell has a value of every method") for _ in methods]
     left_out = ", ".join(headings.setting(setting) for setting in found.left_out)
     note = f"not ranked for want of a value of every method: {left_out}" if left_out else ""
-    return mark_best([Entry(value=found.mean[m], decimals=decimals, note=note) for m in methods], "lower")
-
-
-def with_ranks(rows: Sequence[Row], columns: Sequence[list[Entry]]) -> list[Row]:
-    """Rank columns to the right of `beside_paper` rows: in each line's first row."""
-    steps = len(rows) // len(columns[0])
-    return [
-        replace(row, entries=(*row.entries, *(c[i // steps] if i % steps == 0 else Entry() for c in columns)))
-        for i, row in enumerate(rows)
-    ]
+    return [Entry(value=found.mean[m], decimals=decimals, note=note) for m in methods]
 
 
 # -- settings × metrics ---------------------------------------------------------------------------------
@@ -164,10 +165,7 @@ def metric_rows(
         form, better = FORMATS[measure.metric], METRICS[measure.metric]["better"]
         found = [run.over_seeds(setting, measure.metric, *line) for line in lines.values()]
         columns.append(mark_best([measured(over, form.scale, form.decimals) for over in found], better))
-    return [
-        Row(labels, entries, heading)
-        for labels, entries in zip(lines, zip(*columns, strict=True), strict=True)
-    ]
+    return [Row(labels, entries, heading) for labels, entries in zip(lines, zip(*columns, strict=True), strict=True)]
 
 
 def prediction(predictive: str) -> tuple[str, str, str]:
@@ -177,3 +175,15 @@ def prediction(predictive: str) -> tuple[str, str, str]:
 
 def score(method: Method, on: str = "") -> tuple[str, str, str]:
     return (method.variant, method.predictive, on)
+
+
+def by_score(
+    run: Run, settings: Sequence[Setting], wanted: Sequence[Method], spec: tuple[str, str, str], metrics: Sequence[str]
+) -> Table:
+    """A table with a heading a setting and a row a score, from its (name, title, caption)."""
+    headings, rows = Headings(run, settings), []
+    for setting in settings:
+        lines = {(method.title,): score(method) for method in asked(run, [setting], wanted)}
+        rows += metric_rows(run, setting, headings.setting(setting), lines, [Measure(metric) for metric in metrics])
+    columns = tuple(Measure(metric).column for metric in metrics)
+    return Table(*spec, ("Score",), columns, tuple(rows), CELL)

@@ -24,15 +24,15 @@ SR = Method("sr", "SR", "SR")
 ENTROPY = Method("entropy", "Entropy")
 MARGIN = Method("margin", "Margin")
 MD = Method("md", "MD", "MD")
-MD_L2 = Method("md_l2", "MD, L2", "MD L2 norm")
+MD_L2 = Method("md_l2", "MD (L2)", "MD L2 norm")
 RMD = Method("rmd", "RMD", "RMD")
-RMD_L2 = Method("rmd_l2", "RMD, L2", "RMD L2 norm")
+RMD_L2 = Method("rmd_l2", "RMD (L2)", "RMD L2 norm")
 RDE = Method("rde", "RDE", "RDE")
-RDE_L2 = Method("rde_l2", "RDE, L2", "RDE L2 norm")
+RDE_L2 = Method("rde_l2", "RDE (L2)", "RDE L2 norm")
 ADUE = Method("adue", "AdUE", "AdUE (Ours)")
-SR_TEMPERATURE = Method("sr", "SR, temperature", predictive="temperature")
-ENTROPY_TEMPERATURE = Method("entropy", "Entropy, temperature", predictive="temperature")
-MARGIN_TEMPERATURE = Method("margin", "Margin, temperature", predictive="temperature")
+SR_TEMPERATURE = Method("sr", "SR (temperature)", predictive="temperature")
+ENTROPY_TEMPERATURE = Method("entropy", "Entropy (temperature)", predictive="temperature")
+MARGIN_TEMPERATURE = Method("margin", "Margin (temperature)", predictive="temperature")
 
 HEADLINE = [RMD_L2, MD_L2, RDE_L2, SR, ADUE]  # the paper's Table 1
 EVERY = [RMD, RMD_L2, MD, MD_L2, RDE, RDE_L2, SR, ADUE]  # Tables 7 and 8
@@ -66,6 +66,8 @@ FORMATS = {
     "brier": Format("Brier"),
     "ece_15": Format("ECE-15, %", 100, 1),
     "ece_10": Format("ECE-10, %", 100, 1),
+    "adaptive_ece": Format("Adaptive ECE, %", 100, 1),
+    "classwise_ece": Format("Classwise ECE, %", 100, 1),
     "error_nll": Format("NLL"),
     "error_brier": Format("Brier"),
     "error_ece_15": Format("ECE-15, %", 100, 1),
@@ -83,4 +85,4 @@ def title(name: str) -> str:
     """What to print for "predictive/variant", the names of `compare.against_best`."""
     predictive, variant = name.split("/")
     printed = _TITLES.get(variant, variant.replace("_", " "))
-    return printed if predictive == "point" else f"{printed}, {predictive}"
+    return printed if predictive == "point" else f"{printed} ({predictive})"

@@ -22,8 +22,11 @@ class Picture:
 
 @dataclass(frozen=True)
 class Section:
+    """`findings`: sentences computed from the run, for the document's first page."""
+
     title: str
     items: list[Union[str, Table, Picture, "Section"]] = field(default_factory=list)
+    findings: list[str] = field(default_factory=list)
 
     def all(self) -> Iterator[Table | Picture]:
         """The tables and pictures of the section and of those inside it, in their order."""

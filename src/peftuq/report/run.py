@@ -51,14 +51,11 @@ class OverSeeds:
     @property
     def note(self) -> str:
         """What to say of the seeds without a value; empty when there are none."""
-        gaps = [f"{_seeds(self.missing)} missing"] if self.missing else []
-        gaps += [f"{_seeds(self.undefined)} undefined ({self.reason})"] if self.undefined else []
-        if not gaps:
-            return ""
-        if not self.values:
-            return "; ".join(gaps)
+        gaps = [f"{_seeds(self.missing)}: not among the run’s metrics"] if self.missing else []
+        gaps += [f"{_seeds(self.undefined)}: undefined ({self.reason})"] if self.undefined else []
         asked = len(self.values) + len(self.missing) + len(self.undefined)
-        return f"mean over {len(self.values)} of {asked} seeds: {'; '.join(gaps)}"
+        kept = [f"mean over {len(self.values)} of {asked} seeds"] if gaps and self.values else []
+        return "; ".join([*kept, *gaps])
 
 
 def _seeds(seeds: Sequence[int]) -> str:
@@ -102,8 +99,12 @@ class Run:
         return sorted(found, key=lambda setting: KINDS.index(self.kind(setting)))
 
     def kind(self, setting: Setting) -> str:
-        """"encoder" or "decoder"."""
+        """Of the setting's model: one of KINDS."""
         return self.models[setting.model]["kind"]
+
+    def task(self, setting: Setting) -> str:
+        """Of the setting's dataset: classification or choice."""
+        return self.datasets[setting.dataset]["kind"]
 
     def shifts(self, setting: Setting) -> list[str]:
         evals = (e for cell in self.cells if _setting(cell) == setting for e in cell["evals"])
@@ -111,6 +112,17 @@ class Run:
 
     def predictives(self, setting: Setting) -> list[str]:
         return list(dict.fromkeys(cell["predictive"] for cell in self.cells if _setting(cell) == setting))
+
+    def adapters(self, setting: Setting) -> list[int]:
+        """The seeds whose adapters the setting's cells work on; none where the recipe trains nothing."""
+        if self.recipes[setting.recipe]["adapter"] is None:
+            return []
+        seeds: set[int] = set()
+        for cell in (cell for cell in self.cells if _setting(cell) == setting):
+            name, _, size = cell["predictive"].partition("-")
+            pooled = "members" in self.methods.get(name, {}).get("needs", [])
+            seeds.update(range(cell["seed"], cell["seed"] + (int(size) if pooled and size else 1)))
+        return sorted(seeds)
 
     def seeds(self, setting: Setting, predictive: str, variant: str = PREDICTION) -> list[int]:
         """The seeds for which a score's variant was asked for."""
@@ -153,6 +165,23 @@ class Run:
             reason=METRICS.get(metric, {}).get("undefined") or "no examples, or a score that is not a number",
         )
 
+    def model_origin(self, model: str) -> dict[str, Any]:
+        """Where a backbone came from: its provenance.json; empty when it is missing."""
+        return _read_json(self.paths.model(model)) or {}
+
+    def dataset_facts(self, dataset: str) -> tuple[dict[str, int], dict[str, str]]:
+        """Rows of each split, and what the splits note of themselves; a missing file has no entry."""
+        import pyarrow.parquet as pq
+
+        rows, notes = {}, {}
+        for split in ("train", "valid", "test"):
+            path = Path(self.paths.data(split, dataset))
+            if path.is_file():
+                file = pq.read_metadata(path)
+                rows[split] = file.num_rows
+                notes = {key.decode(): value.decode() for key, value in (file.metadata or {}).items()}
+        return rows, notes
+
     def comparison(self, setting: Setting) -> dict[str, Any] | None:
         """What `compare.against_best` found, by evaluation set; None when it is missing."""
         return _read_json(self.paths.comparison(*setting))
@@ -166,6 +195,11 @@ class Run:
         log = folder / "train_log.jsonl"
         lines = log.read_text().splitlines() if log.is_file() else []
         return {**facts, "log": [json.loads(line) for line in lines]}
+
+    def sample_facts(self, setting: Setting, seed: int, predictive: str) -> dict[str, str]:
+        """What a predictive noted of itself, such as the temperature it fitted; empty when its file is missing."""
+        path = Path(self.paths.samples(*setting, seed, predictive))
+        return artifacts.SampleFile(path).metadata if path.is_file() else {}
 
     def scores(self, setting: Setting, seed: int, score: str, predictive: str = "point") -> artifacts.Scores | None:
         """One seed's per-example scores on the test split; None when the file is missing."""

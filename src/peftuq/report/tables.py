@@ -1,6 +1,6 @@
 """A table as data: rows and columns of entries, each a text or a number that knows how it is printed."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Literal
@@ -113,10 +113,7 @@ class Table:
     def blocks(self) -> list["Table"]:
         """The table cut into pieces that fit side by side; rows that are empty in a piece are left out of it."""
         places = range(len(self.columns))
-        return [
-            self._part([place for place in group])
-            for _, group in groupby(places, key=lambda place: self.columns[place].block)
-        ]
+        return [self._part(list(group)) for _, group in groupby(places, key=lambda place: self.columns[place].block)]
 
     def _part(self, places: Sequence[int]) -> "Table":
         rows = (replace(row, entries=tuple(row.entries[place] for place in places)) for row in self.rows)
@@ -136,7 +133,7 @@ def groups(table: Table) -> list[tuple[str, int]]:
 
 @dataclass(frozen=True)
 class PrintedRow:
-    """A row as it is set: what repeats the row above is left blank; `rule`: a new group begins here."""
+    """A row as it is set: what repeats the row above is left blank; `rule`: a new group of rows begins here."""
 
     heading: str
     labels: tuple[str, ...]
@@ -151,7 +148,8 @@ def printed_rows(table: Table) -> list[PrintedRow]:
         begins = above is None or above.heading != row.heading
         same = -1 if begins else _shared(above.labels[:-1], row.labels[:-1])
         blanked = tuple("" if place < same else label for place, label in enumerate(row.labels))
-        rule = begins or (len(row.labels) > 1 and above.labels[0] != row.labels[0])
+        grouped = bool(row.heading) or len(row.labels) > 1
+        rule = grouped and (begins or (len(row.labels) > 1 and above.labels[0] != row.labels[0]))
         printed.append(PrintedRow(row.heading if begins else "", blanked, row.entries, rule))
         above = row
     return printed
@@ -162,19 +160,26 @@ def _shared(above: Sequence[str], here: Sequence[str]) -> int:
     return next((place for place, (a, b) in enumerate(zip(above, here, strict=True)) if a != b), len(here))
 
 
-def in_blocks(columns: Iterable[Column], widest: int = WIDEST) -> tuple[Column, ...]:
-    """Assign columns to blocks of at most `widest`, keeping the columns of one group together where they fit."""
+def in_blocks(runs: Sequence[Sequence[Column]], widest: int = WIDEST) -> tuple[Column, ...]:
+    """Assign runs of columns to blocks of at most `widest`: all to one if they fit, else every run begins a new one.
+
+    The columns of one group are kept together where they fit.
+    """
+    if sum(map(len, runs)) <= widest:
+        return tuple(column for run in runs for column in run)
     placed: list[Column] = []
-    block, used = 0, 0
-    for _, group in groupby(columns, key=lambda column: column.group):
-        members = list(group)
-        if used and used + len(members) > widest:
-            block, used = block + 1, 0
-        for column in members:
-            if used == widest:
+    for run in runs:
+        block = placed[-1].block + 1 if placed else 0
+        used = 0
+        for _, group in groupby(run, key=lambda column: column.group):
+            members = list(group)
+            if used and used + len(members) > widest:
                 block, used = block + 1, 0
-            placed.append(replace(column, block=block))
-            used += 1
+            for column in members:
+                if used == widest:
+                    block, used = block + 1, 0
+                placed.append(replace(column, block=block))
+                used += 1
     return tuple(placed)
 
 

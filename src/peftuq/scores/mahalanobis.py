@@ -19,6 +19,7 @@ import numpy as np
 from scipy.linalg import LinAlgError, cholesky, eigh
 from scipy.linalg.lapack import dpocon, dtrtri
 
+from peftuq.errors import UserError
 from peftuq.scores.representation import NORMALISATIONS, spectrally_normalised
 
 METHOD = {

@@ -3,6 +3,7 @@
 import ast
 import itertools
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -66,9 +67,6 @@ def stored(tmp_path):
 
 def error(part: Record) -> np.ndarray:
     return part.logits.argmax(1) != part.label
-
-
-# -- the whole method against a naive one -------------------------------------------------------------
 
 
 def naive_u(weights: list[torch.Tensor], h: torch.Tensor, activation: str, lam: float) -> torch.Tensor:
@@ -151,9 +149,6 @@ def test_random_starts_equal_a_naive_implementation(stored, activation):
         np.testing.assert_allclose(result[variant]["test"], expected.numpy(), atol=1e-5)
 
 
-# -- rule by rule -------------------------------------------------------------------------------------
-
-
 def same(one: tuple, two: tuple) -> bool:
     arrays = (one[0][v][part].tobytes() == two[0][v][part].tobytes() for v in one[0] for part in one[0][v])
     return all(arrays) and one[1] == two[1]
@@ -208,19 +203,14 @@ def test_the_number_of_heads_trained_at_once_changes_nothing(stored, monkeypatch
             np.testing.assert_allclose(parts[0][variant]["test"], by_part["test"], rtol=0, atol=1e-6)
 
 
-def test_test_labels_and_other_evals_play_no_part(stored, tmp_path):
+def test_test_labels_and_other_evals_play_no_part(stored):
     records, head = problem(0, 3, "tanh")
     one = adue.score(stored(records, head), ["test"], parameters(**SMALL), 0)
-    test = records["test"]
-    corrupted = {
-        **records,
-        "test": Record(test.id, (test.label + 1) % 3, test.logits, test.h),
-        "shift": Record(test.id, test.label, test.logits * 9, test.h * 9),
-    }
-    assert same(one, adue.score(stored(corrupted, head), ["test"], parameters(**SMALL), 0))
-    valid = records["valid"]
-    corrupted = {**records, "valid": Record(valid.id, (valid.label + 1) % 3, valid.logits, valid.h)}
-    assert not same(one, adue.score(stored(corrupted, head), ["test"], parameters(**SMALL), 0))
+    test, valid = records["test"], records["valid"]
+    odd = {"test": replace(test, label=(test.label + 1) % 3), "shift": replace(test, h=test.h * 9)}
+    assert same(one, adue.score(stored({**records, **odd}, head), ["test"], parameters(**SMALL), 0))
+    odd = {"valid": replace(valid, label=(valid.label + 1) % 3)}
+    assert not same(one, adue.score(stored({**records, **odd}, head), ["test"], parameters(**SMALL), 0))
 
 
 def test_train_on_valid_never_reads_train(stored):
@@ -236,13 +226,8 @@ def test_train_on_valid_never_reads_train(stored):
 
 def test_ties_go_to_the_fit_nearest_to_the_start():
     near = adue.Fit(1e-4, 5, 0.3, 0.5, 100.0)
-    for other in (
-        adue.Fit(1e-3, 5, 0.3, 0.5, 100.0),
-        adue.Fit(1e-4, 10, 0.3, 0.5, 100.0),
-        adue.Fit(1e-4, 5, 0.3, 0.1, 100.0),
-        adue.Fit(1e-4, 5, 0.1, 0.5, 100.0),
-        adue.Fit(1e-4, 10, 1.0, 1.0, 100.0),
-    ):
+    for farther in ({"lr": 1e-3}, {"epochs": 10}, {"beta": 0.1}, {"alpha": 0.1}, {"epochs": 10, "beta": 1.0}):
+        other = replace(near, **farther)
         assert near.rank(0.7) < other.rank(0.7)
         assert other.rank(0.71) < near.rank(0.7)
         assert near.rank(None) < other.rank(None)
@@ -251,7 +236,7 @@ def test_ties_go_to_the_fit_nearest_to_the_start():
 def test_valid_without_errors_selects_the_nearest_fit_and_says_so(stored):
     records, head = problem(0, 3, "")
     valid = records["valid"]
-    right = Record(valid.id, valid.logits.argmax(1), valid.logits, valid.h)
+    right = replace(valid, label=valid.logits.argmax(1))
     _, notes = adue.score(stored({**records, "valid": right}, head), ["test"], parameters(**SMALL), 0)
     chosen = notes["selected"]["adue"]
     assert chosen["valid_auroc"] is None is notes["valid_auroc_sr"]
@@ -280,10 +265,8 @@ def test_a_missing_option_leaves_the_problem_of_the_others(stored, activation):
         "out_bias": [*head.out_bias, 5.0],
     }
     wider = Head(**{**vars(head), **{name: np.float32(array) for name, array in extra.items()}})
-    masked = {
-        part: Record(r.id, r.label, np.pad(r.logits, ((0, 0), (0, 1)), constant_values=-np.inf), r.h)
-        for part, r in records.items()
-    }
+    pad = {"pad_width": ((0, 0), (0, 1)), "constant_values": -np.inf}
+    masked = {part: replace(r, logits=np.pad(r.logits, **pad)) for part, r in records.items()}
     few = adue.score(stored(records, head), ["test"], parameters(**SMALL), 0)[0]
     many = adue.score(stored(masked, wider), ["test"], parameters(**SMALL), 0)[0]
     for variant in set(few) - {"adue_rand_cls", "adue_random_linear"}:  # their draws have other shapes
