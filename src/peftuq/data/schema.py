@@ -1,0 +1,267 @@
+"""A dataset file: where its rows come from, how a row becomes an example, how the examples are split.
+
+Pure pydantic, for the grid to load without heavy imports. A dataset's examples have one canonical form
+(`data/tasks.py`); `Dataset.preparation` gives exactly the part of a file that decides it.
+"""
+
+from typing import Annotated, Any, Literal, Protocol, get_args
+
+from pydantic import Field, PositiveInt, model_validator
+
+from peftuq.data.source_schema import Hub, Kind, Registry, Strict
+from peftuq.errors import UserError
+
+TaskKind = Literal["classification", "choice"]
+Official = Literal["train", "validation", "test", "dev"]  # in the order that an example's id counts them
+OFFICIAL: tuple[str, ...] = get_args(Official)
+AS_CHOICE = "_choice"  # <dataset>_choice: a classification dataset asked as a multiple-choice question
+
+
+# -- rows ---------------------------------------------------------------------------------------------
+
+
+class Label(Strict):
+    """The label is the value of `column`: an index, or its place in `values`, or in the row's list `among`.
+
+    {column: label}    {column: answer, values: [true, false]}    {column: answerKey, among: choices.label}
+    """
+
+    column: str
+    values: list[bool | int | str] = Field([])
+    among: str = ""
+
+
+class Rating(Strict):
+    """The label is how many of `edges` the sum of the columns exceeds; sums inside `drop` are left out.
+
+    {sum: [toxicity_ai, toxicity_human], edges: [5.5]}    {sum: [rating], edges: [0], drop: [-0.5, 0.5]}
+    """
+
+    sum: list[str] = Field(min_length=1)
+    edges: list[float] = Field(min_length=1)
+    drop: tuple[float, float] | None = None
+
+
+class Delimited(Strict):
+    """Options in one string: `column`, split at `delimiter`, is "<key><key_end><text>" each, in key order."""
+
+    column: str
+    delimiter: str
+    key_end: str
+
+
+class Row(Strict):
+    """How a source's row is read. Texts are format strings over its columns, such as "{question}?".
+
+    `options` are a list in the row (its path, such as choices.text), fixed texts, or delimited.
+    """
+
+    text: str = ""
+    clean: list[Literal["headers", "footers", "quotes"]] = Field([])
+    context: str = ""
+    question: str = ""
+    options: str | list[str] | Delimited = ""
+    label: Label | None = None
+    rating: Rating | None = None
+    where: dict[str, list[str]] = Field({})  # only rows whose column has one of these values
+
+    def over(self, base: "Row") -> "Row":
+        """`base` with the keys that were given here in place of its own."""
+        return base.model_copy(update={key: getattr(self, key) for key in self.model_fields_set})
+
+
+# -- splits -------------------------------------------------------------------------------------------
+
+
+class Carve(Strict):
+    """A seeded random part of train: a share of its rows (rounded up) or a number of them."""
+
+    share: Annotated[float, Field(gt=0, lt=1)] | None = None
+    rows: PositiveInt | None = None
+
+    @model_validator(mode="after")
+    def _one(self) -> "Carve":
+        if (self.share is None) == (self.rows is None):
+            raise ValueError("splits: a carved part needs either 'share' or 'rows'")
+        return self
+
+
+class Splits(Strict):
+    """Official splits that make up each part, or a part carved out of train: test first, then valid."""
+
+    train: list[Official] = Field([])
+    valid: list[Official] | Carve = Field([])
+    test: Annotated[list[Official], Field(min_length=1)] | Carve
+
+    @property
+    def used(self) -> list[str]:
+        return [
+            name for part in (self.train, self.valid, self.test) if isinstance(part, list) for name in part
+        ]
+
+    @model_validator(mode="after")
+    def _disjoint(self) -> "Splits":
+        if len(set(self.used)) < len(self.used):
+            raise ValueError("splits: an official split may serve one of train, valid and test only")
+        if "test" in self.used and not (isinstance(self.test, list) and "test" in self.test):
+            raise ValueError(
+                "splits: official test rows are for 'test' only, never for training or selection"
+            )
+        if bool(self.train) != bool(self.valid):
+            raise ValueError("splits: 'train' and 'valid' come together or not at all")
+        if not self.train and isinstance(self.test, Carve):
+            raise ValueError("splits: 'test' is carved out of 'train', which is empty")
+        return self
+
+
+# -- files --------------------------------------------------------------------------------------------
+
+
+class Source(Strict):
+    """The files of each official split, and what a source of this dataset does differently from the others.
+
+    `files` are patterns inside the fetched folder; `format` is told by a file's ending unless given; `header`
+    names the columns of a tsv without one. `row` (key by key) and `splits` replace the dataset's own.
+    """
+
+    files: dict[Official, str] = Field(min_length=1)
+    format: Literal["tsv", "olmo"] | None = None
+    header: list[str] = Field([])
+    row: Row | None = None
+    splits: Splits | None = None
+    note: str = ""
+
+
+class HubSource(Source):
+    fetch: Hub
+
+
+class RegistrySource(Source):
+    fetch: Registry
+
+
+class LocalSource(Source):
+    folder: str  # below the configuration's local_root
+
+
+class Sources(Strict):
+    hub: HubSource | None = None
+    registry: RegistrySource | None = None
+    local: LocalSource | None = None
+
+    @property
+    def offered(self) -> dict[Kind, Source]:
+        return {kind: source for kind in get_args(Kind) if (source := getattr(self, kind)) is not None}
+
+
+class Preparation(Strict):
+    """All that decides a dataset's prepared examples: what `tasks.prepare` takes, and a job's identity."""
+
+    name: str
+    version: PositiveInt
+    kind: TaskKind
+    classes: list[str]
+    question: str
+    source: Kind
+    files: dict[Official, str]
+    format: Literal["tsv", "olmo"] | None
+    header: list[str]
+    row: Row
+    splits: Splits
+    note: str
+    limit: dict[Literal["train", "valid", "test"], PositiveInt] = Field({})
+
+
+class Dataset(Strict):
+    """What a dataset file says.
+
+    `classes` are the labels' names in label order; for choice tasks, names for the options' positions.
+    `question` is asked about each text when a classification dataset is read as choice.
+    """
+
+    version: PositiveInt
+    title: str
+    kind: TaskKind
+    origin: str
+    licence: str
+    classes: list[str] = Field(min_length=2)
+    question: str = ""
+    row: Row
+    splits: Splits
+    sources: Sources
+
+    @model_validator(mode="after")
+    def _complete(self) -> "Dataset":
+        if not self.sources.offered:
+            raise ValueError("sources: must offer at least one of hub, registry, local")
+        if len(set(self.classes)) < len(self.classes):
+            raise ValueError("classes: names must differ")
+        for kind, source in self.sources.offered.items():
+            missing = [name for name in (source.splits or self.splits).used if name not in source.files]
+            if missing:
+                raise ValueError(f"sources.{kind}.files: no files for the split '{missing[0]}'")
+            self._check_row(self._row(source), f"sources.{kind}")
+        return self
+
+    def _row(self, source: Source) -> Row:
+        return source.row.over(self.row) if source.row else self.row
+
+    def _check_row(self, row: Row, where: str) -> None:
+        if (row.label is None) == (row.rating is None):
+            raise ValueError(f"row: needs either 'label' or 'rating' ({where})")
+        if row.rating and len(row.rating.edges) != len(self.classes) - 1:
+            raise ValueError(
+                f"row.rating.edges: {len(self.classes)} classes need {len(self.classes) - 1} edges"
+            )
+        asked = [bool(row.question), bool(row.options)]
+        if any(asked) if row.text else not all(asked):
+            raise ValueError(f"row: needs either 'text', or 'question' and 'options' ({where})")
+        if self.kind == "classification" and not row.text:
+            raise ValueError(f"row: a classification dataset needs 'text' ({where})")
+
+    def preparation(self, name: str, kind: Kind, limit: dict[str, int]) -> Preparation:
+        """What `tasks.prepare` needs to prepare the dataset from one of its sources, and nothing else."""
+        source: Source = self.sources.offered[kind]
+        shared = {key: getattr(source, key) for key in ("files", "format", "header", "note")}
+        return Preparation(
+            name=name,
+            version=self.version,
+            kind=self.kind,
+            classes=self.classes,
+            question=self.question if self.kind == "choice" else "",
+            source=kind,
+            row=self._row(source),
+            splits=source.splits or self.splits,
+            limit=limit,
+            **shared,
+        )
+
+
+# -- looking datasets up ------------------------------------------------------------------------------
+
+
+class Folder(Protocol):
+    names: list[str]
+
+    def get(self, name: str, what: str, where: str) -> Any: ...
+
+
+class Datasets:
+    """Datasets by name: those of a folder, and `<name>_choice` for each that is a classification dataset."""
+
+    def __init__(self, folder: Folder):
+        self._folder = folder
+
+    def get(self, name: str, where: str) -> Dataset:
+        """The dataset `name`; `UserError`, prefixed with `where`, if there is none."""
+        base = name.removesuffix(AS_CHOICE)
+        if name in self._folder.names or base == name:
+            return self._folder.get(name, "dataset", where)
+        dataset = self._folder.get(base, "dataset", where)
+        if dataset.kind != "classification":
+            raise UserError(f"{where}: {base} is a choice dataset already: write '{base}', not '{name}'")
+        if not dataset.question:
+            raise UserError(
+                f"{where}: {name}: config/datasets/{base}.yaml has no 'question' to ask about its texts"
+            )
+        return dataset.model_copy(update={"kind": "choice"})
