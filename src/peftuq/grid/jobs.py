@@ -71,13 +71,15 @@ class Jobs:
 
     # -- training --------------------------------------------------------------------------------------
 
-    def _task(self, setting: Setting) -> dict[str, Any]:
+    def _task(self, setting: Setting, evals: list[str]) -> dict[str, Any]:
+        """What a model is asked; a choice task has as many options as the longest question of its evaluation sets."""
         model = self.study.models.get(setting.model, "model", "")
         dataset = self.study.dataset(setting.dataset)
+        asked = [dataset, *(self.study.dataset(part) for part in evals if part != "test")]
         recipe = self.study.recipes.get(setting.recipe, "recipe", "")
         return {
             "kind": dataset.kind,
-            "classes": list(dataset.classes),
+            "classes": max((list(one.classes) for one in asked), key=len),
             "max_length": min(model.max_length, recipe.max_length),
             "prompt": self.study.prompt(recipe.prompt) if dataset.kind == "choice" else None,
             "precision": recipe.precision,
@@ -117,7 +119,11 @@ class Jobs:
         recipe = self.study.recipes.get(w.recipe, "recipe", "").model_dump()
         modules = self.study.models.get(w.model, "model", "").modules
         return identity.spec(
-            task=self._task(setting), recipe=recipe, modules=modules, seed=int(w.seed), evals=self._recorded(w)
+            task=self._task(setting, self._recorded(w)),
+            recipe=recipe,
+            modules=modules,
+            seed=int(w.seed),
+            evals=self._recorded(w),
         )
 
     # -- records, samples, scores ------------------------------------------------------------------------
@@ -136,7 +142,7 @@ class Jobs:
 
     def spec_extract(self, w: Any) -> str:
         setting = Setting(w.model, w.dataset, w.recipe)
-        return identity.spec(task=self._task(setting), parts=self.parts(setting))
+        return identity.spec(task=self._task(setting, self.study.evals(setting)), parts=self.parts(setting))
 
     def _cell(self, w: Any) -> Cell:
         return Cell(w.model, w.dataset, w.recipe, int(w.seed), w.predictive)

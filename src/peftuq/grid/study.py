@@ -178,6 +178,8 @@ class Study:
     def _check_kinds(self, grid: schema.Grid, where: str) -> None:
         for dataset in grid.datasets:
             spec = self.dataset(dataset, where)
+            if not spec.splits.train:
+                raise UserError(f"{where}.datasets: {dataset} is for evaluation only: list it under shifts")
             for model in grid.models:
                 if spec.kind == "choice" and self.models.get(model, "model", where).kind == "encoder":
                     raise UserError(f"{where}: {model} is an encoder and cannot answer {dataset}: use a decoder")

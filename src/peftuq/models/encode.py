@@ -15,7 +15,9 @@ def encode(tokenizer: PreTrainedTokenizerFast, file: str | Path, task: dict) -> 
     columns = artifacts.read_columns(file)
     n = len(columns["id"])
     if task["kind"] == "classification":
-        tokens = tokenizer(columns["text"], truncation=True, max_length=task["max_length"])["input_ids"]
+        encoded = tokenizer(columns["text"], truncation=True, max_length=task["max_length"])["input_ids"]
+        # A text can be empty (newsgroups, once stripped), and a tokenizer without special tokens then gives none.
+        tokens = [ids or [tokenizer.pad_token_id] for ids in encoded]
         n_options = np.full(n, len(task["classes"]))
     else:
         rows = zip(columns["id"], columns["context"], columns["question"], columns["options"], strict=True)

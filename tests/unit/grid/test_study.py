@@ -1,0 +1,178 @@
+"""A configuration is validated whole: every mistake is one line with file, key and what is allowed."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from peftuq.errors import UserError
+from peftuq.grid.jobs import Jobs
+from peftuq.grid.study import Cell, Setting, Study
+
+CONFIG = Path(__file__).parents[3] / "config"
+GRID = {
+    "models": ["minilm"],
+    "datasets": ["snippets2"],
+    "recipes": ["lora_demo"],
+    "seeds": 2,
+    "predictives": ["point", "temperature"],
+    "scores": ["softmax", "mahalanobis"],
+}
+
+
+@pytest.fixture
+def root(tmp_path):
+    """A copy of `config/` to make mistakes in, with one small suite."""
+    shutil.copytree(CONFIG, tmp_path / "config")
+    write(tmp_path / "config/suites/small.yaml", {"version": 1, "title": "s", "sections": ["adue"], "grids": [GRID]})
+    return tmp_path / "config"
+
+
+def write(path: Path, content: dict) -> None:
+    path.write_text(yaml.safe_dump(content))
+
+
+def study(root: Path, **config) -> Study:
+    return Study({"suites": ["small"], "sources": ["registry", "hub"], **config}, root)
+
+
+def suite(root: Path, **grid) -> None:
+    content = {"version": 1, "title": "s", "sections": ["adue"], "grids": [{**GRID, **grid}]}
+    write(root / "suites/small.yaml", content)
+
+
+def test_expands_to_cells_with_the_scores_that_apply(root):
+    cells = study(root).cells
+    assert cells == {
+        Cell("minilm", "snippets2", "lora_demo", seed, predictive): scores
+        for predictive, scores in {"point": ["softmax", "mahalanobis"], "temperature": ["softmax"]}.items()
+        for seed in (0, 1)
+    }
+
+
+def test_members_of_five_are_the_first_five_of_twenty(root):
+    suite(root, predictives=["point", "ensemble-5", "ensemble-20"], scores=["softmax", "information"])
+    found = study(root)
+    five, twenty = (found.members(Cell("minilm", "snippets2", "lora_demo", 0, f"ensemble-{m}")) for m in (5, 20))
+    assert five == twenty[:5] == [0, 1, 2, 3, 4]
+    assert len(found.adapters) == 20  # the two plain seeds are members, too: nothing is trained twice
+    assert found.cells[Cell("minilm", "snippets2", "lora_demo", 0, "ensemble-5")] == ["softmax", "information"]
+    assert found.cells[Cell("minilm", "snippets2", "lora_demo", 0, "point")] == ["softmax"]
+
+
+def test_suites_share_cells(root):
+    write(root / "suites/other.yaml", {"version": 1, "title": "o", "sections": ["adue"], "grids": [{**GRID, "seeds": 3}]})
+    found = study(root, suites=["small", "other"])
+    assert len(found.adapters) == 3
+    assert found.suites_of[Cell("minilm", "snippets2", "lora_demo", 0, "point")] == ["small", "other"]
+
+
+def test_any_classification_dataset_is_also_a_choice_dataset(root):
+    suite(root, models=["smollm2"], datasets=["sst5_choice"])
+    assert study(root, sources=["hub", "registry"]).dataset("sst5_choice").kind == "choice"
+
+
+@pytest.mark.parametrize("change, message", [
+    ({"models": ["minilmm"]}, r"suites/small\.yaml: grids\.0\.models: unknown model 'minilmm' \(did you mean 'minilm'"),
+    ({"datasets": ["sst9"]}, r"grids\.0\.datasets: unknown dataset 'sst9'"),
+    ({"recipes": ["lorra"]}, r"grids\.0\.recipes: unknown recipe 'lorra'.*allowed: .*lora"),
+    ({"scores": ["mahalonobis"]}, r"grids\.0\.scores: unknown score 'mahalonobis' \(did you mean 'mahalanobis'"),
+    ({"predictives": ["ensemble"]}, r"predictives: 'ensemble': write 'ensemble-5'"),
+    ({"predictives": ["temperature-5"]}, r"predictives: 'temperature-5': write 'temperature'"),
+    ({"predictives": ["guess"]}, r"predictives: unknown predictive 'guess'"),
+    ({"models": []}, r"key 'grids\.0\.models'"),
+    ({"seeds": 0}, r"key 'grids\.0\.seeds'"),
+    ({"sedes": 3}, r"unknown key 'grids\.0\.sedes' \(did you mean 'seeds'\?\); allowed: .*predictives"),
+    ({"shifts": {"sst2": ["tweets2"]}}, r"shifts: unknown training dataset 'sst2'"),
+    ({"shifts": {"snippets2": ["tweets5"]}}, r"shifts: tweets5 does not share the kind and classes of snippets2"),
+    ({"datasets": ["snippets2_choice"]}, r"minilm is an encoder and cannot answer snippets2_choice"),
+    ({"datasets": ["tweets2"]}, r"tweets2 is for evaluation only: list it under shifts"),
+    ({"models": ["smollm2"], "datasets": ["obqa_choice"]}, r"obqa is a choice dataset already"),
+])  # fmt: skip
+def test_mistakes_in_a_suite_are_one_line(root, change, message):
+    suite(root, **change)
+    with pytest.raises(UserError, match=message) as raised:
+        study(root)
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("config, message", [
+    ({"suites": ["demoo"]}, r"config: suites: unknown suite 'demoo' \(did you mean 'demo'"),
+    ({"sorces": ["hub"]}, r"config: unknown key 'sorces' \(did you mean 'sources'"),
+    ({"sources": ["web"]}, r"config: key 'sources\.0'"),
+    ({"sources": ["local"]}, r"local_root"),
+    ({"sources": ["hub"], "suites": ["demo"]}, r"config/.*\.yaml: offers the sources .*registry.*allows only hub"),
+    ({"limit": {"train": -5}}, r"config: key 'limit\.train'"),
+    ({"methods": {"adue": {"learning_rate": 1}}}, r"methods\.adue: unknown parameter 'learning_rate'"),
+    ({"methods": {"adue": {"batch_size": "big"}}}, r"methods\.adue\.batch_size: must be int like 64, got 'big'"),
+    ({"methods": {"adeu": {}}}, r"methods: unknown method 'adeu' \(did you mean 'adue'"),
+])  # fmt: skip
+def test_mistakes_in_the_configuration_are_one_line(root, config, message):
+    with pytest.raises(UserError, match=message) as raised:
+        study(root, **config)
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("file, text, message", [
+    ("recipes/lora_demo.yaml", "version: [1", r"lora_demo\.yaml: line \d+: not valid YAML"),
+    ("recipes/lora_demo.yaml", "- 1", r"lora_demo\.yaml: must be a mapping"),
+    ("recipes/lora_demo.yaml", "extends: loraa", r"lora_demo\.yaml: unknown file to extend 'loraa'"),
+    ("recipes/lora_demo.yaml", "extends: lora\nadapter: {rank: eight}", r"lora_demo\.yaml: key 'adapter\.rank'"),
+    ("recipes/lora_demo.yaml", "extends: lora\nprompt: nope", r"prompt: unknown prompt 'nope'"),
+    ("models/minilm.yaml", "version: 1", r"minilm\.yaml: key 'title' is missing"),
+])  # fmt: skip
+def test_mistakes_in_a_file_name_it(root, file, text, message):
+    (root / file).write_text(text)
+    with pytest.raises(UserError, match=message):
+        study(root)
+
+
+def test_specs_hold_what_a_job_uses_and_nothing_else(root):
+    class Wildcards:
+        model, dataset, recipe, seed, predictive, score = "minilm", "snippets2", "lora_demo", "0", "point", "softmax"
+
+    before = Jobs(study(root))
+    after = Jobs(study(root, methods={"mahalanobis": {"inverse": "shrinkage"}}, bootstrap=10))
+    assert before.spec_train(Wildcards) == after.spec_train(Wildcards)
+    assert before.spec_score(Wildcards) == after.spec_score(Wildcards)
+    Wildcards.score = "mahalanobis"
+    assert before.spec_score(Wildcards) != after.spec_score(Wildcards)
+
+
+def test_more_seeds_or_members_change_no_training(root):
+    class Wildcards:
+        model, dataset, recipe, seed = "minilm", "snippets2", "lora_demo", "1"
+
+    before = Jobs(study(root))
+    suite(root, seeds=6, predictives=["point", "ensemble-6"])
+    after = Jobs(study(root))
+    assert before.spec_train(Wildcards) == after.spec_train(Wildcards)
+    assert len(after.study.adapters) == 6 and len(before.study.adapters) == 2
+
+
+def test_prepared_limits_belong_to_what_is_trained_on(root):
+    suite(root, shifts={"snippets2": ["tweets2"]})
+    found = study(root, limit={"train": 50, "test": 20, "shift": 7})
+    assert found.preparation("snippets2").limit == {"train": 50, "test": 20}
+    assert found.preparation("tweets2").limit == {"test": 7}
+    assert found.evals(Setting("minilm", "snippets2", "lora_demo")) == ["test", "tweets2"]
+
+
+def test_the_grid_loads_no_heavy_library():
+    code = "import sys; import peftuq.grid.jobs; print({'torch', 'pandas', 'sklearn', 'scipy', 'pyarrow'} & set(sys.modules))"
+    source = str(CONFIG.parent / "src")
+    printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env={"PYTHONPATH": source})
+    assert printed.stdout.strip() == "set()", printed.stderr
+
+
+def test_paper_configuration_is_valid():
+    paper = yaml.safe_load((CONFIG / "paper.yaml").read_text())
+    found = Study(paper, CONFIG)
+    assert {(s.model, s.dataset) for s in found.settings if s.recipe == "lora"} >= {
+        (model, dataset)
+        for model in ("electra", "roberta", "llama2_7b", "qwen2.5_7b")
+        for dataset in ("cola", "newsgroups", "sst2", "sst5", "toxigen")
+    }
