@@ -97,10 +97,10 @@ class Jobs:
     def recipes_that(self, rule: str) -> str:
         """A pattern of the recipes that a training rule serves; one that matches nothing if there are none."""
         names = [setting.recipe for setting in self.study.settings]
-        served = sorted({name for name in names if self._trained_by(name) == rule})
+        served = sorted({name for name in names if self.trained_by(name) == rule})
         return "|".join(map(re.escape, served)) or "(?!)"
 
-    def _trained_by(self, recipe: str) -> str | None:
+    def trained_by(self, recipe: str) -> str | None:
         found = self.study.recipes.get(recipe, "recipe", "")
         if found.adapter is None:
             return None
@@ -184,7 +184,7 @@ class Jobs:
         sizes: dict[Setting, set[int]] = {}
         for cell in self.study.cells:
             name, size = self.study.predictive(cell.predictive)
-            if name == "ensemble" and self._trained_by(cell.recipe) == "train_ensemble_member":
+            if name == "ensemble" and self.trained_by(cell.recipe) == "train_ensemble_member":
                 sizes.setdefault(cell.setting, {1}).add(size or 1)
         return {setting: sorted(found) for setting, found in sizes.items()}
 

@@ -101,7 +101,7 @@ class Recipe(Strict):
     max_length: PositiveInt = 512
     precision: Literal["auto", "bf16", "fp32"] = "auto"
     spectral_norm: Literal["none", "train"] = "none"
-    micro_batch_size: PositiveInt | None = None  # None: the whole batch at once
+    micro_batch_tokens: PositiveInt = 8192  # a batch with more, padding counted, is accumulated in parts
     gradient_checkpointing: bool = False
     checkpoint_steps: PositiveInt = 200
 

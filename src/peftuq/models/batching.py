@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -18,7 +19,7 @@ class Encoded:
     tokens: Sequence[Sequence[int]]
     n_options: np.ndarray  # (N,) answer options that exist; C for classification
 
-    @property
+    @cached_property
     def lengths(self) -> np.ndarray:
         return np.array([len(tokens) for tokens in self.tokens], dtype=np.int64)
 
@@ -64,7 +65,7 @@ def epoch_batches(lengths: np.ndarray, batch_size: int, seed: int, epoch: int) -
 
 
 def token_batches(lengths: np.ndarray, max_tokens: int) -> list[np.ndarray]:
-    """Rows of each evaluation batch: by length, the longest first, at most `max_tokens` after padding.
+    """Rows of each batch of an evaluation, or of the parts of a training batch: by length, the longest first, at most `max_tokens` after padding.
 
     An example longer than `max_tokens` is a batch of its own.
     """

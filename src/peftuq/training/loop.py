@@ -20,7 +20,7 @@ from accelerate.utils import gather_object
 from peftuq.artifacts import Record
 from peftuq.errors import UserError
 from peftuq.models import inference
-from peftuq.models.batching import Encoded, collate, epoch_batches
+from peftuq.models.batching import Encoded, collate, epoch_batches, token_batches
 from peftuq.models.lora import trainable
 from peftuq.models.readout import Output, ReadOut
 from peftuq.progress import Log, Progress
@@ -133,8 +133,8 @@ class _Run:
         # A process without a share of the last, small batch still takes part in the gradient's sum, with weight 0.
         weight = self.world / len(rows) if len(share) else 0.0
         share = share if len(share) else rows[:1]
-        size = self.job.recipe["micro_batch_size"] or len(share)
-        parts = np.split(share, range(size, len(share), size))
+        lengths = self.data["train"].lengths[share]
+        parts = [share[part] for part in token_batches(lengths, self.job.recipe["micro_batch_tokens"])]
         loss_sum = correct = 0.0
         for number, part in enumerate(parts):
             last = number == len(parts) - 1

@@ -23,7 +23,7 @@ RECIPE = {
                   "warmup": 0.1, "clip": None},
     "loss": {"answer": "vocabulary"},
     "prior": None,
-    "micro_batch_size": None,
+    "micro_batch_tokens": 8192,
     "checkpoint_steps": 2,
 }  # fmt: skip
 
@@ -98,7 +98,7 @@ def test_micro_batches_give_the_gradient_of_the_whole_batch(tmp_path):
     whole, parts = read_out(dropout=0.0), read_out(dropout=0.0)
     recipe = {**RECIPE, "optimiser": {**RECIPE["optimiser"], "epochs": 1}}
     loop.train(whole, DATA, job(tmp_path / "a", recipe))
-    loop.train(parts, DATA, job(tmp_path / "b", {**recipe, "micro_batch_size": 3}))
+    loop.train(parts, DATA, job(tmp_path / "b", {**recipe, "micro_batch_tokens": 12}))
     for name, value in weights(whole).items():
         torch.testing.assert_close(value, weights(parts)[name], rtol=1e-4, atol=2e-5)
 
