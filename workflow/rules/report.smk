@@ -4,6 +4,7 @@
 rule render_report:
     input:
         unpack(jobs.inputs_report),
+        template="reports/template.typ",
     output:
         pdf=paths.report,
         tables=directory(f"{paths.reports}/tables"),

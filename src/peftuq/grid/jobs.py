@@ -236,17 +236,27 @@ class Jobs:
 
     @cached_property
     def cells(self) -> dict[str, Any]:
-        """The run as data: suites, and every cell with its scores, evaluation sets and suites."""
+        """The run as data: every cell with its scores, evaluation sets and suites, and what the names stand for."""
+        study = self.study
+        scores = dict.fromkeys(score for scores in study.cells.values() for score in scores)
+        predictives = dict.fromkeys(study.predictive(cell.predictive)[0] for cell in study.cells)
+        models = dict.fromkeys(setting.model for setting in study.settings)
+        recipes = dict.fromkeys(setting.recipe for setting in study.settings)
         return {
-            "suites": {name: suite.model_dump() for name, suite in self.study.suites.items()},
+            "suites": {name: suite.model_dump() for name, suite in study.suites.items()},
+            "models": {name: study.models.get(name, "model", "").model_dump() for name in models},
+            "datasets": {name: study.dataset(name).model_dump() for name in study.dataset_names},
+            "recipes": {name: study.recipes.get(name, "recipe", "").model_dump() for name in recipes},
+            "methods": {name: study.method(name) for name in (*scores, *predictives) if name != "point"},
+            "limit": study.config.limit.model_dump(),
             "cells": [
                 {
                     **cell._asdict(),
                     "scores": scores,
-                    "evals": self.study.evals(cell.setting),
-                    "suites": self.study.suites_of[cell],
+                    "evals": study.evals(cell.setting),
+                    "suites": study.suites_of[cell],
                 }
-                for cell, scores in self.study.cells.items()
+                for cell, scores in study.cells.items()
             ],
         }
 

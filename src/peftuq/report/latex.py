@@ -2,11 +2,10 @@
 
 from peftuq.report.tables import Entry, Table, groups, printed_rows
 
-_GREEK = (
-    "α alpha β beta γ gamma δ delta ε epsilon η eta θ theta λ lambda μ mu ρ rho σ sigma τ tau Δ Delta Σ Sigma".split()
-)
+_GREEK = {"α": "alpha", "β": "beta", "γ": "gamma", "δ": "delta", "ε": "epsilon", "θ": "theta", "λ": "lambda"}
+_GREEK |= {"μ": "mu", "π": "pi", "ρ": "rho", "σ": "sigma", "τ": "tau", "Δ": "Delta", "Σ": "Sigma"}
 _ESCAPED = {
-    **{letter: rf"$\{name}$" for letter, name in zip(_GREEK[::2], _GREEK[1::2], strict=True)},
+    **{letter: rf"$\{name}$" for letter, name in _GREEK.items()},
     "\\": r"\textbackslash{}",
     **{character: f"\\{character}" for character in "&%$#_{}"},
     "~": r"\textasciitilde{}",

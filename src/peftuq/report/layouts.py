@@ -119,8 +119,8 @@ def method_lines(
 
 
 def ranks(run: Run, settings: Sequence[Setting], methods: Sequence[Method], metric: str = "auroc") -> Ranks | None:
-    """Average ranks of the methods' means over the settings; None where no setting has a value of every method."""
-    values = {m: {s: run.over_seeds(s, metric, m.variant, m.predictive).mean for s in settings} for m in methods}
+    """Average ranks, by `Method.key`, of the methods' means over the settings; None where no setting has all."""
+    values = {m.key: {s: run.over_seeds(s, metric, m.variant, m.predictive).mean for s in settings} for m in methods}
     try:
         return average_ranks(values, METRICS[metric]["better"])
     except UserError:
@@ -133,7 +133,7 @@ def rank_entries(found: Ranks | None, methods: Sequence[Method], headings: Headi
         return [Entry(UNDEFINED, note="no cell has a value of every method") for _ in methods]
     left_out = ", ".join(headings.setting(setting) for setting in found.left_out)
     note = f"not ranked for want of a value of every method: {left_out}" if left_out else ""
-    return [Entry(value=found.mean[m], decimals=decimals, note=note) for m in methods]
+    return [Entry(value=found.mean[m.key], decimals=decimals, note=note) for m in methods]
 
 
 # -- settings × metrics ---------------------------------------------------------------------------------

@@ -11,6 +11,11 @@ class Method(NamedTuple):
     paper: str = ""
     predictive: str = "point"
 
+    @property
+    def key(self) -> str:
+        """Its name in a run's comparisons and ranks."""
+        return f"{self.predictive}/{self.variant}"
+
 
 class Format(NamedTuple):
     """How a metric is printed: its heading, the factor to its unit, and decimals."""

@@ -1,0 +1,93 @@
+"""Reliability diagrams: is a prediction of confidence 1 − U right that often?"""
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from peftuq.metrics.calibration import reliability_bins
+from peftuq.report.figures.style import ACROSS, STYLE, legend, legend_height, look, say, width_of
+
+_HEIGHT = 2.82  # inches: a row of panels
+_UPPER, _LOWER = 1.45, 0.42  # the two axes of a panel
+_LEFT, _GAP, _LABELS = 0.45, 0.42, 0.42  # room for the first column's labels, between panels, below a panel
+
+BINS = 10
+FEW = 10  # predictions: a bin of fewer says little, its marker is hollow
+
+
+class Confidence(NamedTuple):
+    """A score of one cell, its seeds pooled: variant, title, confidence 1 − U (N,) and whether it was right (N,)."""
+
+    variant: str
+    title: str
+    confidence: np.ndarray
+    correct: np.ndarray
+
+
+class Diagram(NamedTuple):
+    title: str
+    scores: list[Confidence]
+
+
+def draw(diagrams: Sequence[Diagram]) -> Figure:
+    """A panel a cell: accuracy against confidence, and below it how many predictions fall into each bin."""
+    with matplotlib.rc_context(STYLE):
+        n = len(diagrams)
+        rows = math.ceil(n / ACROSS)
+        figure = Figure(figsize=(width_of(n), _HEIGHT * rows + legend_height(n)))
+        uppers = []
+        for place, diagram in enumerate(diagrams):
+            upper, lower = _axes(figure, place, min(n, ACROSS))
+            _panel(upper, lower, diagram, first=place % ACROSS == 0)
+            uppers.append(upper)
+        legend(figure, uppers)
+    return figure
+
+
+def _axes(figure: Figure, place: int, across: int) -> tuple[Axes, Axes]:
+    """The two axes of a panel, placed in inches: nothing else keeps them close together and alike on every page."""
+    row, column = divmod(place, across)
+    width, height = figure.get_size_inches()
+    left = _LEFT + column * (width - _LEFT) / across
+    bottom = height - _HEIGHT * (row + 1) + _LABELS
+    size = (width - _LEFT) / across - _GAP
+
+    def add(above: float, tall: float, **shared: Axes) -> Axes:
+        box = (left / width, (bottom + above) / height, size / width, tall / height)
+        return figure.add_axes(box, **shared)
+
+    lower = add(0, _LOWER)
+    return add(_LOWER + 0.08, _UPPER, sharex=lower), lower
+
+
+def _panel(upper: Axes, lower: Axes, diagram: Diagram, first: bool) -> None:
+    upper.set_title(diagram.title, loc="left")
+    if not diagram.scores:
+        say(upper, "scores missing")
+        say(lower, "")
+        return
+    upper.plot([0, 1], [0, 1], color="0.6", lw=0.8, label="calibrated")
+    edges = np.arange(BINS + 1) / BINS
+    hatches = {"adue": "", "sr": "/////"}
+    for score in diagram.scores:
+        look_, bins = look(score.variant), reliability_bins(score.confidence, score.correct, BINS)
+        style = {"color": look_.color, "marker": look_.marker, "clip_on": False}
+        upper.plot(bins.confidence, bins.accuracy, ls=look_.line, label=score.title, **style)
+        few = bins.count < FEW
+        upper.plot(bins.confidence[few], bins.accuracy[few], ls="none", mfc="white", **style)
+        counts = np.zeros(BINS)
+        counts[np.rint(bins.lower * BINS).astype(int)] = bins.count
+        lower.stairs(counts, edges, color=look_.color, ls=look_.line, lw=0.9, hatch=hatches.get(score.variant))
+    upper.set(xlim=(0, 1), ylim=(0, 1), xticks=np.arange(6) / 5, yticks=np.arange(6) / 5)
+    upper.tick_params(labelbottom=False)
+    lower.set_xlabel("confidence 1 − U")
+    lower.set_ylim(bottom=0)
+    lower.locator_params(axis="y", nbins=2)
+    if first:
+        upper.set_ylabel("share correct")
+        lower.set_ylabel("count")

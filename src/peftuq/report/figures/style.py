@@ -1,0 +1,119 @@
+"""How every figure looks: one font, greys that print, a marker and a line of its own for every method."""
+
+import math
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from peftuq.artifacts import atomic
+
+WIDTH = 6.69  # inches: the text width of the document's page
+STYLE = {
+    "font.family": "STIXGeneral",  # bundled with matplotlib, and close to the document's own serif
+    "mathtext.fontset": "stix",
+    "font.size": 9,
+    "axes.titlesize": 9,
+    "axes.labelsize": 9,
+    "xtick.labelsize": 8,
+    "ytick.labelsize": 8,
+    "legend.fontsize": 8.5,
+    "legend.frameon": False,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.linewidth": 0.6,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "axes.grid": True,
+    "grid.linewidth": 0.4,
+    "grid.color": "0.85",
+    "axes.axisbelow": True,
+    "lines.linewidth": 1.1,
+    "lines.markersize": 4,
+    "pdf.fonttype": 42,
+    "svg.hashsalt": "peftuq",
+    "figure.dpi": 100,
+    "savefig.dpi": 200,
+}
+
+
+class Look(NamedTuple):
+    """A method's colour (Okabe and Ito's palette, told apart by the colour-blind), line and marker."""
+
+    color: str
+    line: Any
+    marker: str
+
+
+LOOKS = {
+    "adue": Look("#000000", "-", "o"),
+    "sr": Look("#D55E00", (0, (5, 1.5)), "s"),
+    "rmd_l2": Look("#0072B2", (0, (1, 1)), "^"),
+    "md_l2": Look("#009E73", (0, (5, 1, 1, 1)), "D"),
+    "rde_l2": Look("#CC79A7", (0, (3, 1, 1, 1, 1, 1)), "v"),
+}
+_OTHER = Look("0.4", "-", "X")
+
+
+def look(variant: str) -> Look:
+    return LOOKS.get(variant, _OTHER)
+
+
+ACROSS = 3  # panels side by side
+
+
+def facets(n: int, height: float, across: int = ACROSS, **shared: Any) -> tuple[Figure, list[Axes]]:
+    """A figure of n panels, `height` inches each, in rows of `across`; room for a legend below; its axes in order."""
+    width, below = (width_of(n), legend_height(n)) if across == ACROSS else (WIDTH, legend_height(ACROSS))
+    across = min(n, across)
+    rows = math.ceil(n / across)
+    tall = rows * height + below
+    figure = Figure(figsize=(width, tall), layout="constrained")
+    figure.get_layout_engine().set(rect=(0, below / tall, 1, 1 - below / tall))
+    axes = figure.subplots(rows, across, squeeze=False, **shared).ravel().tolist()
+    for spare in axes[n:]:
+        spare.remove()
+    return figure, axes[:n]
+
+
+def width_of(n: int) -> float:
+    """Inches: a figure of one or two panels is narrower, its panels are not wider."""
+    return WIDTH if n >= ACROSS else WIDTH * 2 / ACROSS
+
+
+def legend_height(n: int) -> float:
+    return 0.3 if n >= ACROSS else 0.48
+
+
+def legend(figure: Figure, axes: Sequence[Axes]) -> None:
+    """One legend below all panels, each name once; on a narrow figure in two lines."""
+    handles = {label: h for ax in axes for h, label in zip(*ax.get_legend_handles_labels(), strict=True)}
+    columns = len(handles) if figure.get_figwidth() == WIDTH else math.ceil(len(handles) / 2)
+    figure.legend(handles.values(), handles.keys(), loc="lower center", ncols=max(1, columns))
+
+
+def pages(items: Sequence, per_page: int) -> Iterator[tuple[str, str, Sequence]]:
+    """Items in pages: what to add to the page's name and to its title ("" for the only one), and its items."""
+    count = math.ceil(len(items) / per_page)
+    for page in range(count):
+        added = (f"_{page + 1}", f" ({page + 1} of {count})") if count > 1 else ("", "")
+        yield *added, items[page * per_page : (page + 1) * per_page]
+
+
+def say(axes: Axes, text: str) -> None:
+    """A sentence in the place of a panel's data."""
+    axes.set_axis_on()
+    axes.grid(False)
+    axes.set(xticks=[], yticks=[])
+    axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center", style="italic", color="0.3")
+
+
+def save(figure: Figure, folder: Path, name: str) -> None:
+    """Write `<name>.pdf` and `<name>.png`: the same figure always gives the same bytes."""
+    with matplotlib.rc_context(STYLE):
+        for ending, metadata in (("pdf", {"CreationDate": None}), ("png", {"Software": None})):
+            with atomic(folder / f"{name}.{ending}") as temporary:
+                figure.savefig(temporary, format=ending, metadata=metadata)
