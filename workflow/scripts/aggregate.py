@@ -4,16 +4,16 @@ from peftuq import program
 
 args = program.arguments(__doc__, ["cells", "results"])
 
-from peftuq import artifacts  # noqa: E402  after the number of threads is set
+from peftuq import files  # noqa: E402  after the number of threads is set
 from peftuq.progress import Log  # noqa: E402
 from peftuq.report import gather  # noqa: E402
 
 
 def main(log: Log) -> None:
-    columns = gather.long_table(artifacts.read_json(args.cells)["cells"], args.results)
+    columns = gather.long_table(files.read_json(args.cells)["cells"], args.results)
     table, csv = args.output
-    artifacts.write_columns(table, columns)
-    artifacts.write_csv(csv, columns)
+    files.write_columns(table, columns)
+    files.write_csv(csv, columns)
     log(f"{len(columns['value'])} metrics of {len(set(columns['method']))} methods")
 
 

@@ -4,7 +4,7 @@ from peftuq import program
 
 args = program.arguments(__doc__, ["spec", "samples", "scores"])
 
-from peftuq import artifacts  # noqa: E402  after the number of threads is set
+from peftuq import artifacts, files  # noqa: E402  after the number of threads is set
 from peftuq.metrics import cell  # noqa: E402
 from peftuq.progress import Log  # noqa: E402
 
@@ -15,7 +15,7 @@ def main(log: Log) -> None:
         rows = cell.prediction_rows(samples, args.spec["evals"])
     else:
         rows = cell.score_rows(artifacts.read_scores(args.scores), args.spec["evals"], args.spec["probabilities"])
-    artifacts.write_json(args.output[0], {"cell": args.spec, "rows": rows})
+    files.write_json(args.output[0], {"cell": args.spec, "rows": rows})
 
 
 program.run(main, Log(args.log, f"evaluate {args.output[0]}"))

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from peftuq import artifacts, program
+from peftuq import files, program
 from peftuq.data import sources
 from peftuq.progress import Log
 
@@ -11,9 +11,9 @@ args = program.arguments(__doc__, ["spec", "downloads"])
 
 def main(log: Log) -> None:
     output = Path(args.output[0])
-    with artifacts.atomic_folder(output.parent) as folder:
+    with files.atomic_folder(output.parent) as folder:
         provenance = sources.fetch(args.spec["kind"], args.spec["source"], folder, Path(args.downloads))
-        artifacts.write_json(folder / output.name, provenance)
+        files.write_json(folder / output.name, provenance)
 
 
 program.run(main, Log(args.log, f"fetch_data {Path(args.output[0]).parent.name}"))

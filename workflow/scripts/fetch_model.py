@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from peftuq import artifacts, program
+from peftuq import files, program
 from peftuq.data import sources
 from peftuq.models import convert
 from peftuq.progress import Log
@@ -12,13 +12,13 @@ args = program.arguments(__doc__, ["spec", "downloads"])
 
 def main(log: Log) -> None:
     output = Path(args.output[0])
-    with artifacts.atomic_folder(output.parent) as folder:
+    with files.atomic_folder(output.parent) as folder:
         provenance = sources.fetch(args.spec["kind"], args.spec["source"], folder, Path(args.downloads))
         if args.spec["gguf"]:
             log(f"dequantising {args.spec['gguf']}")
             provenance |= convert.from_gguf(folder, args.spec["gguf"])
         provenance |= convert.from_torch(folder)
-        artifacts.write_json(folder / output.name, provenance)
+        files.write_json(folder / output.name, provenance)
 
 
 program.run(main, Log(args.log, f"fetch_model {args.spec['name']}"))

@@ -6,7 +6,7 @@ from peftuq import program
 
 args = program.arguments(__doc__, ["spec", "source"])
 
-from peftuq import artifacts  # noqa: E402  after the number of threads is set
+from peftuq import files  # noqa: E402  after the number of threads is set
 from peftuq.data import tasks  # noqa: E402
 from peftuq.progress import Log  # noqa: E402
 
@@ -15,7 +15,7 @@ def main(log: Log) -> None:
     splits, metadata = tasks.prepare(args.spec, Path(args.source))
     for path in args.output:
         split = Path(path).stem
-        artifacts.write_columns(path, splits[split], metadata)
+        files.write_columns(path, splits[split], metadata)
         log(f"{split}: {len(splits[split]['id'])} examples")
 
 

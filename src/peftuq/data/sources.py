@@ -4,10 +4,10 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from peftuq import artifacts
 from peftuq.data import archives, hub, registry
 from peftuq.data.source_schema import Hub, Kind, Local, Registry
 from peftuq.errors import UserError
+from peftuq.files import atomic_folder
 
 
 def fetch(kind: Kind, source: dict[str, Any], folder: Path, cache: Path) -> dict[str, Any]:
@@ -18,7 +18,7 @@ def fetch(kind: Kind, source: dict[str, Any], folder: Path, cache: Path) -> dict
     Raises `UserError` with the remedy if the source cannot be had or is not what it should be.
     """
     described = {"hub": Hub, "registry": Registry, "local": Local}[kind].model_validate(source)
-    with artifacts.atomic_folder(folder) as temporary:
+    with atomic_folder(folder) as temporary:
         if kind == "hub":
             origin = hub.fetch(described, temporary)
         elif kind == "registry":

@@ -43,9 +43,7 @@ def split(official: dict[str, Columns], splits: Splits) -> dict[str, Columns]:
 
 
 def _concatenate(official: dict[str, Columns], names: list[str]) -> Columns:
-    parts = [official[name] for name in names] or [
-        take(columns, np.arange(0)) for columns in official.values()
-    ][:1]
+    parts = [official[name] for name in names] or [take(columns, np.arange(0)) for columns in official.values()][:1]
     return {
         name: np.concatenate([part[name] for part in parts])
         if isinstance(parts[0][name], np.ndarray)

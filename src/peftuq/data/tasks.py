@@ -107,11 +107,7 @@ def example_of(row: dict[str, Any], rule: Row, classes: list[str]) -> dict[str, 
     """
     if rule.text:
         label = rated(row, rule.rating) if rule.rating else labelled(row, rule.label, len(classes))
-        return (
-            None
-            if label is None
-            else {"text": _clean(_fill(rule.text, row), rule.clean).strip(), "label": label}
-        )
+        return None if label is None else {"text": _clean(_fill(rule.text, row), rule.clean).strip(), "label": label}
     options = _options(row, rule.options)
     if len(options) > len(classes):
         raise ValueError(f"{len(options)} options, but 'classes' names only {len(classes)}")

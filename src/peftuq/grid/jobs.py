@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from peftuq.artifacts import write_json
+from peftuq.files import write_json
 from peftuq.grid import identity
 from peftuq.grid.paths import Paths
 from peftuq.grid.study import PACKAGE, Cell, Setting, Study

@@ -78,5 +78,6 @@ def describe(jobs: Jobs) -> Iterator[str]:
     for setting in study.settings:
         if jobs.trained_by(setting.recipe) is not None:
             need = training_needs(study, setting)
+            names = f"{setting.model:<14}{setting.dataset:<20}{setting.recipe:<14}"
             sizes = f"{need['frozen'] / 1e6:>8.0f}M{need['trained'] / 1e6:>9.2f}M{need['tokens']:>8}"
-            yield f"  {setting.model:<14}{setting.dataset:<20}{setting.recipe:<14}{sizes}{need['memory'] / cost.GIB:>7.1f}"
+            yield f"  {names}{sizes}{need['memory'] / cost.GIB:>7.1f}"

@@ -65,9 +65,9 @@ def epoch_batches(lengths: np.ndarray, batch_size: int, seed: int, epoch: int) -
 
 
 def token_batches(lengths: np.ndarray, max_tokens: int) -> list[np.ndarray]:
-    """Rows of each batch of an evaluation, or of the parts of a training batch: by length, the longest first, at most `max_tokens` after padding.
+    """Rows of each batch of an evaluation (or part of a training batch): the longest first, padding counted.
 
-    An example longer than `max_tokens` is a batch of its own.
+    At most `max_tokens` a batch; an example longer than `max_tokens` is a batch of its own.
     """
     order = np.argsort(-lengths, kind="stable")
     batches, start = [], 0

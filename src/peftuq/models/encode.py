@@ -5,14 +5,14 @@ from pathlib import Path
 import numpy as np
 from transformers import PreTrainedTokenizerFast
 
-from peftuq import artifacts
+from peftuq import files
 from peftuq.data import prompts
 from peftuq.models.batching import Encoded
 
 
 def encode(tokenizer: PreTrainedTokenizerFast, file: str | Path, task: dict) -> Encoded:
     """Tokenise a prepared split; over-long inputs lose text (classification) or passage (choice), nothing else."""
-    columns = artifacts.read_columns(file)
+    columns = files.read_columns(file)
     n = len(columns["id"])
     if task["kind"] == "classification":
         encoded = tokenizer(columns["text"], truncation=True, max_length=task["max_length"])["input_ids"]

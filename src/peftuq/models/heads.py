@@ -74,9 +74,7 @@ class HeadStack:
 
     def head(self, index: int) -> Head:
         """One head, θ₀ + δ in float64."""
-        weights = {
-            n: (self.origin[n].double() + t[index].double()).cpu().numpy() for n, t in self.delta.items()
-        }
+        weights = {n: (self.origin[n].double() + t[index].double()).cpu().numpy() for n, t in self.delta.items()}
         if "dense_weight" in weights:
             weights["dense_weight"] = weights["dense_weight"].T
         return Head(**weights, activation=self.activation)
@@ -213,8 +211,8 @@ def train(
     slope: Callable[[Tensor, Tensor], Tensor],
     batch_size: int,
     seed: int,
-    momentum: Sequence[float] = (0.85, 0.95),
-    dropout: float = 0.0,
+    momentum: Sequence[float],
+    dropout: float,
 ) -> None:
     """Train each head of `stack` in place on x (N, d) by its plan; plans run from most to fewest epochs.
 
@@ -229,9 +227,7 @@ def train(
     groups, start = [], 0
     for plan, equal in groupby(plans):
         stop = start + len(list(equal))
-        groups.append(
-            _AdamGroup(stack[start:stop], plan, plan.epochs * math.ceil(len(x) / batch_size), momentum)
-        )
+        groups.append(_AdamGroup(stack[start:stop], plan, plan.epochs * math.ceil(len(x) / batch_size), momentum))
         start = stop
     generator = torch.Generator().manual_seed(seed)
     base, step = stack.base(x), 0

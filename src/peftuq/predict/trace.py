@@ -18,7 +18,7 @@ def groups(members: int, size: int) -> list[list[int]]:
 
 
 def curve_point(samples: Samples) -> dict[str, float]:
-    """What the curves show of one ensemble after one epoch: nll, accuracy, ECE (10 bins), mean entropy and MI (nats)."""
+    """One ensemble after one epoch: nll, accuracy, ECE (10 bins), mean entropy and mutual information (nats)."""
     mean = samples.mean
     correct = mean.argmax(axis=1) == samples.label
     return {
@@ -44,7 +44,7 @@ def curves(members: Sequence[EpochFile], sizes: Sequence[int]) -> list[dict[str,
 
 
 def examples(members: Sequence[EpochFile], size: int) -> dict[str, np.ndarray]:
-    """Of the first `size` members, per example: "<epoch>/<part>/entropy", "…/mutual_information" (nats) and "…/correct"."""
+    """Of the first `size` members, per example: "<epoch>/<part>/" + entropy, mutual_information (nats), correct."""
     arrays = {}
     for part in members[0].parts:
         for epoch in range(1, members[0].epochs + 1):

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from peftuq import artifacts
+from peftuq import files
 from peftuq.report import formats, what_ran
 from peftuq.report.adue import section as adue
 from peftuq.report.figures import style
@@ -28,14 +28,14 @@ def sections(run: Run, date: str) -> list[Section]:
 
 def write_tables(content: Sequence[Section], folder: Path) -> None:
     """Every table as `.csv`, `.md` and `.tex`; the folder appears whole or not at all."""
-    with artifacts.atomic_folder(folder) as temporary:
+    with files.atomic_folder(folder) as temporary:
         for item in _all(content, Table):
             formats.write(item, temporary)
 
 
 def write_figures(content: Sequence[Section], folder: Path) -> None:
     """Every figure as `.pdf` and `.png`; the folder appears whole or not at all."""
-    with artifacts.atomic_folder(folder) as temporary:
+    with files.atomic_folder(folder) as temporary:
         for item in _all(content, Picture):
             style.save(item.figure, temporary, item.name)
 
@@ -54,7 +54,7 @@ def write_pdf(content: Sequence[Section], figures: Path, template: Path, date: s
         "findings": [sentence for section in content for sentence in section.findings],
         "sections": [_described(section) for section in content],
     }
-    with tempfile.TemporaryDirectory() as name, artifacts.atomic(pdf) as temporary:
+    with tempfile.TemporaryDirectory() as name, files.atomic(pdf) as temporary:
         root = Path(name)
         shutil.copyfile(template, root / "report.typ")
         shutil.copytree(figures, root / "figures")

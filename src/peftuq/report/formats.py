@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from peftuq.artifacts import atomic
+from peftuq.files import atomic
 from peftuq.report.latex import to_latex
 from peftuq.report.tables import Entry, Row, Table, groups, printed_rows
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from peftuq.artifacts import read_json
+from peftuq.files import read_json
 from peftuq.grid.paths import Paths
 
 COLUMNS = ("suite", "model", "dataset", "eval", "recipe", "predictive", "method", "seed", "metric", "value")

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from peftuq import artifacts
+from peftuq import artifacts, files
 from peftuq.grid.paths import Paths
 from peftuq.metrics.evaluate import METRICS
 
@@ -78,7 +78,7 @@ class Run:
 
     @classmethod
     def read(cls, cells: str, metrics: str, results: str) -> "Run":
-        return cls(artifacts.read_json(cells), artifacts.read_columns(metrics), results)
+        return cls(files.read_json(cells), files.read_columns(metrics), results)
 
     # -- what was asked for ----------------------------------------------------------------------------
 
@@ -212,4 +212,4 @@ def _setting(cell: Mapping[str, Any]) -> Setting:
 
 
 def _read_json(path: str | Path) -> Any:
-    return artifacts.read_json(path) if Path(path).is_file() else None
+    return files.read_json(path) if Path(path).is_file() else None

@@ -10,7 +10,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from peftuq.artifacts import atomic
+from peftuq.files import atomic
 
 FILE = "state.safetensors"
 

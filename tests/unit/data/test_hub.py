@@ -50,9 +50,7 @@ class Hub(BaseHTTPRequestHandler):
         if "/tree/" in path:
             return self._json([entry(name, content) for name, content in FILES.items()])
         if path.startswith("/api/"):
-            return self._json(
-                {"id": "lab/data", "sha": COMMIT, "siblings": [{"rfilename": n} for n in FILES]}
-            )
+            return self._json({"id": "lab/data", "sha": COMMIT, "siblings": [{"rfilename": n} for n in FILES]})
         name = path.split(f"/resolve/{COMMIT}/")[-1]
         return self._file(FILES[name]) if name in FILES else self._reply(404, b"{}")
 
@@ -78,9 +76,7 @@ def hub(tmp_path, monkeypatch):
     threading.Thread(target=server.serve_forever, daemon=True).start()
     here = f"http://127.0.0.1:{server.server_port}"
     monkeypatch.setattr(constants, "ENDPOINT", here)
-    monkeypatch.setattr(
-        constants, "HUGGINGFACE_CO_URL_TEMPLATE", here + "/{repo_id}/resolve/{revision}/{filename}"
-    )
+    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", here + "/{repo_id}/resolve/{revision}/{filename}")
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hf"))
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
     monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
@@ -102,9 +98,7 @@ def names(folder: Path) -> list[str]:
 def test_a_branch_is_resolved_to_its_commit(hub, tmp_path):
     provenance = fetch(tmp_path / "out")
     assert (provenance["revision"], provenance["commit"]) == ("main", COMMIT)
-    assert (
-        provenance["files"]["sst2/train.parquet"] == hashlib.sha256(FILES["sst2/train.parquet"]).hexdigest()
-    )
+    assert provenance["files"]["sst2/train.parquet"] == hashlib.sha256(FILES["sst2/train.parquet"]).hexdigest()
     assert names(tmp_path / "out") == ["sst2/test.parquet", "sst2/train.parquet"]
 
 
@@ -117,9 +111,7 @@ def test_what_was_fetched_before_for_another_dataset_is_left_out(hub, tmp_path):
 def test_a_dropped_download_is_completed(hub, tmp_path):
     Hub.cut = True
     provenance = fetch(tmp_path / "out")
-    assert (
-        provenance["files"]["sst2/train.parquet"] == hashlib.sha256(FILES["sst2/train.parquet"]).hexdigest()
-    )
+    assert provenance["files"]["sst2/train.parquet"] == hashlib.sha256(FILES["sst2/train.parquet"]).hexdigest()
     assert not Hub.cut
 
 
@@ -153,9 +145,7 @@ def test_no_hub_within_reach(hub, tmp_path, monkeypatch):
     hub.shutdown()
     hub.server_close()
     monkeypatch.setattr("time.sleep", lambda seconds: None)
-    with pytest.raises(
-        UserError, match="lab/data: the hub is out of reach: connect this machine, or allow another"
-    ):
+    with pytest.raises(UserError, match="lab/data: the hub is out of reach: connect this machine, or allow another"):
         fetch(tmp_path / "out")
 
 

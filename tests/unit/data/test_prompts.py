@@ -12,9 +12,7 @@ from peftuq.data import prompts
 from peftuq.errors import UserError
 
 CONFIG = Path(__file__).parents[3] / "config" / "prompts"
-TEMPLATES = {
-    file.stem: prompts.Template(**yaml.safe_load(file.read_text())) for file in CONFIG.glob("*.yaml")
-}
+TEMPLATES = {file.stem: prompts.Template(**yaml.safe_load(file.read_text())) for file in CONFIG.glob("*.yaml")}
 LETTERS = TEMPLATES["letters"]
 
 CORPUS = [
@@ -44,9 +42,7 @@ def sentence_piece(space) -> PreTrainedTokenizerFast:
     tokenizer.train_from_iterator(CORPUS, trainer)
     tokenizer.post_processor = processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 1)])
     tokenizer.decoder = decoders.Sequence([decoders.ByteFallback(), decoders.Metaspace()])
-    return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, bos_token="<s>", eos_token="</s>", unk_token="<unk>"
-    )
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, bos_token="<s>", eos_token="</s>", unk_token="<unk>")
 
 
 def llama_space(tokenizer: Tokenizer) -> None:
@@ -134,7 +130,7 @@ def test_csqa_balabanov():
 @pytest.mark.parametrize("template", TEMPLATES.values(), ids=TEMPLATES)
 def test_the_passage_is_found_again_in_the_prompt(template):
     before, passage, after = prompts.render(template, "Once {upon}.", "Which?", ["x", "y"])
-    assert passage == "Once {upon}." and "Which?" in after and "Once" not in before + after
+    assert passage == "Once {upon}." and "Which?" in before + after and "Once" not in before + after
 
 
 def test_more_options_than_labels_are_refused():
@@ -183,16 +179,15 @@ def test_long_prompts_lose_passage_only(name, template):
     tokenizer, row = TOKENIZERS[name], (17, PASSAGE, "Which of these is it?", OPTIONS[:2])
     full = prompts.encode(tokenizer, template, row, 100_000)
     bare = len(prompts.encode(tokenizer, template, (17, "", *row[2:]), 100_000))
-    after = prompts.render(template, *row[1:]).after
+    before, _, after = prompts.render(template, *row[1:])
     for length in (bare + 60, bare + 4, len(full) - 1, len(full)):
         ids = prompts.encode(tokenizer, template, row, length)
         # A beginning and an end of the full prompt: one stretch in its middle is gone.
         assert len(ids) == length
         assert any(ids == full[:k] + full[len(full) - length + k :] for k in range(length + 1))
-        text = tokenizer.decode(ids)
-        assert text.endswith(after) and PASSAGE.startswith(
-            text.removesuffix(after).removeprefix("<s>").strip(" \ufffd")
-        )
+        text = tokenizer.decode(ids).removeprefix("<s>").lstrip()
+        assert text.startswith(before) and text.endswith(after)
+        assert PASSAGE.startswith(text.removeprefix(before).removesuffix(after).strip(" \ufffd"))
 
 
 @each_tokenizer
@@ -245,9 +240,7 @@ def test_a_label_of_two_tokens_gives_way_to_the_form_without_space():
 
 def test_labels_that_are_never_single_tokens_are_named():
     template = LETTERS.model_copy(update={"labels": ["A", "BC"]})
-    with pytest.raises(
-        UserError, match=r"tokenizer lab/by-hand: .*label 'BC' is 2 tokens.*use another prompt"
-    ):
+    with pytest.raises(UserError, match=r"tokenizer lab/by-hand: .*label 'BC' is 2 tokens.*use another prompt"):
         prompts.answer_token_ids(by_hand([]), template, 2)
 
 

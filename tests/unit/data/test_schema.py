@@ -59,9 +59,7 @@ def test_every_dataset_of_the_papers_is_there():
 def test_shifted_sets_share_the_classes_of_what_is_trained_on():
     for size in "25":
         trained = DATASETS.get(f"snippets{size}", "test").classes
-        assert all(
-            DATASETS.get(f"{name}{size}", "test").classes == trained for name in ("tweets", "amazon", "nyt")
-        )
+        assert all(DATASETS.get(f"{name}{size}", "test").classes == trained for name in ("tweets", "amazon", "nyt"))
 
 
 @pytest.mark.parametrize(

@@ -64,9 +64,7 @@ def test_known_examples_have_their_known_answers(shared):
     assert obqa["question"][0] == "The sun is responsible for"
     assert obqa["options"][0][obqa["label"][0]] == "plants sprouting, blooming and wilting"
     assert boolq["question"][0] == "does ethanol take more energy make that produces?"
-    assert boolq["options"][0][boolq["label"][0]] == "no" and boolq["context"][0].startswith(
-        "Ethanol fuel -- "
-    )
+    assert boolq["options"][0][boolq["label"][0]] == "no" and boolq["context"][0].startswith("Ethanol fuel -- ")
     closed = prepare(shared, "boolq_closed")["test"]
     assert closed["question"] == boolq["question"] and set(closed["context"]) == {""}
     sst2 = prepare(shared, "sst2_choice")["test"]

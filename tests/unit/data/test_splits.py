@@ -37,9 +37,7 @@ def test_carving_loses_and_shares_nothing(n):
 
 @given(n=st.integers(2, 20_000), share=st.sampled_from([0.1, 0.2]))
 def test_a_share_is_rounded_as_scikit_learn_does(n, share):
-    ours = splits.split(
-        {"train": columns(n)}, Splits(train=["train"], valid={"share": share}, test={"rows": 1})
-    )
+    ours = splits.split({"train": columns(n)}, Splits(train=["train"], valid={"share": share}, test={"rows": 1}))
     train, valid = train_test_split(np.arange(n - 1), test_size=share) if n > 2 else ([], [0])
     assert (len(ours["train"]["id"]), len(ours["valid"]["id"])) == (len(train), len(valid))
 
@@ -60,9 +58,7 @@ def test_sets_for_evaluation_only_have_empty_other_parts():
 
 
 def test_the_carve_is_the_same_for_everyone_for_ever():
-    parts = splits.split(
-        {"train": columns(1000)}, Splits(train=["train"], valid={"share": 0.2}, test={"rows": 100})
-    )
+    parts = splits.split({"train": columns(1000)}, Splits(train=["train"], valid={"share": 0.2}, test={"rows": 100}))
     assert {name: digest(part) for name, part in parts.items()} == {
         "train": "26b2a0f50abe",
         "valid": "a5c7af402bf1",

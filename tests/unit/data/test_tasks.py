@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from sklearn.datasets import _twenty_newsgroups as newsgroups
 
-from peftuq import artifacts
+from peftuq import files
 from peftuq.data import tasks
 from peftuq.errors import UserError
 
@@ -61,9 +61,7 @@ def test_the_answer_key_names_an_option_whatever_its_labels(tmp_path):
         {"question": "q", "choices": {"text": ["w", "z", "y"], "label": ["C", "A", "B"]}, "key": "A"},
     ]
     part = prepared(tmp_path, rows, CHOICE)
-    assert [options[label] for options, label in zip(part["options"], part["label"], strict=True)] == [
-        "z"
-    ] * 3
+    assert [options[label] for options, label in zip(part["options"], part["label"], strict=True)] == ["z"] * 3
     assert part["context"] == ["", "", ""] and list(part) == ["id", "context", "question", "options", "label"]
 
 
@@ -94,9 +92,7 @@ def test_delimited_options_are_put_in_the_order_of_their_keys(tmp_path):
     assert part["options"] == [["one", "two) 2", "three"]] and part["label"].tolist() == [1]
 
 
-@pytest.mark.parametrize(
-    ("ai", "human", "label"), [(3, 2.5, 0), (3, 2.51, 1), (5, 5, 1), (1, 1, 0), (5, 0.6, 1)]
-)
+@pytest.mark.parametrize(("ai", "human", "label"), [(3, 2.5, 0), (3, 2.51, 1), (5, 5, 1), (1, 1, 0), (5, 0.6, 1)])
 def test_toxic_is_more_than_five_and_a_half(tmp_path, ai, human, label):
     row = {"text": "{text}", "rating": {"sum": ["toxicity_ai", "toxicity_human"], "edges": [5.5]}}
     part = prepared(tmp_path, [{"text": "t", "toxicity_ai": ai, "toxicity_human": human}], row)
@@ -206,13 +202,13 @@ def test_limits_apply_after_the_split(tmp_path):
 def test_what_is_written_is_read_back_with_its_origin(tmp_path):
     rows = [{"question": "q", "choices": {"text": ["x", "é"], "label": ["A", "B"]}, "key": "B"}]
     (tmp_path / "train.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows))
-    artifacts.write_json(tmp_path / "provenance.json", {"kind": "hub", "commit": "c0ffee"})
+    files.write_json(tmp_path / "provenance.json", {"kind": "hub", "commit": "c0ffee"})
     parts, metadata = tasks.prepare(spec(CHOICE, note="a note"), tmp_path)
     for part, columns in parts.items():
-        artifacts.write_columns(tmp_path / f"{part}.parquet", columns, metadata)
-    back = artifacts.read_columns(tmp_path / "test.parquet")
+        files.write_columns(tmp_path / f"{part}.parquet", columns, metadata)
+    back = files.read_columns(tmp_path / "test.parquet")
     assert back["options"] == [["x", "é"]] and back["label"].tolist() == [1]
-    assert len(artifacts.read_columns(tmp_path / "train.parquet")["id"]) == 0
+    assert len(files.read_columns(tmp_path / "train.parquet")["id"]) == 0
     assert metadata["dataset"] == "toy" and metadata["notes"] == "a note"
     assert json.loads(metadata["classes"]) == list("ABCDE")
     assert json.loads(metadata["provenance"])["commit"] == "c0ffee"
@@ -226,6 +222,6 @@ def test_the_same_bytes_every_time(tmp_path):
     for name in ("a", "b"):
         (tmp_path / "train.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows))
         parts, metadata = tasks.prepare(spec(TEXT, **TRAINED), tmp_path)
-        artifacts.write_columns(tmp_path / name, parts["train"], metadata)
+        files.write_columns(tmp_path / name, parts["train"], metadata)
         written.append((tmp_path / name).read_bytes())
     assert written[0] == written[1]

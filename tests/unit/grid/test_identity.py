@@ -69,7 +69,8 @@ def test_code_follows_transitive_imports_and_nothing_else(package):
 def test_code_ignores_comments_docstrings_and_formatting(package):
     folder, digest = package
     before = digest()
-    (folder / "peftuq/high.py").write_text(textwrap.dedent('''
+    (folder / "peftuq/high.py").write_text(
+        textwrap.dedent('''
         """A module's docstring."""
         from peftuq.low import (
             f,
@@ -79,7 +80,8 @@ def test_code_ignores_comments_docstrings_and_formatting(package):
             """Something else."""
 
             return f( f(x) )
-    '''))
+    ''')
+    )
     assert digest() == before
 
 

@@ -64,7 +64,9 @@ def test_members_of_five_are_the_first_five_of_twenty(root):
 
 
 def test_suites_share_cells(root):
-    write(root / "suites/other.yaml", {"version": 1, "title": "o", "sections": ["adue"], "grids": [{**GRID, "seeds": 3}]})
+    write(
+        root / "suites/other.yaml", {"version": 1, "title": "o", "sections": ["adue"], "grids": [{**GRID, "seeds": 3}]}
+    )
     found = study(root, suites=["small", "other"])
     assert len(found.adapters) == 3
     assert found.suites_of[Cell("minilm", "snippets2", "lora_demo", 0, "point")] == ["small", "other"]
@@ -162,7 +164,8 @@ def test_prepared_limits_belong_to_what_is_trained_on(root):
 
 
 def test_the_grid_loads_no_heavy_library():
-    code = "import sys; import peftuq.grid.jobs; print({'torch', 'pandas', 'sklearn', 'scipy', 'pyarrow'} & set(sys.modules))"
+    heavy = {"torch", "pandas", "sklearn", "scipy", "pyarrow"}
+    code = f"import sys; import peftuq.grid.jobs; print({heavy} & set(sys.modules))"
     source = str(CONFIG.parent / "src")
     printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env={"PYTHONPATH": source})
     assert printed.stdout.strip() == "set()", printed.stderr

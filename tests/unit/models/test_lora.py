@@ -35,7 +35,9 @@ def test_attaches_to_q_k_v_of_every_layer_and_nothing_else(name):
     peft = lora.attach(hf, model.modules, QKV, "classification")
     adapted = [n for n, m in peft.named_modules() if hasattr(m, "lora_A") and "default" in m.lora_A]
     assert len(adapted) == 3 * depth
-    assert all(n.split(".")[-1] in {"q", "k", "v", "query", "key", "value", "q_proj", "k_proj", "v_proj"} for n in adapted)
+    assert all(
+        n.split(".")[-1] in {"q", "k", "v", "query", "key", "value", "q_proj", "k_proj", "v_proj"} for n in adapted
+    )
     shape = cost.Shape.of(model.config)
     adapter = sum(p.numel() for n, p in lora.trainable(peft).items() if "lora_" in n)
     assert adapter == cost.lora_parameters(shape, QKV["targets"], 8)

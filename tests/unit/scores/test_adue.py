@@ -104,9 +104,7 @@ def test_equals_a_naive_implementation(stored, classes, activation):
     result, notes = adue.score(stored(records, head), ["test"], parameters(**SMALL), seed=7)
     h = {part: torch.tensor(r.h).double() for part, r in records.items()}
     fits = {}
-    for lr, epochs, alpha, beta in itertools.product(
-        *(SMALL[k] for k in ("lr", "epochs", "alpha")), [0.0, 0.01, 1.0]
-    ):
+    for lr, epochs, alpha, beta in itertools.product(*(SMALL[k] for k in ("lr", "epochs", "alpha")), [0.0, 0.01, 1.0]):
         weights = naive_fit(head, records["train"], lr, epochs, alpha, beta, 100.0, 32, 7)
         u = {part: naive_u(weights, h[part], activation, 100.0).numpy() for part in ("valid", "test")}
         fits[lr, epochs, alpha, beta] = roc_auc_score(error(records["valid"]), u["valid"]), u["test"]
@@ -121,9 +119,7 @@ def test_equals_a_naive_implementation(stored, classes, activation):
         key = tuple(chosen[k] for k in ("lr", "epochs", "alpha", "beta"))
         assert member(*key[2:])
         assert chosen["valid_auroc"] == pytest.approx(fits[key][0], abs=1e-12)
-        assert chosen["valid_auroc"] == pytest.approx(
-            max(fits[k][0] for k in fits if member(*k[2:])), abs=1e-12
-        )
+        assert chosen["valid_auroc"] == pytest.approx(max(fits[k][0] for k in fits if member(*k[2:])), abs=1e-12)
         np.testing.assert_allclose(result[variant]["test"], fits[key][1], atol=1e-5)
     anchor = notes["selected"]["adue"]
     key = [anchor[k] for k in ("lr", "epochs", "alpha", "beta")]
@@ -199,6 +195,7 @@ def test_the_number_of_heads_trained_at_once_changes_nothing(stored, monkeypatch
         monkeypatch.setattr(adue, "_CACHE", cache)
         parts = adue.score(file, ["test"], parameters(**SMALL), 1)
         assert parts[1]["selected"] == whole[1]["selected"]
+        assert len(parts[1]["fits"]) == len(whole[1]["fits"])
         for variant, by_part in whole[0].items():
             np.testing.assert_allclose(parts[0][variant]["test"], by_part["test"], rtol=0, atol=1e-6)
 
@@ -218,9 +215,7 @@ def test_train_on_valid_never_reads_train(stored):
     settings = parameters(**SMALL, train_on="valid")
     one = adue.score(stored(records, head), ["test"], settings, 0)
     assert same(one, adue.score(stored({**records, "train": records["shift"]}, head), ["test"], settings, 0))
-    as_train = adue.score(
-        stored({**records, "train": records["valid"]}, head), ["test"], parameters(**SMALL), 0
-    )
+    as_train = adue.score(stored({**records, "train": records["valid"]}, head), ["test"], parameters(**SMALL), 0)
     assert same(one, as_train)
 
 

@@ -17,13 +17,9 @@ VARIANTS = mahalanobis.METHOD["variants"]
 def brute_force(train, label, z, invert):
     """MD and RMD one example, one class and one outer product at a time, straight from the definitions."""
     classes = sorted(set(label.tolist()))
-    centroids = {
-        c: sum(train[i] for i in range(len(train)) if label[i] == c) / (label == c).sum() for c in classes
-    }
+    centroids = {c: sum(train[i] for i in range(len(train)) if label[i] == c) / (label == c).sum() for c in classes}
     mean = sum(train) / len(train)
-    within = sum(
-        np.outer(x - centroids[c], x - centroids[c]) for x, c in zip(train, label.tolist(), strict=True)
-    )
+    within = sum(np.outer(x - centroids[c], x - centroids[c]) for x, c in zip(train, label.tolist(), strict=True))
     background = sum(np.outer(x - mean, x - mean) for x in train)
     within, background = invert(within / len(train)), invert(background / len(train))
     md = np.array([min((x - m) @ within @ (x - m) for m in centroids.values()) for x in z])
@@ -36,9 +32,7 @@ def inputs(folder, train, label, head=None, **evals):
 
     def record(h, label):
         n = len(h)
-        return Record(
-            np.arange(n), np.asarray(label, np.int64), np.zeros((n, 3), np.float32), h.astype(np.float32)
-        )
+        return Record(np.arange(n), np.asarray(label, np.int64), np.zeros((n, 3), np.float32), h.astype(np.float32))
 
     parts = {"train": record(train, label)} | {part: record(h, np.zeros(len(h))) for part, h in evals.items()}
     path = folder / "records.safetensors"
@@ -66,9 +60,7 @@ def fitted_scores(train, label, z, inverse="pinv"):
 @pytest.mark.parametrize("classes", [1, 2, 5])
 def test_distances_equal_brute_force(classes):
     train, label, z = data(classes=classes)
-    for fast, slow in zip(
-        fitted_scores(train, label, z), brute_force(train, label, z, np.linalg.inv), strict=True
-    ):
+    for fast, slow in zip(fitted_scores(train, label, z), brute_force(train, label, z, np.linalg.inv), strict=True):
         np.testing.assert_allclose(fast, slow, rtol=1e-9, atol=1e-9)
 
 
@@ -177,18 +169,14 @@ def test_pseudo_inverse_ignores_what_training_does_not_span_and_shrinkage_does_n
     away = z.copy()
     away[:, 0] += 1e3
     np.testing.assert_allclose(fitted_scores(flat, label, away)[0], fitted_scores(flat, label, z)[0])
-    assert (
-        fitted_scores(flat, label, away, "shrinkage")[0] > fitted_scores(flat, label, z, "shrinkage")[0]
-    ).all()
+    assert (fitted_scores(flat, label, away, "shrinkage")[0] > fitted_scores(flat, label, z, "shrinkage")[0]).all()
 
 
 @pytest.mark.parametrize(("n", "d"), [(8, 20), (60, 5), (2000, 4)])
 def test_shrinkage_equals_scikit_learn(n, d):
     train, label, _ = data(n=n, d=d)
     classes = np.unique(label)
-    residual = (
-        train - np.stack([train[label == c].mean(axis=0) for c in classes])[np.searchsorted(classes, label)]
-    )
+    residual = train - np.stack([train[label == c].mean(axis=0) for c in classes])[np.searchsorted(classes, label)]
     within, _ = sk.ledoit_wolf(residual, assume_centered=True)
     background, _ = sk.ledoit_wolf(train)
     fitted = mahalanobis.fit_class_gaussians(train, label, "shrinkage")
@@ -227,9 +215,7 @@ def test_posthoc_spectral_norm_divides_the_dense_weight_only(tmp_path, activatio
             inputs(tmp_path, train / 50, label, head=head, test=z / 50), ["test"], {"spectral_norm": norm}, 0
         )
     for variant in VARIANTS:
-        np.testing.assert_allclose(
-            scored["posthoc"][variant]["test"], scored["by_hand"][variant]["test"], rtol=1e-3
-        )
+        np.testing.assert_allclose(scored["posthoc"][variant]["test"], scored["by_hand"][variant]["test"], rtol=1e-3)
         assert not np.allclose(scored["posthoc"][variant]["test"], scored["none"][variant]["test"], rtol=1e-2)
 
 

@@ -20,9 +20,7 @@ pytestmark = pytest.mark.filterwarnings("error")
 def inputs(folder, train, label, **evals):
     def record(h, label):
         n = len(h)
-        return Record(
-            np.arange(n), np.asarray(label, np.int64), np.zeros((n, 2), np.float32), h.astype(np.float32)
-        )
+        return Record(np.arange(n), np.asarray(label, np.int64), np.zeros((n, 2), np.float32), h.astype(np.float32))
 
     parts = {"train": record(train, label)} | {part: record(h, np.zeros(len(h))) for part, h in evals.items()}
     write_records(folder / "records.safetensors", parts, Head(np.zeros((2, train.shape[1]), np.float32)))
@@ -270,9 +268,7 @@ def test_same_seed_same_bytes_and_other_seed_other_rows():
 def test_order_of_evaluation_examples_does_not_matter(tmp_path):
     train, label, z = data()
     order = np.random.default_rng(1).permutation(len(z))
-    scores, _ = rde.score(
-        inputs(tmp_path, train, label, test=z, shifted=z[order]), ["test", "shifted"], {}, 0
-    )
+    scores, _ = rde.score(inputs(tmp_path, train, label, test=z, shifted=z[order]), ["test", "shifted"], {}, 0)
     for of in scores.values():
         np.testing.assert_allclose(of["shifted"], of["test"][order], rtol=1e-9)
 

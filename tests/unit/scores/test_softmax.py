@@ -58,9 +58,7 @@ def test_very_confident_examples_keep_their_order(tmp_path, variant):
     """Logits 40 to 300 apart: 1 - max is 0 for all of them."""
     gaps = np.array([300.0, 40.0, 120.0, 60.0, 200.0])
     logits = np.stack([gaps, np.zeros(5), np.full(5, -np.inf)], axis=1)
-    record = Record(
-        np.arange(5), np.zeros(5, np.int64), logits.astype(np.float32), np.zeros((5, 2), np.float32)
-    )
+    record = Record(np.arange(5), np.zeros(5, np.int64), logits.astype(np.float32), np.zeros((5, 2), np.float32))
     write_records(tmp_path / "records.safetensors", {"test": record}, Head(np.zeros((3, 2), np.float32)))
     scores, _ = softmax.score(SampleFile(tmp_path / "records.safetensors"), ["test"], {}, 0)
     np.testing.assert_array_equal(np.argsort(scores[variant]["test"]), np.argsort(-gaps))

@@ -1,6 +1,7 @@
 """The training loop: exact resume, honest batches, and what it does when things go wrong."""
 
 import copy
+import itertools
 import math
 import os
 import signal
@@ -148,7 +149,7 @@ def test_schedule_warms_up_and_decays_to_zero():
     factors = [loop.schedule(step, 100, optimiser) for step in range(100)]
     assert max(factors) == 1.0 and factors.index(1.0) == 10
     assert factors[0] > 0 and factors[-1] == pytest.approx(1 / 90)
-    assert all(a > b for a, b in zip(factors[10:], factors[11:], strict=False))
+    assert all(a > b for a, b in itertools.pairwise(factors[10:]))
 
 
 def test_epoch_batches_cover_every_row_once_and_differ_by_epoch():

@@ -9,7 +9,7 @@ import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from peftuq.artifacts import atomic
+from peftuq.files import atomic
 
 WIDTH = 6.69  # inches: the text width of the document's page
 STYLE = {

@@ -1,0 +1,68 @@
+"""From a recipe's adapter and a model's file to a MixLoRA adapter on the backbone."""
+
+import re
+
+import torch
+from peft import PeftModel, TaskType, get_peft_model
+from transformers import PreTrainedModel
+
+from peftuq.errors import UserError
+from peftuq.models.lora import target_pattern, trainable
+from peftuq.models.mixlora import register  # noqa: F401  PEFT must know the method
+from peftuq.models.mixlora.config import MixLoraConfig
+from peftuq.models.mixlora.count import FFN, PLACES
+from peftuq.models.readout import head_modules
+
+
+def patterns(model: PreTrainedModel, modules: dict[str, str], adapter: dict) -> dict[str, str | None]:
+    """`ffn_modules`, `expert_modules` and `target_modules` of a `MixLoraConfig`.
+
+    `adapter["targets"]` are the roles to adapt; those that `adapter["experts_at"]` covers (`attention`: q, k, v, o;
+    `ffn`: gate, up, down) get experts, the others one LoRA. Where the model's file maps a gate, the experts span the
+    whole FFN; else each layer has its own. Raises `UserError` for a role that matches nothing or half a gated FFN.
+    """
+    mixed = [role for place in adapter["experts_at"] for role in PLACES[place] if role in adapter["targets"]]
+    spanning = [role for role in mixed if role in FFN] if "gate" in modules else []
+    if spanning and set(spanning) != set(FFN):
+        raise UserError(
+            f"adapter.targets has {spanning}: experts on a gated FFN span gate, up and down; name all three"
+        )
+
+    def linears(roles: list[str]) -> str | None:
+        return target_pattern(model, modules, {**adapter, "targets": roles}) if roles else None
+
+    return {
+        "ffn_modules": _parents(model, linears(["gate"]), modules["gate"]) if spanning else None,
+        "expert_modules": linears([role for role in mixed if role not in spanning]),
+        "target_modules": linears([role for role in adapter["targets"] if role not in mixed]),
+    }
+
+
+def _parents(model: PreTrainedModel, pattern: str, ending: str) -> str:
+    """A pattern for the modules that hold what `pattern`, which ends in the group of `ending`, matches."""
+    holders = {name.split(".")[-2] for name, _ in model.named_modules() if re.fullmatch(pattern, name)}
+    return f"{pattern.removesuffix(f'(?:{ending})')}(?:{'|'.join(sorted(holders))})"
+
+
+def attach(model: PreTrainedModel, modules: dict[str, str], adapter: dict, kind: str) -> PeftModel:
+    """Freeze the backbone and add a fresh mixture (and, for classification, a trainable head), all in float32.
+
+    `adapter`: `targets`, `rank`, `alpha`, `dropout`, `top_layers` as for LoRA, and `experts`, `top_k`, `experts_at`.
+    Initialisation draws from torch's global generator.
+    """
+    classification = kind == "classification"
+    config = MixLoraConfig(
+        r=adapter["rank"],
+        lora_alpha=adapter["alpha"],
+        lora_dropout=adapter["dropout"],
+        num_experts=adapter["experts"],
+        top_k=adapter["top_k"],
+        **patterns(model, modules, adapter),
+        modules_to_save=head_modules(model) if classification else None,
+        task_type=TaskType.SEQ_CLS if classification else TaskType.CAUSAL_LM,
+    )
+    peft = get_peft_model(model, config)
+    for parameter in trainable(peft).values():
+        if not parameter.is_meta:
+            parameter.data = parameter.data.to(torch.float32)
+    return peft

@@ -1,0 +1,62 @@
+"""The output of an uncertainty head: 1 − SmoothMax of its class probabilities, and the loss that trains it.
+
+Zabolotnyi et al., AdUE (arXiv 2505.15443), eq. 3 and 4. Gradients are written out: no autograd graph.
+"""
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+FLOOR = 1e-7  # U is clamped to [FLOOR, 1 − FLOOR]
+
+
+def uncertainty(logits: Tensor, missing: Tensor, lam: Tensor) -> tuple[Tensor, Tensor]:
+    """U = 1 − (1/λ) log Σ exp(λ softmax(logits)), not clamped, and its gradient with respect to the logits.
+
+    Classes are axis −2: `logits` (…, C, B); `missing` broadcasts to it, −inf where an example has no such
+    option and 0 elsewhere; `lam` (> 0) broadcasts to (…, 1, B). Returns U (…, 1, B), in [−log(C)/λ, 1), and
+    the gradient (…, C, B). Missing options take part neither in the softmax nor in the sum of SmoothMax.
+
+    The most probable class is kept apart from the others: 1 − max p is the others' sum, so neither U nor the
+    gradient loses digits where the head is confident (in float32, 1 − p has none left below 1e-7).
+    """
+    logits = logits + missing
+    others = (logits - logits.amax(-2, keepdim=True)).exp_()
+    top = others.floor()  # 1 at the most probable class (at each of them if they tie), else 0
+    count = top.sum(-2, keepdim=True)
+    others -= top
+    tail = others.sum(-2, keepdim=True)
+    best = (count + tail).reciprocal()
+    p = others.mul_(best)  # of the others; the top has `best`
+    # e^-60 is 0 beside 1, and further down lie float32's denormals: ten times slower.
+    smooth = (lam * (p - best)).clamp_(min=-60).add_(missing).exp_()
+    smooth.addcmul_(smooth, top, value=-1)
+    rest = smooth.sum(-2, keepdim=True)
+    u = (tail + (count - 1)) * best - (rest + (count - 1)).log1p_() / lam
+    rest += count
+    mean = (smooth * p).sum(-2, keepdim=True).addcmul_(count, best).div_(rest)
+    gradient = p * (mean - smooth / rest)
+    return u, gradient.addcmul_(top, gradient.sum(-2, keepdim=True) / count, value=-1)
+
+
+@dataclass(frozen=True)
+class ErrorLoss:
+    """BCE(U, e) + α·mean (U − U_SR)² with clamped U, of H heads on N examples: eq. 4 without its L2-SP term.
+
+    `error` (N,): e, 1 where the classifier is wrong, else 0; `response` (N,): U_SR; `missing` (C, N) as in
+    `uncertainty`; `alpha`, `lam` (H, 1, 1).
+    """
+
+    error: Tensor
+    response: Tensor
+    missing: Tensor
+    alpha: Tensor
+    lam: Tensor
+
+    def slope(self, logits: Tensor, rows: Tensor) -> Tensor:
+        """Gradient of the mean over examples `rows` (B,) in the first n heads' logits (n, C, B)."""
+        heads = len(logits)
+        raw, gradient = uncertainty(logits, self.missing.index_select(1, rows), self.lam[:heads])
+        u, e = raw.clamp(FLOOR, 1 - FLOOR), self.error[rows]
+        du = (u - e) / (u * (1 - u)) + 2 * self.alpha[:heads] * (u - self.response[rows])
+        return gradient * (du * (u == raw) / len(rows))  # where U is clamped, no gradient passes
