@@ -244,3 +244,4 @@ def train(
             for group in groups:
                 group.step(step)
             step += 1
+    stack.gradient = {}

@@ -18,12 +18,10 @@ SERIES = "0.21."  # minor releases of PEFT change what a tuner must provide
 
 def register(version: str = peft.__version__) -> None:
     """Add MixLoRA to PEFT's methods, once. `UserError` for another PEFT series, or one with a MixLoRA of its own."""
+    if not version.startswith(SERIES):
+        raise UserError(f"peft {version}: MixLoRA is tested with peft {SERIES}* only; install peft~=0.21.2")
     if PEFT_TYPE_TO_TUNER_MAPPING.get(NAME.upper()) is MixLoraModel:
         return
-    if not version.startswith(SERIES):
-        raise UserError(
-            f"peft {version}: MixLoRA is tested with peft {SERIES}*; install that (pip install 'peft~=0.21.2')"
-        )
     if NAME.upper() in PeftType.__members__:
         raise UserError(f"peft {version}: already has a method {NAME.upper()}; install peft~=0.21.2")
     member = str.__new__(PeftType, NAME.upper())
