@@ -13,7 +13,7 @@ from typing import Any
 from peftuq.files import write_json
 from peftuq.grid import identity
 from peftuq.grid.paths import Paths
-from peftuq.grid.study import PACKAGE, Cell, Setting, Study
+from peftuq.grid.study import PACKAGE, Adapter, Cell, Setting, Study
 
 SCRIPTS = PACKAGE.parents[1] / "workflow" / "scripts"
 PREDICTION = "prediction"  # in place of a score: the metrics of the predictive distribution itself
@@ -91,7 +91,7 @@ class Jobs:
             "model": self.paths.model(w.model),
             "train": self.paths.data("train", w.dataset),
             "valid": self.paths.data("valid", w.dataset),
-            "evals": [self._eval_data(w.dataset, part) for part in self._recorded(w)],
+            "evals": [self._part_data(w.dataset, part) for part in self._recorded(w)],
         }
 
     def recipes_that(self, rule: str) -> str:
@@ -111,8 +111,13 @@ class Jobs:
         records = self.study.recipes.get(w.recipe, "recipe", "").epoch_records is not None
         return self.study.evals(Setting(w.model, w.dataset, w.recipe)) if records else []
 
-    def _eval_data(self, dataset: str, part: str) -> str:
-        return self.paths.data("test", dataset if part == "test" else part)
+    def _part_data(self, dataset: str, part: str) -> str:
+        """A part of a setting's records: a split of its own dataset, or the test split of a shift set."""
+        own = part in ("train", "valid", "test")
+        return self.paths.data(part if own else "test", dataset if own else part)
+
+    def _adapter(self, w: Any) -> Adapter:
+        return Adapter(w.model, w.dataset, w.recipe, int(w.seed))
 
     def spec_train(self, w: Any) -> str:
         setting = Setting(w.model, w.dataset, w.recipe)
@@ -128,21 +133,23 @@ class Jobs:
 
     # -- records, samples, scores ------------------------------------------------------------------------
 
-    def parts(self, setting: Setting) -> list[str]:
-        return ["train", "valid", *self.study.evals(setting)]
+    def parts(self, adapter: Adapter) -> list[str]:
+        """What an adapter is asked: its training set only where one of its scores is fitted on it."""
+        scores = self.study.cells.get(Cell(*adapter, "point"), [])
+        fitted = any("train" in self.study.method(score)["needs"] for score in scores)
+        return [*(["train"] if fitted else []), "valid", *self.study.evals(adapter.setting)]
 
     def inputs_extract(self, w: Any) -> dict[str, Any]:
-        setting = Setting(w.model, w.dataset, w.recipe)
-        data = [self.paths.data(split, w.dataset) for split in ("train", "valid")]
-        data += [self._eval_data(w.dataset, part) for part in self.study.evals(setting)]
+        data = [self._part_data(w.dataset, part) for part in self.parts(self._adapter(w))]
         inputs: dict[str, Any] = {"model": self.paths.model(w.model), "data": data}
         if self.study.recipes.get(w.recipe, "recipe", "").adapter is not None:
             inputs["adapter"] = self.paths.adapter(w.model, w.dataset, w.recipe, w.seed)
         return inputs
 
     def spec_extract(self, w: Any) -> str:
-        setting = Setting(w.model, w.dataset, w.recipe)
-        return identity.spec(task=self._task(setting, self.study.evals(setting)), parts=self.parts(setting))
+        adapter = self._adapter(w)
+        task = self._task(adapter.setting, self.study.evals(adapter.setting))
+        return identity.spec(task=task, parts=self.parts(adapter))
 
     def _cell(self, w: Any) -> Cell:
         return Cell(w.model, w.dataset, w.recipe, int(w.seed), w.predictive)
@@ -207,7 +214,7 @@ class Jobs:
 
     def spec_evaluate(self, w: Any) -> str:
         cell = self._cell(w)
-        probabilities = [] if w.score == PREDICTION else self.study.method(w.score).get("probabilities", [])
+        probabilities = [] if w.score == PREDICTION else self.study.method(w.score)["probabilities"]
         evals = self.study.evals(cell.setting)
         return identity.spec(**cell._asdict(), score=w.score, evals=evals, probabilities=probabilities)
 
@@ -249,6 +256,7 @@ class Jobs:
             "recipes": {name: study.recipes.get(name, "recipe", "").model_dump() for name in recipes},
             "methods": {name: study.method(name) for name in (*scores, *predictives) if name != "point"},
             "limit": study.config.limit.model_dump(),
+            "limits": {name: limit.model_dump() for name, limit in study.config.limits.items()},
             "cells": [
                 {
                     **cell._asdict(),

@@ -155,6 +155,7 @@ class Config(Strict):
     sources: list[Kind] = Field(min_length=1)  # the first that a file offers is used
     local_root: str | None = None
     limit: Limit = Limit()
+    limits: dict[Name, Limit] = {}  # dataset → its own, in place of `limit`
     methods: dict[Name, dict[str, Any]] = {}  # score or predictive → parameters that differ from its defaults
     eval_batch_tokens: PositiveInt = 4096
     threads: PositiveInt = 1  # per computing job

@@ -65,6 +65,8 @@ class Study:
         self.score_files = load.plugins(PACKAGE / "scores", "METHOD")
         self.predictive_files = load.plugins(PACKAGE / "predict", "PREDICTIVE")
         self._check_overrides(where)
+        for name in self.config.limits:
+            self.dataset(name, f"{where}: limits")
         suites = load.suites(root)
         self.suites: dict[str, schema.Suite] = {
             name: suites.get(name, "suite", f"{where}: suites") for name in self.config.suites
@@ -227,7 +229,7 @@ class Study:
 
     def preparation(self, name: str) -> data_schema.Preparation:
         """What decides a dataset's prepared examples, from the source the configuration prefers."""
-        limit = self.config.limit
+        limit = self.config.limits.get(name, self.config.limit)
         sizes = {"train": limit.train, "valid": limit.valid, "test": limit.test}
         if name not in {setting.dataset for setting in self.settings}:
             sizes = {"test": limit.shift or limit.test}

@@ -1,8 +1,10 @@
 """Pretrained weights from a local folder, at the precision the device is fast in."""
 
+import warnings
 from pathlib import Path
 
 import torch
+import transformers
 from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
@@ -13,6 +15,11 @@ from transformers import (
 )
 
 from peftuq.errors import UserError
+
+# Its bars and advice (a fresh head is "missing") would drown the job's own lines; mistakes are raised below.
+transformers.logging.set_verbosity_error()
+transformers.logging.disable_progress_bar()
+warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")
 
 
 def device() -> torch.device:

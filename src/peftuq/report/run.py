@@ -65,13 +65,14 @@ def _seeds(seeds: Sequence[int]) -> str:
 class Run:
     """The grid (`cells.json`), its long table of metrics, and where the files of `results` lie.
 
-    `cells` has the keys suites, cells, models, datasets, recipes, methods and limit. `metrics` are the columns of
+    `cells` has the keys suites, cells, models, datasets, recipes, methods, limit and limits. `metrics` are the columns of
     `gather.long_table`; a value of None or NaN is undefined.
     """
 
     def __init__(self, cells: Mapping[str, Any], metrics: Mapping[str, Sequence], results: str):
         self.suites, self.models, self.datasets = cells["suites"], cells["models"], cells["datasets"]
-        self.recipes, self.methods, self.limit = cells["recipes"], cells["methods"], cells["limit"]
+        self.recipes, self.methods = cells["recipes"], cells["methods"]
+        self.limit, self.limits = cells["limit"], cells["limits"]
         self.cells: list[dict[str, Any]] = cells["cells"]
         self.paths = Paths(results)
         self._metrics = metrics

@@ -91,11 +91,16 @@ def _datasets(run: Run) -> Table:
 
 
 def _limits(run: Run) -> str:
-    names = {"train": "training", "valid": "validation", "test": "test", "shift": "shifted test"}
-    limits = [f"{run.limit[key]:,} {name}" for key, name in names.items() if run.limit.get(key) is not None]
-    if not limits:
+    limits = [("a dataset", run.limit), *((name, limit) for name, limit in run.limits.items())]
+    said = [f"{name} to {counts}" for name, limit in limits if (counts := _counts(limit))]
+    if not said:
         return "Every dataset was used whole."
-    return f"The configuration limits a dataset to {', '.join(limits)} examples, the same for every seed."
+    return f"The configuration limits {'; '.join(said)} examples, the same for every seed."
+
+
+def _counts(limit: dict[str, int | None]) -> str:
+    names = {"train": "training", "valid": "validation", "test": "test", "shift": "shifted test"}
+    return ", ".join(f"{limit[key]:,} {name}" for key, name in names.items() if limit.get(key) is not None)
 
 
 def _recipes(run: Run) -> Table:

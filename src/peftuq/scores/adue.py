@@ -61,6 +61,19 @@ METHOD = {
         "adue_lambda_500",
         "adue_lambda_1000",
     ],
+    "probabilities": [
+        "adue",
+        "adue_bce",
+        "adue_bce_l2sp",
+        "adue_bce_reg",
+        "adue_rand_cls",
+        "adue_random_linear",
+        "adue_lambda_10",
+        "adue_lambda_50",
+        "adue_lambda_200",
+        "adue_lambda_500",
+        "adue_lambda_1000",
+    ],
 }
 
 LAMBDAS = [int(v.removeprefix("adue_lambda_")) for v in METHOD["variants"] if v.startswith("adue_lambda_")]

@@ -88,6 +88,7 @@ def cells_of(grids: dict[str, list[tuple]], seeds: int, recipe: str = "lora") ->
         "methods": {name: {"version": 1, "variants": v, "params": {}} for name, v in VARIANTS.items()}
         | {"temperature": {"version": 1, "params": {"bounds": [0.01, 100.0]}}},
         "limit": {"train": 320, "valid": 120, "test": 240, "shift": None},
+        "limits": {},
     }
 
 

@@ -1,5 +1,6 @@
 """The figures of the AdUE section: ranks, AUROC by method, reliability, risk and coverage."""
 
+import textwrap
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -128,4 +129,5 @@ def _runs(run: Run, setting: Setting, method: Method) -> list[tuple[np.ndarray, 
 
 
 def _title(run: Run, settings: Sequence[Setting], setting: Setting) -> str:
-    return f"{Headings(run, settings).model(setting)}\n{setting.dataset}"
+    heading = textwrap.wrap(Headings(run, settings).model(setting), 30, break_on_hyphens=False)
+    return "\n".join([*heading, setting.dataset])
