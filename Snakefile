@@ -1,6 +1,5 @@
 """The front door: `snakemake --profile local`, or `--profile slurm -j 64`. What runs is said in config/."""
 
-import os
 import sys
 from pathlib import Path
 
@@ -13,12 +12,13 @@ ROOT = Path(workflow.basedir)
 sys.path.insert(0, str(ROOT / "src"))
 
 from peftuq.errors import UserError
+from peftuq.grid.environment import export_environment
 from peftuq.grid.jobs import Jobs
 from peftuq.grid.study import Study
 
 if not config:
 
-    configfile: "config/config.yaml"
+    configfile: ROOT / "config" / "config.yaml"
 
 
 try:
@@ -30,11 +30,7 @@ except UserError as error:
 jobs = Jobs(study)
 paths = jobs.paths
 
-# Jobs run this interpreter and this checkout's library, and only fetching rules may reach a hub.
-os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-os.environ["PYTHONPATH"] = str(ROOT / "src")
-os.environ["HF_HUB_OFFLINE"] = "1"
-os.environ["TOKENIZERS_PARALLELISM"] = "false"
+export_environment(ROOT)
 
 
 wildcard_constraints:

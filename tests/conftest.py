@@ -9,7 +9,8 @@ from hypothesis import HealthCheck, settings
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "src"))
-sys.path.insert(0, str(ROOT / "tests" / "unit" / "models"))
+for _helpers in ("unit/models", "workflow"):
+    sys.path.insert(0, str(ROOT / "tests" / _helpers))
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 # The same examples every time, and no failure because a machine is busy.

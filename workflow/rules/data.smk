@@ -11,14 +11,14 @@ rule fetch_model:
         paths.model(),
     log:
         paths.log("fetch_model", "{model}"),
+    conda:
+        "../../envs/torch.yaml"
     params:
         spec=jobs.spec_fetch_model,
         code=jobs.code("fetch_model"),
         downloads=study.config.downloads,
-    conda:
-        "../../envs/torch.yaml"
     shell:
-        "HF_HUB_OFFLINE=0 python workflow/scripts/fetch_model.py --spec {params.spec:q}"
+        "HF_HUB_OFFLINE=0 python $PEFTUQ_SCRIPTS/fetch_model.py --spec {params.spec:q}"
         " --downloads {params.downloads:q} --log {log} --output {output}"
 
 
@@ -27,14 +27,14 @@ rule fetch_data:
         paths.source(),
     log:
         paths.log("fetch_data", "{source}"),
+    conda:
+        "../../envs/torch.yaml"
     params:
         spec=jobs.spec_fetch_data,
         code=jobs.code("fetch_data"),
         downloads=study.config.downloads,
-    conda:
-        "../../envs/torch.yaml"
     shell:
-        "HF_HUB_OFFLINE=0 python workflow/scripts/fetch_data.py --spec {params.spec:q}"
+        "HF_HUB_OFFLINE=0 python $PEFTUQ_SCRIPTS/fetch_data.py --spec {params.spec:q}"
         " --downloads {params.downloads:q} --log {log} --output {output}"
 
 
@@ -47,12 +47,12 @@ rule prepare_data:
         test=paths.data("test"),
     log:
         paths.log("prepare_data", "{dataset}"),
+    conda:
+        "../../envs/numeric.yaml"
     params:
         spec=jobs.spec_prepare_data,
         code=jobs.code("prepare_data"),
         folder=jobs.source_folder,
-    conda:
-        "../../envs/numeric.yaml"
     shell:
-        "python workflow/scripts/prepare_data.py --spec {params.spec:q} --source {params.folder:q}"
+        "python $PEFTUQ_SCRIPTS/prepare_data.py --spec {params.spec:q} --source {params.folder:q}"
         " --log {log} --output {output}"

@@ -7,15 +7,17 @@ rule evaluate:
     output:
         paths.metrics(),
     log:
-        paths.log("evaluate", "{model}/{dataset}/{recipe}/seed{seed}/{predictive}/{score}"),
+        paths.log(
+            "evaluate", "{model}/{dataset}/{recipe}/seed{seed}/{predictive}/{score}"
+        ),
+    conda:
+        "../../envs/numeric.yaml"
     params:
         spec=jobs.spec_evaluate,
         code=jobs.code("evaluate"),
         scores=lambda wildcards, input: input.get("scores", "none"),
-    conda:
-        "../../envs/numeric.yaml"
     shell:
-        "python workflow/scripts/evaluate.py --spec {params.spec:q} --samples {input.samples}"
+        "python $PEFTUQ_SCRIPTS/evaluate.py --spec {params.spec:q} --samples {input.samples}"
         " --scores {params.scores} --log {log} --output {output}"
 
 
@@ -26,13 +28,13 @@ rule compare:
         paths.comparison(),
     log:
         paths.log("compare", "{model}/{dataset}/{recipe}"),
+    conda:
+        "../../envs/numeric.yaml"
     params:
         spec=jobs.spec_compare,
         code=jobs.code("compare"),
-    conda:
-        "../../envs/numeric.yaml"
     shell:
-        "python workflow/scripts/compare.py --spec {params.spec:q} --log {log} --output {output}"
+        "python $PEFTUQ_SCRIPTS/compare.py --spec {params.spec:q} --log {log} --output {output}"
 
 
 localrules:
@@ -42,10 +44,12 @@ localrules:
 rule list_cells:
     output:
         paths.cells,
+    log:
+        paths.log("list_cells", "cells"),
     params:
         spec=jobs.digest_cells,
     run:
-        jobs.write_cells(output[0])
+        jobs.write_cells(output[0], log[0])
 
 
 rule aggregate:
@@ -57,11 +61,10 @@ rule aggregate:
         csv=paths.metrics_csv,
     log:
         paths.log("aggregate", "metrics"),
-    params:
-        code=jobs.code("aggregate"),
-        results=paths.results,
     conda:
         "../../envs/numeric.yaml"
+    params:
+        code=jobs.code("aggregate"),
     shell:
-        "python workflow/scripts/aggregate.py --cells {input.cells} --results {params.results}"
+        "python $PEFTUQ_SCRIPTS/aggregate.py --cells {input.cells}"
         " --log {log} --output {output}"

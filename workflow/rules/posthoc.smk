@@ -8,13 +8,13 @@ rule predict:
         paths.samples(),
     log:
         paths.log("predict", "{model}/{dataset}/{recipe}/seed{seed}/{predictive}"),
+    conda:
+        "../../envs/numeric.yaml"
     params:
         spec=jobs.spec_pool,
         code=jobs.code_pool,
-    conda:
-        "../../envs/numeric.yaml"
     shell:
-        "python workflow/scripts/predict.py --spec {params.spec:q} --inputs {input}"
+        "python $PEFTUQ_SCRIPTS/predict.py --spec {params.spec:q} --inputs {input}"
         " --log {log} --output {output}"
 
 
@@ -24,23 +24,28 @@ rule fit_baselines:
     output:
         paths.scores(),
     log:
-        paths.log("fit_baselines", "{model}/{dataset}/{recipe}/seed{seed}/{predictive}/{score}"),
+        paths.log(
+            "fit_baselines",
+            "{model}/{dataset}/{recipe}/seed{seed}/{predictive}/{score}",
+        ),
+    wildcard_constraints:
+        score=r"(?!adue\.)[a-z_]+",
+    conda:
+        "../../envs/numeric.yaml"
+    threads: study.config.threads
     params:
         spec=jobs.spec_score,
         code=jobs.code_score,
-    wildcard_constraints:
-        score=r"(?!adue\.)[a-z_]+",
-    threads: study.config.threads
-    conda:
-        "../../envs/numeric.yaml"
     shell:
-        "python workflow/scripts/score.py --spec {params.spec:q} --input {input}"
+        "python $PEFTUQ_SCRIPTS/score.py --spec {params.spec:q} --input {input}"
         " --threads {threads} --log {log} --output {output}"
 
 
 use rule fit_baselines as fit_adue with:
     log:
-        paths.log("fit_adue", "{model}/{dataset}/{recipe}/seed{seed}/{predictive}/{score}"),
+        paths.log(
+            "fit_adue", "{model}/{dataset}/{recipe}/seed{seed}/{predictive}/{score}"
+        ),
     wildcard_constraints:
         score="adue",
     conda:
@@ -55,11 +60,11 @@ rule trace:
         examples=paths.trace_examples(),
     log:
         paths.log("trace", "{model}/{dataset}/{recipe}"),
+    conda:
+        "../../envs/numeric.yaml"
     params:
         spec=jobs.spec_trace,
         code=jobs.code("trace"),
-    conda:
-        "../../envs/numeric.yaml"
     shell:
-        "python workflow/scripts/trace.py --spec {params.spec:q} --epochs {input}"
+        "python $PEFTUQ_SCRIPTS/trace.py --spec {params.spec:q} --epochs {input}"
         " --log {log} --output {output}"

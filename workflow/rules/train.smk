@@ -8,17 +8,17 @@ rule train_lora:
         adapter=paths.adapter(),
     log:
         paths.log("train_lora", "{model}/{dataset}/{recipe}/seed{seed}"),
+    wildcard_constraints:
+        recipe=jobs.recipes_that("train_lora"),
+    conda:
+        "../../envs/torch.yaml"
+    threads: study.config.threads
     params:
         spec=jobs.spec_train,
         code=jobs.code("train"),
         checkpoint=paths.checkpoint(),
-    wildcard_constraints:
-        recipe=jobs.recipes_that("train_lora"),
-    threads: study.config.threads
-    conda:
-        "../../envs/torch.yaml"
     shell:
-        "python workflow/scripts/train.py --spec {params.spec:q} --code {params.code}"
+        "python $PEFTUQ_SCRIPTS/train.py --spec {params.spec:q} --code {params.code}"
         " --model {input.model} --train {input.train} --valid {input.valid} --evals {input.evals}"
         " --threads {threads} --checkpoint {params.checkpoint} --log {log} --output {output}"
 
@@ -41,14 +41,14 @@ rule extract:
         paths.records(),
     log:
         paths.log("extract", "{model}/{dataset}/{recipe}/seed{seed}"),
+    conda:
+        "../../envs/torch.yaml"
+    threads: study.config.threads
     params:
         spec=jobs.spec_extract,
         code=jobs.code("extract"),
         adapter=lambda wildcards, input: input.get("adapter", "none"),
-    threads: study.config.threads
-    conda:
-        "../../envs/torch.yaml"
     shell:
-        "python workflow/scripts/extract.py --spec {params.spec:q} --model {input.model}"
+        "python $PEFTUQ_SCRIPTS/extract.py --spec {params.spec:q} --model {input.model}"
         " --adapter {params.adapter} --data {input.data}"
         " --threads {threads} --log {log} --output {output}"

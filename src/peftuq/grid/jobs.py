@@ -272,8 +272,14 @@ class Jobs:
     def digest_cells(self) -> str:
         return hashlib.sha256(identity.spec(**self.cells).encode()).hexdigest()[:16]
 
-    def write_cells(self, path: str) -> None:
+    @cached_property
+    def template(self) -> str:
+        """Digest of the document's template, which is no Python that `code` could see."""
+        return hashlib.sha256((PACKAGE.parents[1] / "reports" / "template.typ").read_bytes()).hexdigest()[:16]
+
+    def write_cells(self, path: str, log: str) -> None:
         write_json(path, self.cells)
+        Path(log).write_text(f"{len(self.study.cells)} cells of {len(self.study.settings)} settings\n")
 
     def inputs_report(self, w: Any) -> dict[str, Any]:
         return {

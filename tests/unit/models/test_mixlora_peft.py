@@ -152,10 +152,15 @@ def test_disabled_adapter_is_the_backbone():
 
 
 @pytest.mark.parametrize("merge", ["merge_and_unload", "merge_adapter"])
-def test_experts_cannot_be_merged(merge):
-    adapted = attach(build(DECODERS["llama"], "choice"), DECODER, recipe(DECODER), "choice")
+def test_experts_cannot_be_merged_and_nothing_else_is(merge):
+    ids, adapted = tokens(0), attach(build(DECODERS["llama"], "choice"), DECODER, recipe(DECODER), "choice").eval()
+    randomise(adapted)
+    before = adapted(input_ids=ids).logits
     with pytest.raises(ValueError, match=r"cannot be merged .* depends on the token"):
         getattr(adapted, merge)()
+    assert torch.equal(adapted(input_ids=ids).logits, before) and not adapted.get_layer_status()[0].merged_adapters
+    with pytest.raises(ValueError, match=r"cannot be merged"):
+        adapted.get_submodule("base_model.model.model.layers.0.mlp").merge()
 
 
 def test_without_experts_it_merges_as_lora_does():
