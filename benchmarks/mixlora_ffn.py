@@ -5,10 +5,12 @@
 `own`: each expert runs the frozen matrices on the tokens routed to it. `shared`: the products with the two input
 matrices are made once and handed to the experts; each runs its LoRA parts and the output matrix on its tokens.
 `lora`: PEFT's LoRA on the three layers with the experts' total rank, the price without any routing. All contestants
-have the same weights and work on the same tokens; times are medians of rounds in which each runs once. Frozen
-weights have the dtype under test, adapters are float32 under autocast, as in training. `kept` is what the forward
-pass keeps for the backward pass beside the weights; `difference` is the largest error against `own`, relative to its
-largest value, of outputs and of the gradients of input and router.
+have the same weights and work on the same tokens, without dropout. Frozen weights have the dtype under test, adapters
+are float32 under autocast, as in training. Times are medians over rounds in which each contestant runs once, `ratio`
+is the median over rounds of its time to mixlora's, `work` the same ratio of multiplications: what a machine reaches
+that does nothing but multiply, at one speed. `kept` is what the forward pass keeps for the backward pass beside the
+weights; `difference` is the largest error against `own`, relative to the largest value, of outputs and of the gradients
+of input and router.
 """
 
 import argparse
@@ -129,12 +131,22 @@ def kept(model: nn.Module, x: Tensor) -> float:
         return tensor
 
     x = x.detach().requires_grad_()
-    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-        with torch.autocast("cpu", torch.bfloat16, enabled=x.dtype == torch.bfloat16):
-            y = model(x)  # keeps the graph, and with it every storage counted, alive
-        size = sum(held.values())
-    del y
-    return size / 2**20
+    autocast = torch.autocast("cpu", torch.bfloat16, enabled=x.dtype == torch.bfloat16)
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor), autocast:
+        model(x)
+    return sum(held.values()) / 2**20
+
+
+def work(d: int, m: int) -> dict[str, int]:
+    """Multiplications a token, forward and backward; the backward pass of frozen weights has no weight gradient."""
+    k, r, frozen = CONFIG.top_k, CONFIG.r, 2 * d * m
+    stacked, experts = CONFIG.num_experts * r, 3 * 3 * k * r * (d + m)
+    return {
+        "mixlora": 3 * frozen + 3 * 3 * d * stacked + 11 * k * r * m,  # 3 forward, 2 recomputed, 6 backward
+        "own": 3 * k * frozen + experts,
+        "shared": (2 + k) * frozen + experts,
+        "lora": 3 * frozen + 3 * 3 * stacked * (d + m),
+    }
 
 
 def contest(dtype: torch.dtype, args: argparse.Namespace) -> None:
@@ -157,17 +169,17 @@ def contest(dtype: torch.dtype, args: argparse.Namespace) -> None:
     for _ in range(args.repeats):
         for name, model in models.items():
             seconds[name].append(step(model, x, seed)[0])
-    ours = median(seconds["mixlora"])
+    todo = work(args.hidden, args.inner)
     print(f"\n{dtype}, hidden {args.hidden}, inner {args.inner}, {args.tokens} tokens; E 8, K 2, r 16")
-    print(f"{'':8} {'median s':>9} {'fastest s':>9} {'÷ mixlora':>9} {'kept MiB':>9} difference")
+    print(f"{'':8} {'median s':>9} {'fastest s':>9} {'ratio':>6} {'work':>6} {'kept MiB':>9} difference")
     for name, times in seconds.items():
         difference = ""
         if name in router:
             pairs = zip((*first[name], router[name]()), reference, strict=True)
             difference = " ".join(f"{float((a - b).abs().max() / b.abs().max()):.1e}" for a, b in pairs)
-        size = kept(models[name], x)
-        row = f"{median(times):9.3f} {min(times):9.3f} {median(times) / ours:9.2f} {size:9.1f}"
-        print(f"{name:8} {row} {difference}", flush=True)
+        ratio = median(a / b for a, b in zip(times, seconds["mixlora"], strict=True))
+        row = f"{median(times):9.3f} {min(times):9.3f} {ratio:6.2f} {todo[name] / todo['mixlora']:6.2f}"
+        print(f"{name:8} {row} {kept(models[name], x):9.1f} {difference}", flush=True)
 
 
 def main() -> None:

@@ -2,12 +2,14 @@
 
 Expert e computes  W2' u_e  with  u_e = act(W1 h + B1_e A1_e h) ⊙ (W3 h + B3_e A3_e h)  and  W2' = W2 + B2_e A2_e.
 W1 h and W3 h do not depend on e, and W2 is linear: Σ_k w_k W2 u_k = W2 Σ_k w_k u_k. So the three frozen matrices run
-once a token, whatever K. The low-rank inputs A h come from one product with the stacked A of all experts; what is
-left is of rank r and runs over the (token, expert) pairs sorted by expert, where each expert's pairs are one slice.
-Nothing of width `inner` is kept for a pair: the backward pass recomputes it from W1 h and W3 h, so that a mixture
-keeps less for the backward pass than plain LoRA does.
+once a token, whatever K, and the products with A1, A3 and B2 are one each, with the stacked factors of all experts.
+What is left is of rank r. It runs over the (token, expert) pairs sorted by expert, where an expert's pairs are one
+slice: on the stacked factors it would multiply by E - 1 blocks of zeros, which at d = 576 costs as much as the frozen
+matrices do. Nothing of the FFN's inner width is kept for a pair: the backward pass recomputes it from W1 h and W3 h, so
+that a mixture keeps less for the backward pass than plain LoRA does.
 """
 
+import itertools
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
@@ -23,12 +25,14 @@ ROLES = ("gate", "up", "down")
 class Pairs(NamedTuple):
     """The P = T·K pairs of a token and an expert of it, sorted by expert.
 
-    `slot`: a pair's place in the flattened (T, K) grid; `runs`: (expert, its slice of the pairs), empty ones left out.
+    `slot`: a pair's place in the flattened (T, K) grid; `place`: where in the sorted pairs each slot's pair is; `runs`:
+    (expert, the slice of its pairs), without those that have none.
     """
 
     slot: Int[Tensor, " P"]
     token: Int[Tensor, " P"]
     expert: Int[Tensor, " P"]
+    place: Int[Tensor, "T K"]
     runs: list[tuple[int, slice]]
 
 
@@ -38,13 +42,31 @@ def sort_pairs(experts: Int[Tensor, "T K"], n_experts: int) -> Pairs:
     # Without storage there is nothing to count, and any split has the right shapes.
     sizes = (flat[:, None] == torch.arange(n_experts, device=flat.device)).sum(dim=0)
     sizes = [len(flat)] if flat.is_meta else sizes.tolist()
-    ends = torch.tensor(sizes, device="cpu").cumsum(dim=0).tolist()
+    ends = list(itertools.accumulate(sizes))
     runs = [(e, slice(end - size, end)) for e, (size, end) in enumerate(zip(sizes, ends, strict=True)) if size]
-    return Pairs(slot, slot // experts.shape[1], flat[slot], runs)
+    return Pairs(slot, slot // experts.shape[1], flat[slot], slot.argsort().view_as(experts), runs)
+
+
+def _corrected(
+    frozen: Float[Tensor, "T m"], low: Float[Tensor, "P r"], B: Float[Tensor, "E r m"], token: Tensor, runs: list
+) -> Float[Tensor, "P m"]:
+    """W h + B_e A_e h of each pair."""
+    z = frozen.index_select(0, token)
+    for e, run in runs:
+        z[run].addmm_(low[run], B[e])
+    return z
+
+
+def _by_token(rows: Float[Tensor, "P m"], place: Int[Tensor, "T K"]) -> Float[Tensor, "T m"]:
+    """The sum of each token's pairs; gathers, because a scatter on a GPU adds in no fixed order."""
+    total = rows.index_select(0, place[:, 0])
+    for slot in place.T[1:]:
+        total += rows.index_select(0, slot)
+    return total
 
 
 class _Mixture(torch.autograd.Function):
-    """(W1 h, W3 h, low-rank inputs of the pairs) → (Σ_k w_k u_k, A2 u of the pairs), the part that sees `inner`."""
+    """(W1 h, W3 h, low-rank inputs of the pairs) → (Σ_k w_k u_k, A2 u of the pairs): what sees the inner width m."""
 
     @staticmethod
     def forward(
@@ -61,51 +83,55 @@ class _Mixture(torch.autograd.Function):
         act: Callable[[Tensor], Tensor],
         pairs: Pairs,
     ) -> tuple[Float[Tensor, "T m"], Float[Tensor, "P r"]]:
-        mixed, low_down = torch.zeros_like(gate), torch.empty_like(low_gate)
-        for e, run in pairs.runs:
-            token = pairs.token[run]
-            u = act(gate.index_select(0, token).addmm_(low_gate[run], B_gate[e]))
-            u = u.mul_(up.index_select(0, token).addmm_(low_up[run], B_up[e]))
-            seen = u if dropped is None else u.masked_fill(dropped.index_select(0, token), 0)
-            torch.mm(seen, A_down[e].T, out=low_down[run])
-            mixed.index_add_(0, token, u.mul_(weight[run]))  # a token is in a run once: no two rows collide
-        ctx.save_for_backward(gate, up, low_gate, low_up, weight, B_gate, B_up, A_down, dropped, pairs.token)
-        ctx.act, ctx.runs = act, pairs.runs
-        return mixed, low_down
+        token, runs = pairs.token, pairs.runs
+        u = act(_corrected(gate, low_gate, B_gate, token, runs)).mul_(_corrected(up, low_up, B_up, token, runs))
+        seen = u if dropped is None else u.masked_fill(dropped.index_select(0, token), 0)
+        low_down = torch.empty_like(low_gate)
+        for e, run in runs:
+            torch.mm(seen[run], A_down[e].T, out=low_down[run])
+        ctx.save_for_backward(
+            gate, up, low_gate, low_up, weight, B_gate, B_up, A_down, dropped, token, pairs.place
+        )  # fmt: skip
+        ctx.act, ctx.runs = act, runs
+        return _by_token(u.mul_(weight), pairs.place), low_down
 
     @staticmethod
     @once_differentiable
     def backward(ctx, d_mixed: Tensor, d_low_down: Tensor):
-        gate, up, low_gate, low_up, weight, B_gate, B_up, A_down, dropped, tokens = ctx.saved_tensors
-        d_gate, d_up, d_B_gate, d_B_up, d_A_down = map(torch.zeros_like, (gate, up, B_gate, B_up, A_down))
-        d_low_gate, d_low_up, d_weight = map(torch.empty_like, (low_gate, low_up, weight))
+        gate, up, low_gate, low_up, weight, B_gate, B_up, A_down, dropped, token, place = ctx.saved_tensors
+        z, v = (
+            _corrected(*of, token, ctx.runs) for of in ((gate, low_gate, B_gate), (up, low_up, B_up))
+        )  # fmt: skip
+        with torch.enable_grad():
+            activated = ctx.act(z.requires_grad_())
+        a = activated.detach()
+        u, d_u = a * v, d_mixed.index_select(0, token)
+        buffer = u * d_u
+        d_weight = buffer.sum(dim=1, keepdim=True, dtype=weight.dtype)
+        d_u.mul_(weight)
+        gone = None if dropped is None else dropped.index_select(0, token)
+        if gone is not None:
+            u.masked_fill_(gone, 0)
+        d_A_down = torch.zeros_like(A_down)
         for e, run in ctx.runs:
-            token, d_low = tokens[run], d_low_down[run]
-            v = up.index_select(0, token).addmm_(low_up[run], B_up[e])
-            with torch.enable_grad():
-                z = gate.index_select(0, token).addmm_(low_gate[run], B_gate[e]).requires_grad_()
-                activated = ctx.act(z)
-            a = activated.detach()
-            u, d_u = a * v, d_mixed.index_select(0, token)
-            d_weight[run] = (u * d_u).sum(dim=1, keepdim=True, dtype=weight.dtype)
-            d_u.mul_(weight[run])
-            if dropped is None:
-                d_u.addmm_(d_low, A_down[e])
-            else:
-                gone = dropped.index_select(0, token)
-                u.masked_fill_(gone, 0)
-                d_u.add_((d_low @ A_down[e]).masked_fill_(gone, 0))
-            d_A_down[e].addmm_(d_low.T, u)
-            d_v = a * d_u
-            (d_z,) = torch.autograd.grad(activated, z, v.mul_(d_u))
-            for d, low, B, d_B, d_in, total in (
-                (d_z, low_gate, B_gate, d_B_gate, d_low_gate, d_gate),
-                (d_v, low_up, B_up, d_B_up, d_low_up, d_up),
-            ):
-                d_B[e].addmm_(low[run].T, d)
-                torch.mm(d, B[e].T, out=d_in[run])
-                total.index_add_(0, token, d)
+            torch.mm(d_low_down[run].T, u[run], out=d_A_down[e])
+            torch.mm(d_low_down[run], A_down[e], out=buffer[run])
+        d_u.add_(buffer if gone is None else buffer.masked_fill_(gone, 0))
+        d_v = torch.mul(a, d_u, out=buffer)
+        (d_z,) = torch.autograd.grad(activated, z, v.mul_(d_u))
+        d_low_gate, d_B_gate = _factors(d_z, low_gate, B_gate, ctx.runs)
+        d_low_up, d_B_up = _factors(d_v, low_up, B_up, ctx.runs)
+        d_gate, d_up = _by_token(d_z, place), _by_token(d_v, place)
         return d_gate, d_up, d_low_gate, d_low_up, d_weight, d_B_gate, d_B_up, d_A_down, None, None, None
+
+
+def _factors(d: Tensor, low: Tensor, B: Tensor, runs: list) -> tuple[Float[Tensor, "P r"], Float[Tensor, "E r m"]]:
+    """Gradients of `_corrected` with respect to `low` and B."""
+    d_low, d_B = torch.empty_like(low), torch.zeros_like(B)
+    for e, run in runs:
+        torch.mm(d[run], B[e].T, out=d_low[run])
+        torch.mm(low[run].T, d[run], out=d_B[e])
+    return d_low, d_B
 
 
 def expert_ffn(

@@ -47,7 +47,7 @@ class RoutedLayer(nn.Module, BaseTunerLayer):
             self._parameters_of("A", role)[adapter] = self._empty(stacked, inputs)
             self._parameters_of("B", role)[adapter] = self._empty(outputs, stacked)
             nn.init.kaiming_uniform_(self._parameters_of("A", role)[adapter], a=math.sqrt(5))
-            nn.init.ones_(self._parameters_of("B", role)[adapter])
+            nn.init.zeros_(self._parameters_of("B", role)[adapter])
         self.mixlora_router[adapter] = self._empty(experts, next(iter(self._sizes.values()))[0])
         nn.init.normal_(self.mixlora_router[adapter], std=config.router_std)
         self.set_adapter(self.active_adapters)
