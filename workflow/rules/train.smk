@@ -15,7 +15,7 @@ rule train_lora:
     threads: study.config.threads
     params:
         spec=jobs.spec_train,
-        code=jobs.code("train"),
+        code=jobs.code_adapter("train"),
         checkpoint=paths.checkpoint(),
     shell:
         "python $PEFTUQ_SCRIPTS/train.py --spec {params.spec:q} --code {params.code}"
@@ -34,11 +34,19 @@ use rule train_lora as train_ensemble_member with:
         recipe=jobs.recipes_that("train_ensemble_member"),
 
 
+use rule train_lora as train_mixlora with:
+    log:
+        paths.log("train_mixlora", "{model}/{dataset}/{recipe}/seed{seed}"),
+    wildcard_constraints:
+        recipe=jobs.recipes_that("train_mixlora"),
+
+
 rule extract:
     input:
         unpack(jobs.inputs_extract),
     output:
-        paths.records(),
+        records=paths.records(),
+        facts=paths.extraction(),
     log:
         paths.log("extract", "{model}/{dataset}/{recipe}/seed{seed}"),
     conda:
@@ -46,7 +54,7 @@ rule extract:
     threads: study.config.threads
     params:
         spec=jobs.spec_extract,
-        code=jobs.code("extract"),
+        code=jobs.code_adapter("extract"),
         adapter=lambda wildcards, input: input.get("adapter", "none"),
     shell:
         "python $PEFTUQ_SCRIPTS/extract.py --spec {params.spec:q} --model {input.model}"

@@ -13,7 +13,8 @@ def main(log: Log) -> None:
     members = [artifacts.EpochFile(file) for file in args.epochs]
     curves, examples = args.output
     files.write_json(curves, trace.curves(members, args.spec["sizes"]))
-    files.write_arrays(examples, trace.examples(members, args.spec["shown"]))
+    shown = args.spec["shown"]
+    files.write_arrays(examples, trace.examples(members, shown), trace.facts(members, shown))
 
 
 program.run(main, Log(args.log, f"trace {args.output[0]}"))

@@ -1,5 +1,6 @@
 """Train one adapter and save it in PEFT's format."""
 
+import importlib
 import shutil
 from pathlib import Path
 
@@ -10,14 +11,15 @@ args = program.arguments(__doc__, ["spec", "code", "model", "train", "valid", "c
 import torch  # noqa: E402  after the number of threads is set
 
 from peftuq import artifacts, files  # noqa: E402
-from peftuq.models import backbone, encode, lora  # noqa: E402
-from peftuq.models.readout import ReadOut  # noqa: E402
+from peftuq.models import backbone, encode  # noqa: E402
+from peftuq.models.lora import count_parameters  # noqa: E402
 from peftuq.progress import Log  # noqa: E402
 from peftuq.training import epochs, loop  # noqa: E402
 
 
 def main(log: Log) -> None:
     torch.set_num_threads(args.threads)
+    adapters = importlib.import_module(f"peftuq.adapters.{args.spec['adapter']}")
     task, recipe, seed = args.spec["task"], args.spec["recipe"], args.spec["seed"]
     folder, output = Path(args.model).parent, Path(args.output[0])
     torch.manual_seed(loop.step_seed(seed, 0, 0))
@@ -25,16 +27,17 @@ def main(log: Log) -> None:
     tokenizer = backbone.tokenizer(folder)
     data = {part: encode.encode(tokenizer, getattr(args, part), task) for part in ("train", "valid")}
     hf = backbone.load(folder, task["kind"], len(task["classes"]), dtype)
-    peft = lora.attach(hf, args.spec["modules"], recipe["adapter"], task["kind"])
+    peft = adapters.attach(hf, args.spec["modules"], recipe["adapter"], task["kind"])
     if recipe["gradient_checkpointing"]:
         hf.gradient_checkpointing_enable({"use_reentrant": False})
-    model = ReadOut(peft, hf, encode.answer_tokens(tokenizer, task))
+    model = adapters.read_out(peft, hf, encode.answer_tokens(tokenizer, task), recipe["loss"])
     if recipe["spectral_norm"] == "train":
         model.normalise_head()
-    counts = lora.count_parameters(peft)
+    counts = count_parameters(peft)
     log(f"{counts['trainable']:,} trainable of {counts['all']:,} parameters, {dtype}, {len(data['train'])} examples")
     job = loop.Job(
         recipe=recipe,
+        extra_loss=adapters.extra_loss,
         seed=seed,
         pad=tokenizer.pad_token_id,
         dtype=dtype,

@@ -8,6 +8,8 @@ AdamW, and the activations that a backward pass through frozen layers keeps.
 from dataclasses import dataclass
 from typing import Any
 
+from peftuq.grid.roles import PLACES
+
 GIB = 2**30
 _GATED = {"llama", "mistral", "qwen2", "gemma3_text"}
 
@@ -71,6 +73,20 @@ def lora_parameters(shape: Shape, targets: list[str], rank: int, top_layers: int
     """Trainable parameters of a LoRA adapter: Σ r (d_in + d_out) over the adapted layers (Hu et al. 2022)."""
     depth = min(top_layers or shape.depth, shape.depth)
     return depth * rank * sum(sum(shape.linear(role)) for role in targets)
+
+
+def mixlora_parameters(
+    shape: Shape, targets: list[str], rank: int, experts: int, experts_at: list[str], top_layers: int | None = None
+) -> int:
+    """Σ r (d_in + d_out) over the adapted layers, times E where experts are, plus the routers' E·d_in.
+
+    A gated FFN has one router for all three of its layers; any other layer with experts has its own.
+    """
+    depth = min(top_layers or shape.depth, shape.depth)
+    mixed = [role for place in experts_at for role in PLACES[place] if role in targets]
+    routers = [role for role in mixed if not (shape.gated and role in ("up", "down"))]
+    factors = sum((experts if role in mixed else 1) * rank * sum(shape.linear(role)) for role in targets)
+    return depth * (factors + experts * sum(shape.linear(role)[0] for role in routers))
 
 
 def training_memory(shape: Shape, trained: int, tokens: int, checkpointing: bool, untied: bool) -> float:

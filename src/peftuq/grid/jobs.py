@@ -104,7 +104,18 @@ class Jobs:
         found = self.study.recipes.get(recipe, "recipe", "")
         if found.adapter is None:
             return None
-        return "train_ensemble_member" if found.epoch_records is not None else "train_lora"
+        if found.epoch_records is not None:
+            return "train_ensemble_member"
+        return "train_mixlora" if found.is_mixture else "train_lora"
+
+    def adapter_kind(self, recipe: str) -> str:
+        """The module of `peftuq.adapters` that knows the recipe's adapter."""
+        return "mixlora" if self.study.recipes.get(recipe, "recipe", "").is_mixture else "lora"
+
+    def code_adapter(self, script: str) -> Any:
+        """Of a script that runs a model: its code with that of the recipe's kind of adapter."""
+        folder = PACKAGE / "adapters"
+        return lambda w: self.code(script, folder / f"{self.adapter_kind(w.recipe)}.py")
 
     def _recorded(self, w: Any) -> list[str]:
         """The evaluation sets that training records after every epoch: none, unless its recipe asks for it."""
@@ -125,6 +136,7 @@ class Jobs:
         modules = self.study.models.get(w.model, "model", "").modules
         return identity.spec(
             task=self._task(setting, self._recorded(w)),
+            adapter=self.adapter_kind(w.recipe),
             recipe=recipe,
             modules=modules,
             seed=int(w.seed),
@@ -149,7 +161,7 @@ class Jobs:
     def spec_extract(self, w: Any) -> str:
         adapter = self._adapter(w)
         task = self._task(adapter.setting, self.study.evals(adapter.setting))
-        return identity.spec(task=task, parts=self.parts(adapter))
+        return identity.spec(task=task, adapter=self.adapter_kind(w.recipe), parts=self.parts(adapter))
 
     def _cell(self, w: Any) -> Cell:
         return Cell(w.model, w.dataset, w.recipe, int(w.seed), w.predictive)

@@ -114,6 +114,57 @@ class Folder:
         return merge(self._extended(base), content)
 
 
+class Recipes(Folder):
+    """Recipes; a file with `sweep: {key, values}` stands for one recipe a value, named `<file>.<value>`."""
+
+    def __init__(self, path: Path):
+        super().__init__(path, lambda content, where: validate(schema.Recipe, content, where))
+
+    def expand(self, name: str, where: str) -> list[str]:
+        """The recipes that a name stands for; a value that the extended recipe already has is that recipe itself."""
+        pick(name, self.names, "recipe", where)
+        return list(self._swept(name)) or [name]
+
+    def get(self, name: str, what: str, where: str) -> Any:
+        file = self._sweep_of(name)
+        if name not in self._loaded and file is not None:
+            self._loaded[name] = self._parse(self._swept(file)[name], str(self.path / f"{file}.yaml"))
+        return super().get(name, what, where)
+
+    def _sweep_of(self, name: str) -> str | None:
+        """The file of a recipe that is a value of a sweep."""
+        return next((file for file in self.names if name.startswith(f"{file}.") and name not in self.names), None)
+
+    def _swept(self, name: str) -> dict[str, dict[str, Any]]:
+        """A sweep's recipes by name; empty for a file that is a recipe."""
+        sweep = self.raw(name).get("sweep")
+        if sweep is None:
+            return {}
+        where = f"{self.path / name}.yaml"
+        sweep = validate(schema.Sweep, sweep, f"{where}: sweep")
+        base = self._extended(name)
+        del base["sweep"]
+        extended = self.raw(name).get("extends")
+        plain = None if extended is None else self._extended(extended)
+        found = {}
+        for value in sweep.values:
+            content = merge(base, _nested(sweep.key.split("."), value))
+            validate(schema.Recipe, content, f"{where}: sweep value {value}")
+            found[extended if _same(content, plain) else f"{name}.{value:g}"] = content
+        return found
+
+
+def _nested(keys: list[str], value: Any) -> dict[str, Any]:
+    return {keys[0]: _nested(keys[1:], value)} if len(keys) > 1 else {keys[0]: value}
+
+
+def _same(content: dict[str, Any], other: dict[str, Any] | None) -> bool:
+    """Whether two files' contents are one recipe, with all defaults filled in."""
+    if other is None:
+        return False
+    return schema.Recipe.model_validate(content) == schema.Recipe.model_validate(other)
+
+
 def merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
     """`over` laid over `base`, recursively for mappings."""
     merged = dict(base)
@@ -153,8 +204,8 @@ def models(root: Path) -> Folder:
     return Folder(root / "models", lambda content, where: validate(schema.Model, content, where))
 
 
-def recipes(root: Path) -> Folder:
-    return Folder(root / "recipes", lambda content, where: validate(schema.Recipe, content, where))
+def recipes(root: Path) -> Recipes:
+    return Recipes(root / "recipes")
 
 
 def suites(root: Path) -> Folder:

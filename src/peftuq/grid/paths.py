@@ -39,6 +39,10 @@ class Paths:
     def records(self, model="{model}", dataset="{dataset}", recipe="{recipe}", seed="{seed}") -> str:
         return f"{self.results}/records/{model}/{dataset}/{recipe}/seed{seed}.safetensors"
 
+    def extraction(self, model="{model}", dataset="{dataset}", recipe="{recipe}", seed="{seed}") -> str:
+        """How long the records took; apart from them, so that they are a function of the adapter alone."""
+        return f"{self.results}/records/{model}/{dataset}/{recipe}/seed{seed}.json"
+
     def _cell(self, model: str, dataset: str, recipe: str, seed: int | str, predictive: str) -> str:
         return f"{model}/{dataset}/{recipe}/seed{seed}/{predictive}"
 

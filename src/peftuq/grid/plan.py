@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
-from peftuq.grid import cost
+from peftuq.grid import cost, schema
 from peftuq.grid.jobs import Jobs
 from peftuq.grid.study import Setting, Study
 
@@ -41,13 +41,21 @@ def trainings_without_sharing(study: Study) -> int:
     )
 
 
+def adapter_parameters(shape: cost.Shape, adapter: schema.Adapter) -> int:
+    if adapter.mixture is None:
+        return cost.lora_parameters(shape, adapter.targets, adapter.rank, adapter.top_layers)
+    mixture = adapter.mixture
+    sizes = (adapter.rank, mixture.experts, mixture.experts_at, adapter.top_layers)
+    return cost.mixlora_parameters(shape, adapter.targets, *sizes)
+
+
 def training_needs(study: Study, setting: Setting) -> dict[str, Any]:
     """Parameters and peak memory (bytes, one GPU) of training a setting, from shapes alone."""
     model = study.models.get(setting.model, "model", "")
     recipe = study.recipes.get(setting.recipe, "recipe", "")
     dataset = study.dataset(setting.dataset)
     shape = cost.Shape.of(model.config)
-    adapter = cost.lora_parameters(shape, recipe.adapter.targets, recipe.adapter.rank, recipe.adapter.top_layers)
+    adapter = adapter_parameters(shape, recipe.adapter)
     head = 0
     if dataset.kind == "classification":
         dense = shape.hidden * (shape.hidden + 1) if model.kind == "encoder" else 0

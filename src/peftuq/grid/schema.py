@@ -8,6 +8,7 @@ from peftuq.data.source_schema import Hub, Kind, Local, Registry, Strict
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.]*$")]
 NonEmpty = Annotated[list[Name], Field(min_length=1)]
+Paper = Literal["adue", "ensembles", "uq4ct"]  # and the report's section on it
 
 
 # -- models -------------------------------------------------------------------------------------------
@@ -36,10 +37,24 @@ class Model(Strict):
     config: dict[str, Any]  # its transformers configuration: `model_type` and the sizes that `plan` counts with
     modules: dict[Literal["q", "k", "v", "o", "gate", "up", "down"], str] = Field(min_length=1)
     max_length: PositiveInt
-    paper_name: str | None = None  # the model's key in the papers' tables
+    paper_names: dict[Paper, str] = {}  # the model's key in each paper's tables
 
 
 # -- recipes ------------------------------------------------------------------------------------------
+
+
+class Mixture(Strict):
+    """Experts in place of one low-rank correction (MixLoRA), on the FFN alone or on attention, too (UQ4CT eq. 5)."""
+
+    experts: PositiveInt = 8
+    top_k: PositiveInt = 2
+    experts_at: list[Literal["attention", "ffn"]] = Field(["ffn"], min_length=1)
+
+    @model_validator(mode="after")
+    def _keeps_some_of_its_experts(self) -> "Mixture":
+        if self.top_k > self.experts:
+            raise ValueError(f"adapter.mixture.top_k: must be at most experts = {self.experts}, got {self.top_k}")
+        return self
 
 
 class Adapter(Strict):
@@ -50,6 +65,7 @@ class Adapter(Strict):
     alpha: PositiveFloat
     dropout: Annotated[float, Field(ge=0, lt=1)]
     top_layers: PositiveInt | None = None  # adapt only the last layers; None: all
+    mixture: Mixture | None = None
 
 
 class Optimiser(Strict):
@@ -62,10 +78,38 @@ class Optimiser(Strict):
     clip: PositiveFloat | None = None  # largest gradient norm
 
 
+class Balance(Strict):
+    """Load balancing of a mixture: adds `weight`·`coefficient`·E·Σ F_i P_i (UQ4CT eq. 15-16; γ and a).
+
+    `count`: F counts a token's likeliest expert (the paper) or all of its top K (its code). `over`: the mean or sum of
+    the blocks' losses, or one loss of counts pooled over all blocks.
+    """
+
+    weight: NonNegativeFloat = 1.0
+    coefficient: NonNegativeFloat = 0.01
+    count: Literal["argmax", "topk"] = "argmax"
+    over: Literal["mean", "sum", "pooled"] = "mean"
+
+
+class Calibration(Strict):
+    """The functional-level calibration loss: adds β·(1[correct] − FLU)² (UQ4CT eq. 13).
+
+    `weight`: β; with the `incremental` schedule β·min(1, step / `steps`). `flu_tokens`: FLU is the mean over the
+    prompt's tokens, or that of the last one.
+    """
+
+    weight: NonNegativeFloat = 1.0
+    schedule: Literal["constant", "incremental"] = "constant"
+    steps: PositiveInt = 50
+    flu_tokens: Literal["mean", "last"] = "mean"
+
+
 class Loss(Strict):
     """`answer`: cross-entropy of the answer token over the whole vocabulary, or over the answer options only."""
 
     answer: Literal["vocabulary", "options"] = "vocabulary"
+    balance: Balance | None = None
+    calibration: Calibration | None = None
 
 
 class Prior(Strict):
@@ -89,7 +133,7 @@ class Prior(Strict):
 
 
 class Recipe(Strict):
-    """How an adapter is trained ."""
+    """How an adapter is trained."""
 
     version: PositiveInt
     adapter: Adapter | None  # None: nothing is trained, the backbone is evaluated as it is
@@ -110,6 +154,25 @@ class Recipe(Strict):
         if (self.adapter is None) != (self.optimiser is None):
             raise ValueError("optimiser: must be given exactly where adapter is not null")
         return self
+
+    @model_validator(mode="after")
+    def _routers_need_a_mixture(self) -> "Recipe":
+        if not self.is_mixture and (self.loss.balance or self.loss.calibration):
+            raise ValueError("loss.balance, loss.calibration: need adapter.mixture, there are no routers without it")
+        if self.is_mixture and self.prior is not None:
+            raise ValueError("prior: is defined for plain LoRA only; remove it or adapter.mixture")
+        return self
+
+    @property
+    def is_mixture(self) -> bool:
+        return self.adapter is not None and self.adapter.mixture is not None
+
+
+class Sweep(Strict):
+    """One recipe a value: `key` is the dotted path of the number that varies."""
+
+    key: Annotated[str, Field(pattern=r"^[a-z_]+(\.[a-z_]+)+$")]
+    values: list[float] = Field(min_length=1)
 
 
 # -- suites and the configuration itself ----------------------------------------------------------------
@@ -134,7 +197,7 @@ class Grid(Strict):
 class Suite(Strict):
     version: PositiveInt
     title: str
-    sections: list[Literal["adue", "ensembles", "uq4ct"]] = Field(min_length=1)
+    sections: list[Paper] = Field(min_length=1)
     grids: list[Grid] = Field(min_length=1)
 
 

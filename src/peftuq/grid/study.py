@@ -127,12 +127,16 @@ class Study:
         self._check(grid, where)
         for model in grid.models:
             for dataset in grid.datasets:
-                for recipe in grid.recipes:
+                for recipe in self._recipes(grid, where):
                     setting = Setting(model, dataset, recipe)
                     known = self.shifts.setdefault(setting, [])
                     known += [s for s in grid.shifts.get(dataset, []) if s not in known]
                     for cell in self._cells_of(setting, grid):
                         self._add(suite, cell, grid.scores)
+
+    def _recipes(self, grid: schema.Grid, where: str) -> list[str]:
+        expanded = (self.recipes.expand(name, f"{where}.recipes") for name in grid.recipes)
+        return list(dict.fromkeys(recipe for names in expanded for recipe in names))
 
     def _cells_of(self, setting: Setting, grid: schema.Grid) -> Iterator[Cell]:
         for predictive in grid.predictives:
@@ -162,7 +166,7 @@ class Study:
             self.models.get(model, "model", f"{where}.models")
         for dataset in [*grid.datasets, *(s for shifts in grid.shifts.values() for s in shifts)]:
             self.dataset(dataset, f"{where}.datasets")
-        for recipe in grid.recipes:
+        for recipe in self._recipes(grid, where):
             found = self.recipes.get(recipe, "recipe", f"{where}.recipes")
             self.prompt(found.prompt, f"config/recipes/{recipe}.yaml: prompt")
         for score in grid.scores:

@@ -29,6 +29,8 @@ def run(
         part = {"logits": output.logits, "h": output.h}
         if output.logsumexp is not None:
             part["answer_mass"] = (output.logits.logsumexp(dim=1) - output.logsumexp).exp().clamp(max=1.0)
+        if output.flu is not None:
+            part["flu"] = output.flu
         parts.append({name: tensor.float().cpu() for name, tensor in part.items()})
         if progress is not None:
             progress(len(rows))

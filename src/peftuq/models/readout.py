@@ -21,11 +21,17 @@ from peftuq.errors import UserError
 
 
 class Output(NamedTuple):
-    """`logits` (N, C), -inf for missing options; `h` (N, d); `logsumexp` (N,): of the vocabulary, choice only."""
+    """`logits` (N, C), -inf for missing options; `h` (N, d); `logsumexp` (N,): of the vocabulary, choice only.
+
+    Of mixtures of experts only: `flu` (N, L, 2) in [K/E, 1], mean over the tokens and at the last one; `balance`, the
+    load-balancing loss.
+    """
 
     logits: Float[Tensor, "N C"]
     h: Float[Tensor, "N d"]
     logsumexp: Float[Tensor, " N"] | None
+    flu: Float[Tensor, "N L 2"] | None = None
+    balance: Float[Tensor, ""] | None = None
 
 
 def _active(module: nn.Module) -> nn.Module:

@@ -1,5 +1,6 @@
 """An ensemble through its fine-tuning: what M members say after every epoch (LoRA ensembles, section 7)."""
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -54,3 +55,11 @@ def examples(members: Sequence[EpochFile], size: int) -> dict[str, np.ndarray]:
             arrays[f"{key}/mutual_information"] = mutual_information(samples.probs)
             arrays[f"{key}/correct"] = (samples.mean.argmax(axis=1) == samples.label).astype(np.uint8)
     return arrays
+
+
+def facts(members: Sequence[EpochFile], size: int) -> dict[str, str]:
+    """What `examples` are of: "members" M, and "options", the most that a question of each part has (JSON)."""
+    options = {
+        part: int(np.isfinite(members[0].record(1, part).logits).sum(axis=1).max()) for part in members[0].parts
+    }
+    return {"members": str(size), "options": json.dumps(options)}

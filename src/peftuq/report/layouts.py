@@ -34,11 +34,15 @@ class Headings:
 
 @dataclass(frozen=True)
 class Line:
-    """A method's (or model's) numbers, one a column, in print units; the paper's own where the cell is the paper's."""
+    """A method's (or model's) numbers, one a column, in print units; the paper's own where the cell is the paper's.
+
+    The paper's and the difference are printed with `decimals`.
+    """
 
     title: str
     ours: list[Entry]
     paper: list[Printed | None]
+    decimals: int = 1
 
 
 def beside_paper(lines: Sequence[Line], better: Sequence[str]) -> list[Row]:
@@ -47,7 +51,7 @@ def beside_paper(lines: Sequence[Line], better: Sequence[str]) -> list[Row]:
     `better` says of each column whether "higher" or "lower" is, for its best to be bold.
     """
     ours = _marked([line.ours for line in lines], better)
-    paper = _marked([[_printed(number) for number in line.paper] for line in lines], better)
+    paper = _marked([[_printed(number, line.decimals) for number in line.paper] for line in lines], better)
     if all(entry.empty for row in paper for entry in row):
         return [Row((line.title,), row) for line, row in zip(lines, ours, strict=True)]
     rows = []
@@ -65,8 +69,8 @@ def _marked(rows: Sequence[Sequence[Entry]], better: Sequence[str]) -> list[tupl
     return list(zip(*(mark_best(column, best) for column, best in zip(columns, better, strict=True)), strict=True))
 
 
-def _printed(number: Printed | None) -> Entry:
-    return Entry() if number is None else Entry(value=number.mean, std=number.std, decimals=1)
+def _printed(number: Printed | None, decimals: int) -> Entry:
+    return Entry() if number is None else Entry(value=number.mean, std=number.std, decimals=decimals)
 
 
 def _difference(ours: Entry, paper: Entry) -> Entry:
@@ -74,7 +78,7 @@ def _difference(ours: Entry, paper: Entry) -> Entry:
         return Entry()
     if ours.value is None:
         return Entry(NOT_ASKED)
-    return Entry(value=ours.value - paper.value, decimals=1, signed=True)
+    return Entry(value=ours.value - paper.value, decimals=paper.decimals, signed=True)
 
 
 def table_of(

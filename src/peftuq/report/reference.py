@@ -7,10 +7,10 @@ from typing import NamedTuple
 
 
 class Printed(NamedTuple):
-    """A number in a paper's table: mean over its runs and their standard deviation, in per cent."""
+    """A number in a paper's table: mean over its runs and, where printed, their standard deviation, in per cent."""
 
     mean: float
-    std: float
+    std: float | None
 
 
 def _rows(name: str) -> list[dict[str, str]]:
@@ -44,3 +44,16 @@ def adue_ranks() -> dict[tuple[str, str, str], float]:
     `table` is "Table 1" and so on; the kind is "encoder", "decoder", or "all" for Table 2.
     """
     return {(row["table"], row["kind"], row["method"]): float(row["rank"]) for row in _rows("adue_ranks.csv")}
+
+
+@cache
+def uq4ct() -> dict[tuple[str, str, str, str, str, str], Printed]:
+    """(table, model, trained on, evaluated on, method, metric) → the UQ4CT paper's Tables 1 to 6.
+
+    Metrics are "accuracy" and "ece"; the paper repeats some cells in several tables, not always to the same digit.
+    """
+    names = ("table", "model", "train_dataset", "eval_dataset", "method", "metric")
+    return {
+        tuple(row[name] for name in names): Printed(float(row["mean"]), float(row["std"]) if row["std"] else None)
+        for row in _rows("uq4ct.csv")
+    }

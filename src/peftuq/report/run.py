@@ -65,8 +65,8 @@ def _seeds(seeds: Sequence[int]) -> str:
 class Run:
     """The grid (`cells.json`), its long table of metrics, and where the files of `results` lie.
 
-    `cells` has the keys suites, cells, models, datasets, recipes, methods, limit and limits. `metrics` are the columns of
-    `gather.long_table`; a value of None or NaN is undefined.
+    `cells` has the keys suites, cells, models, datasets, recipes, methods, limit and limits. `metrics` are the columns
+    of `gather.long_table`; a value of None or NaN is undefined.
     """
 
     def __init__(self, cells: Mapping[str, Any], metrics: Mapping[str, Sequence], results: str):
@@ -206,6 +206,20 @@ class Run:
         """One seed's per-example scores on the test split; None when the file is missing."""
         path = Path(self.paths.scores(*setting, seed, predictive, score))
         return artifacts.read_scores(path).on("test") if path.is_file() else None
+
+    def records(self, setting: Setting, seed: int) -> artifacts.RecordFile | None:
+        """What one adapter says of every example; None when the file is missing."""
+        path = Path(self.paths.records(*setting, seed))
+        return artifacts.RecordFile(path) if path.is_file() else None
+
+    def evaluation(self, setting: Setting, seed: int, predictive: str = "point") -> dict[str, Any] | None:
+        """`seconds` that a model took over so many `examples`; None when they are missing.
+
+        Of an adapter's records, or of samples for which the model itself was run: then beside them, ending in .json.
+        """
+        if predictive == "point":
+            return _read_json(self.paths.extraction(*setting, seed))
+        return _read_json(Path(self.paths.samples(*setting, seed, predictive)).with_suffix(".json"))
 
 
 def _setting(cell: Mapping[str, Any]) -> Setting:

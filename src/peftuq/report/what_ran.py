@@ -68,7 +68,8 @@ def _models(run: Run) -> Table:
         model, provenance = run.models[name], run.model_origin(name)
         weights = origins.weights(provenance)
         notes = "; ".join(note for note in (origins.described(provenance), weights or model["note"]) if note)
-        kind = KINDS[model["kind"]] + (f" ({model['paper_name']})" if model["paper_name"] else "")
+        printed = ", ".join(dict.fromkeys(model["paper_names"].values()))
+        kind = KINDS[model["kind"]] + (f" ({printed})" if printed else "")
         rows.append(_row((model["title"],), kind, model["licence"], notes))
     columns = [_text("Kind (name in the papers)"), _text("Licence"), _text("Source", 3)]
     return _table("models", "Models.", "Hashes are cut to twelve digits.", ("Model",), columns, rows)

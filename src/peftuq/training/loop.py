@@ -31,13 +31,19 @@ REQUEUE = 75  # exit status of a training that was asked to stop and has left a 
 
 
 AtEpoch = Callable[[int, Callable[[Encoded], Record]], None]
+ExtraLoss = Callable[[Output, torch.Tensor, dict, int], torch.Tensor | None]
 
 
 @dataclass(frozen=True)
 class Job:
-    """What a training needs beside the model. `identity` names the job: only its own checkpoint is resumed."""
+    """What a training needs beside the model.
+
+    `extra_loss(output, label, loss, step)` is what the adapter's kind adds to the cross-entropy. `identity` names the
+    job: only its own checkpoint is resumed.
+    """
 
     recipe: dict
+    extra_loss: ExtraLoss
     seed: int
     pad: int
     dtype: torch.dtype
@@ -139,7 +145,7 @@ class _Run:
         for number, part in enumerate(parts):
             last = number == len(parts) - 1
             with contextlib.nullcontext() if last else self.accelerator.no_sync(self.model):
-                loss, output, label = self._loss(part)
+                loss, output, label = self._loss(part, position.step)
                 self.accelerator.backward(loss * (weight * len(part)))
             loss_sum += float(loss.detach()) * len(part)
             correct += float((output.logits.argmax(dim=1) == label).sum())
@@ -157,10 +163,13 @@ class _Run:
             position.running[name] = position.running.get(name, 0.0) + (value if counted else 0.0)
         position.step += 1
 
-    def _loss(self, rows: np.ndarray) -> tuple[torch.Tensor, Output, torch.Tensor]:
+    def _loss(self, rows: np.ndarray, step: int) -> tuple[torch.Tensor, Output, torch.Tensor]:
         batch = collate(self.data["train"], rows, self.job.pad).to(self.accelerator.device)
         output = self.model(batch.input_ids, batch.lengths, batch.n_options)
         loss = losses.cross_entropy(output, batch.label, self.job.recipe["loss"]["answer"])
+        extra = self.job.extra_loss(output, batch.label, self.job.recipe["loss"], step)
+        if extra is not None:
+            loss = loss + extra
         if self.prior is not None:
             loss = loss + self.prior()
         return loss, output, batch.label

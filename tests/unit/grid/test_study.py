@@ -124,6 +124,11 @@ def test_mistakes_in_the_configuration_are_one_line(root, config, message):
     ("recipes/lora_demo.yaml", "extends: loraa", r"lora_demo\.yaml: unknown file to extend 'loraa'"),
     ("recipes/lora_demo.yaml", "extends: lora\nadapter: {rank: eight}", r"lora_demo\.yaml: key 'adapter\.rank'"),
     ("recipes/lora_demo.yaml", "extends: lora\nprompt: nope", r"prompt: unknown prompt 'nope'"),
+    ("recipes/lora_demo.yaml", "extends: lora\nloss: {calibration: {}}", r"loss\.calibration: need adapter\.mixture"),
+    ("recipes/lora_demo.yaml", "extends: lora\nadapter: {mixture: {top_k: 9}}", r"top_k: must be at most experts = 8"),
+    ("recipes/lora_demo.yaml", "extends: lora\nadapter: {mixture: {}}\nprior: {half_lambda: 1}", r"plain LoRA only"),
+    ("recipes/lora_demo.yaml", "extends: lora\nsweep: {key: adapter.rank}", r"sweep: key 'values' is missing"),
+    ("recipes/lora_demo.yaml", "extends: lora\nsweep: {key: adapter.rank, values: [0]}", r"sweep value 0.*adapter\.rank"),
     ("models/minilm.yaml", "version: 1", r"minilm\.yaml: key 'title' is missing"),
 ])  # fmt: skip
 def test_mistakes_in_a_file_name_it(root, file, text, message):
@@ -153,6 +158,34 @@ def test_more_seeds_or_members_change_no_training(root):
     after = Jobs(study(root))
     assert before.spec_train(Wildcards) == after.spec_train(Wildcards)
     assert len(after.study.adapters) == 6 and len(before.study.adapters) == 2
+
+
+def test_a_sweep_is_a_recipe_a_value_and_shares_what_it_extends(root):
+    sweep = {"extends": "lora_demo", "sweep": {"key": "optimiser.lr", "values": [0.001, 0.003, 1]}}
+    write(root / "recipes/rates.yaml", sweep)
+    suite(root, recipes=["rates", "lora_demo"])
+    found = study(root)
+    recipes = [setting.recipe for setting in found.settings]
+    assert recipes == ["rates.0.001", "lora_demo", "rates.1"]
+    assert [found.recipes.get(name, "", "").optimiser.lr for name in recipes] == [0.001, 0.003, 1]
+    without = Jobs(found).spec_train(wildcards("lora_demo"))
+    write(root / "recipes/rates.yaml", {**sweep, "sweep": {"key": "optimiser.lr", "values": [0.02]}})
+    after = Jobs(study(root))
+    assert after.spec_train(wildcards("lora_demo")) == without  # another value of the sweep reruns only its own
+
+
+def wildcards(recipe: str):
+    return type("Wildcards", (), {"model": "minilm", "dataset": "snippets2", "recipe": recipe, "seed": "0"})
+
+
+def test_mixtures_have_their_own_rule_and_code_and_flu_only_there(root):
+    suite(root, recipes=["lora_demo", "uq4ct_demo"], scores=["softmax", "flu"], predictives=["point"])
+    jobs = Jobs(study(root))
+    assert [jobs.trained_by(name) for name in ("lora_demo", "uq4ct_demo")] == ["train_lora", "train_mixlora"]
+    assert jobs.recipes_that("train_mixlora") == "uq4ct_demo"
+    code = jobs.code_adapter("train")
+    assert code(wildcards("lora_demo")) != code(wildcards("uq4ct_demo"))
+    assert [scores for cell, scores in jobs.study.cells.items() if cell.seed == 0] == [["softmax"], ["softmax", "flu"]]
 
 
 def test_prepared_limits_belong_to_what_is_trained_on(root):

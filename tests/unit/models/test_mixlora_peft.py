@@ -17,7 +17,6 @@ from peftuq.models import backbone, lora
 from peftuq.models.mixlora import register
 from peftuq.models.mixlora.attach import attach
 from peftuq.models.mixlora.config import MixLoraConfig
-from peftuq.models.mixlora.count import mixlora_parameters
 from peftuq.models.mixlora.layers import ExpertFFN, ExpertLinear
 from peftuq.models.mixlora.record import record
 from peftuq.models.readout import ReadOut
@@ -34,8 +33,9 @@ FAMILIES += [(name, config, (MPNET if name == "mpnet" else BERT) | FFN) for name
 
 
 def recipe(modules: dict[str, str], **changes) -> dict:
-    sizes = {"rank": 2, "alpha": 4, "dropout": 0.1, "top_layers": None, "experts": 4, "top_k": 2}
-    return {"targets": list(modules), **sizes, "experts_at": ["ffn"], **changes}
+    sizes = {"rank": 2, "alpha": 4, "dropout": 0.1, "top_layers": None}
+    mixture = {"experts": 4, "top_k": 2, "experts_at": ["ffn"], **changes.pop("mixture", {})}
+    return {"targets": list(modules), **sizes, "mixture": mixture, **changes}
 
 
 def tokens(pad: int) -> torch.Tensor:
@@ -86,7 +86,7 @@ def test_every_architecture_starts_as_its_backbone_and_saves(tmp_path, name, con
     hf = build(config, "classification")
     ids, mask = tokens(hf.config.pad_token_id), (torch.arange(7) < LENGTHS[:, None]).long()
     backbone_says = hf(input_ids=ids, attention_mask=mask).logits
-    adapted = attach(hf, modules, recipe(modules, experts_at=places), "classification").eval()
+    adapted = attach(hf, modules, recipe(modules, mixture={"experts_at": places}), "classification").eval()
     torch.testing.assert_close(adapted(input_ids=ids, attention_mask=mask).logits, backbone_says, rtol=0, atol=1e-4)
     layers = [type(m) for m in adapted.modules() if isinstance(m, (ExpertFFN, ExpertLinear))]
     whole, linear = layers.count(ExpertFFN), layers.count(ExpertLinear)
@@ -143,7 +143,7 @@ def test_trains_experts_routers_and_head_and_nothing_else():
 def test_disabled_adapter_is_the_backbone():
     hf, ids = build(DECODERS["qwen2"], "choice"), tokens(0)
     expected = hf(input_ids=ids).logits
-    adapted = attach(hf, DECODER, recipe(DECODER, experts_at=["attention", "ffn"]), "choice").eval()
+    adapted = attach(hf, DECODER, recipe(DECODER, mixture={"experts_at": ["attention", "ffn"]}), "choice").eval()
     randomise(adapted)
     with adapted.disable_adapter():
         torch.testing.assert_close(adapted(input_ids=ids).logits, expected, rtol=0, atol=0)
@@ -165,7 +165,9 @@ def test_experts_cannot_be_merged_and_nothing_else_is(merge):
 
 def test_without_experts_it_merges_as_lora_does():
     ids = tokens(0)
-    adapted = attach(build(DECODERS["llama"], "choice"), DECODER, recipe(DECODER, experts_at=[]), "choice").eval()
+    adapted = attach(
+        build(DECODERS["llama"], "choice"), DECODER, recipe(DECODER, mixture={"experts_at": []}), "choice"
+    ).eval()
     randomise(adapted)
     expected = adapted(input_ids=ids).logits
     torch.testing.assert_close(adapted.merge_and_unload()(input_ids=ids).logits, expected, rtol=1e-4, atol=1e-4)
@@ -205,18 +207,18 @@ SIZES = [(name, ["attention", "ffn"]) for name in MODELS.names] + [
 @pytest.mark.parametrize("name, places", SIZES, ids=lambda value: value if isinstance(value, str) else "+".join(value))
 def test_closed_form_size(name, places):
     model, hf = on_meta(name, "classification")
-    sizes = recipe(model.modules, rank=16, experts=8, experts_at=places)
+    sizes = recipe(model.modules, rank=16, mixture={"experts": 8, "experts_at": places})
     adapted = attach(hf, model.modules, sizes, "classification")
     counted = sum(p.numel() for name, p in lora.trainable(adapted).items() if "lora_" in name)
-    assert counted == mixlora_parameters(cost.Shape.of(model.config), sizes["targets"], 16, 8, places)
+    assert counted == cost.mixlora_parameters(cost.Shape.of(model.config), sizes["targets"], 16, 8, places)
 
 
 def test_the_papers_adapter_has_its_size():
     """LLaMA-2-7B, 8 experts of rank 16 on the FFN and LoRA of rank 16 on q, k, v, o (UQ4CT A.6)."""
     shape, d, m = cost.Shape.of(MODELS.get("llama2_7b", "model", "").config), 4096, 11008
     block = 8 * 16 * 3 * (d + m) + 8 * d + 4 * 16 * 2 * d
-    assert mixlora_parameters(shape, list(DECODER), 16, 8, ["ffn"]) == 32 * block
-    assert mixlora_parameters(shape, list(DECODER), 16, 8, ["ffn"], top_layers=2) == 2 * block
+    assert cost.mixlora_parameters(shape, list(DECODER), 16, 8, ["ffn"]) == 32 * block
+    assert cost.mixlora_parameters(shape, list(DECODER), 16, 8, ["ffn"], top_layers=2) == 2 * block
 
 
 @pytest.mark.parametrize("name", ["llama2_7b", "qwen2.5_7b", "mistral_7b"])

@@ -25,12 +25,12 @@ PAPER_NAMES = {"electra": "electra", "roberta": "roberta", "llama2_7b": "llama",
 PAPER_DATASETS = ["cola", "newsgroups", "sst2", "sst5", "toxigen"]
 
 _MODELS = {
-    "minilm": ("all-MiniLM-L6-v2", "encoder", "Apache-2.0", "", None),
-    "smollm2": ("SmolLM2-135M-Instruct", "decoder", "Apache-2.0", "weights are dequantised from 4-bit (Q4_1)", None),
-    "electra": ("ELECTRA-base-discriminator", "encoder", "Apache-2.0", "", "electra"),
-    "roberta": ("RoBERTa-base", "encoder", "MIT", "", "roberta"),
-    "llama2_7b": ("LLaMA-2-7B", "decoder", "Llama 2 Community License (gated)", "", "llama"),
-    "qwen2.5_7b": ("Qwen2.5-7B", "decoder", "Apache-2.0", "", "qwen"),
+    "minilm": ("all-MiniLM-L6-v2", "encoder", "Apache-2.0", "", {}),
+    "smollm2": ("SmolLM2-135M-Instruct", "decoder", "Apache-2.0", "weights are dequantised from 4-bit (Q4_1)", {}),
+    "electra": ("ELECTRA-base-discriminator", "encoder", "Apache-2.0", "", {"adue": "electra"}),
+    "roberta": ("RoBERTa-base", "encoder", "MIT", "", {"adue": "roberta"}),
+    "llama2_7b": ("LLaMA-2-7B", "decoder", "Llama 2 Community License (gated)", "", {"adue": "llama"}),
+    "qwen2.5_7b": ("Qwen2.5-7B", "decoder", "Apache-2.0", "", {"adue": "qwen"}),
 }
 _DATASETS = {
     "snippets2": ("Movie review snippets, 2 classes", "classification", "Hutto and Gilbert 2014", 2),
@@ -78,7 +78,7 @@ def cells_of(grids: dict[str, list[tuple]], seeds: int, recipe: str = "lora") ->
     ]
     models = dict.fromkeys(cell["model"] for cell in cells)
     datasets = dict.fromkeys(name for cell in cells for name in (cell["dataset"], *cell["evals"][1:]))
-    keys = ("title", "kind", "licence", "note", "paper_name")
+    keys = ("title", "kind", "licence", "note", "paper_names")
     return {
         "suites": {name: {"version": 1, "title": name.capitalize(), "sections": ["adue"]} for name in grids},
         "cells": cells,

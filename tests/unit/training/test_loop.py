@@ -10,30 +10,13 @@ import numpy as np
 import pytest
 import torch
 from tiny import DECODERS, ENCODERS, build
+from trainings import DATA, RECIPE, job, weights
 
 from peftuq.errors import UserError
-from peftuq.models.batching import Encoded, collate, epoch_batches, token_batches
-from peftuq.models.lora import attach, trainable
+from peftuq.models.batching import collate, epoch_batches, token_batches
+from peftuq.models.lora import attach
 from peftuq.models.readout import ReadOut
-from peftuq.progress import Log
 from peftuq.training import loop
-
-RECIPE = {
-    "adapter": {"targets": ["q", "v"], "rank": 2, "alpha": 4, "dropout": 0.1, "top_layers": None},
-    "optimiser": {"lr": 0.01, "weight_decay": 0.1, "batch_size": 4, "epochs": 3, "schedule": "linear",
-                  "warmup": 0.1, "clip": None},
-    "loss": {"answer": "vocabulary"},
-    "prior": None,
-    "micro_batch_tokens": 8192,
-    "checkpoint_steps": 2,
-}  # fmt: skip
-
-
-def examples(n: int, classes: int = 3, seed: int = 0) -> Encoded:
-    rng = np.random.default_rng(seed)
-    label = rng.integers(0, classes, n)
-    tokens = [[5 + int(y), *rng.integers(10, 60, rng.integers(2, 9)).tolist()] for y in label]
-    return Encoded(np.arange(n), label, tokens, np.full(n, classes))
 
 
 def read_out(kind: str = "classification", dropout: float = 0.1) -> ReadOut:
@@ -45,17 +28,6 @@ def read_out(kind: str = "classification", dropout: float = 0.1) -> ReadOut:
     config.hidden_dropout_prob = config.attention_probs_dropout_prob = dropout
     model = build(config, kind)
     return ReadOut(attach(model, {"q": "query", "v": "value"}, adapter, kind), model)
-
-
-def job(folder, recipe=RECIPE, seed: int = 1, identity: str = "job") -> loop.Job:
-    return loop.Job(recipe, seed, 0, torch.float32, 64, folder / "checkpoint", identity, Log(None, "test"))
-
-
-def weights(model: ReadOut) -> dict[str, torch.Tensor]:
-    return {name: p.detach().clone() for name, p in trainable(model).items()}
-
-
-DATA = {"train": examples(18), "valid": examples(7, seed=1)}
 
 
 @pytest.mark.parametrize("kind", ["classification", "choice"])

@@ -7,21 +7,21 @@ from peft import PeftModel, TaskType, get_peft_model
 from transformers import PreTrainedModel
 
 from peftuq.errors import UserError
+from peftuq.grid.roles import FFN, PLACES
 from peftuq.models.lora import target_pattern, trainable
 from peftuq.models.mixlora import register  # noqa: F401  PEFT must know the method
 from peftuq.models.mixlora.config import MixLoraConfig
-from peftuq.models.mixlora.count import FFN, PLACES
 from peftuq.models.readout import head_modules
 
 
 def patterns(model: PreTrainedModel, modules: dict[str, str], adapter: dict) -> dict[str, str | None]:
     """`ffn_modules`, `expert_modules` and `target_modules` of a `MixLoraConfig`.
 
-    `adapter["targets"]` are the roles to adapt; those that `adapter["experts_at"]` covers (`attention`: q, k, v, o;
+    `adapter["targets"]` are the roles to adapt; those that the mixture's `experts_at` covers (`attention`: q, k, v, o;
     `ffn`: gate, up, down) get experts, the others one LoRA. Where the model's file maps a gate, the experts span the
     whole FFN; else each layer has its own. Raises `UserError` for a role that matches nothing or half a gated FFN.
     """
-    mixed = [role for place in adapter["experts_at"] for role in PLACES[place] if role in adapter["targets"]]
+    mixed = [role for place in adapter["mixture"]["experts_at"] for role in PLACES[place] if role in adapter["targets"]]
     spanning = [role for role in mixed if role in FFN] if "gate" in modules else []
     if spanning and set(spanning) != set(FFN):
         raise UserError(
@@ -47,16 +47,16 @@ def _parents(model: PreTrainedModel, pattern: str, ending: str) -> str:
 def attach(model: PreTrainedModel, modules: dict[str, str], adapter: dict, kind: str) -> PeftModel:
     """Freeze the backbone and add a fresh mixture (and, for classification, a trainable head), all in float32.
 
-    `adapter`: `targets`, `rank`, `alpha`, `dropout`, `top_layers` as for LoRA, and `experts`, `top_k`, `experts_at`.
-    Initialisation draws from torch's global generator.
+    `adapter`: `targets`, `rank`, `alpha`, `dropout`, `top_layers` as for LoRA, and in `mixture` `experts`, `top_k` and
+    `experts_at`. Initialisation draws from torch's global generator.
     """
     classification = kind == "classification"
     config = MixLoraConfig(
         r=adapter["rank"],
         lora_alpha=adapter["alpha"],
         lora_dropout=adapter["dropout"],
-        num_experts=adapter["experts"],
-        top_k=adapter["top_k"],
+        num_experts=adapter["mixture"]["experts"],
+        top_k=adapter["mixture"]["top_k"],
         **patterns(model, modules, adapter),
         modules_to_save=head_modules(model) if classification else None,
         task_type=TaskType.SEQ_CLS if classification else TaskType.CAUSAL_LM,

@@ -28,7 +28,8 @@ def of_kind(run: Run, settings: Sequence[Setting], kind: str) -> list[Setting]:
 
 def paper_auroc(run: Run, setting: Setting, method: Method) -> Printed | None:
     """The paper's number, where the setting's model and dataset are the paper's own."""
-    return reference.adue_auroc().get((run.models[setting.model]["paper_name"], setting.dataset, method.paper))
+    model = run.models[setting.model]["paper_names"].get("adue")
+    return reference.adue_auroc().get((model, setting.dataset, method.paper))
 
 
 def tables(run: Run, settings: Sequence[Setting]) -> list[Table]:
@@ -128,7 +129,7 @@ def _accuracy(run: Run, settings: Sequence[Setting]) -> Table:
     lines = []
     for (model, recipe), title in models.items():
         here = [Setting(model, dataset, recipe) for dataset in datasets]
-        paper_name = run.models[model]["paper_name"]
+        paper_name = run.models[model]["paper_names"].get("adue")
         lines.append(
             Line(
                 title,

@@ -1,0 +1,19 @@
+"""Plain LoRA, as the training and extraction programs see an adapter."""
+
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from peftuq.models.lora import attach, load
+from peftuq.models.readout import Output, ReadOut
+
+__all__ = ["attach", "extra_loss", "load", "read_out"]
+
+
+def read_out(model, hf: PreTrainedModel, answer_tokens: list[int] | None, loss: dict | None) -> ReadOut:
+    """`model` (adapted) around `hf` as a function of tokens."""
+    return ReadOut(model, hf, answer_tokens)
+
+
+def extra_loss(output: Output, label: Tensor, loss: dict, step: int) -> Tensor | None:
+    """What the loss has beside the cross-entropy: nothing."""
+    return None

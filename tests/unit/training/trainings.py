@@ -1,0 +1,40 @@
+"""Small trainings that the tests of this folder share."""
+
+import numpy as np
+import torch
+
+from peftuq.adapters import lora
+from peftuq.models.batching import Encoded
+from peftuq.models.lora import trainable
+from peftuq.models.readout import ReadOut
+from peftuq.progress import Log
+from peftuq.training import loop
+
+RECIPE = {
+    "adapter": {"targets": ["q", "v"], "rank": 2, "alpha": 4, "dropout": 0.1, "top_layers": None},
+    "optimiser": {"lr": 0.01, "weight_decay": 0.1, "batch_size": 4, "epochs": 3, "schedule": "linear",
+                  "warmup": 0.1, "clip": None},
+    "loss": {"answer": "vocabulary"},
+    "prior": None,
+    "micro_batch_tokens": 8192,
+    "checkpoint_steps": 2,
+}  # fmt: skip
+
+
+def examples(n: int, classes: int = 3, seed: int = 0) -> Encoded:
+    rng = np.random.default_rng(seed)
+    label = rng.integers(0, classes, n)
+    tokens = [[5 + int(y), *rng.integers(10, 60, rng.integers(2, 9)).tolist()] for y in label]
+    return Encoded(np.arange(n), label, tokens, np.full(n, classes))
+
+
+def job(folder, recipe=RECIPE, seed: int = 1, identity: str = "job", extra_loss=lora.extra_loss) -> loop.Job:
+    log = Log(None, "test")
+    return loop.Job(recipe, extra_loss, seed, 0, torch.float32, 64, folder / "checkpoint", identity, log)
+
+
+def weights(model: ReadOut) -> dict[str, torch.Tensor]:
+    return {name: p.detach().clone() for name, p in trainable(model).items()}
+
+
+DATA = {"train": examples(18), "valid": examples(7, seed=1)}
