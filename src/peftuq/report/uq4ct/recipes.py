@@ -109,8 +109,13 @@ def _mixture_roles(content: dict[Setting, Recipe]) -> dict[str, Setting]:
         "incremental": lambda recipe: bool(beta(recipe)) and is_incremental(recipe),
     }
     found = {role: [s for s, recipe in here.items() if is_it(recipe)] for role, is_it in told.items()}
-    # Of several β the paper's own, or what is nearest to it.
-    return {role: min(some, key=lambda s: abs(beta(content[s]) - 1)) for role, some in found.items() if some}
+
+    def distance(setting: Setting) -> tuple[float, bool]:
+        """From the paper's β = 1; a calibration loss of weight 0 is a sweep's way of having none."""
+        weight = beta(content[setting])
+        return abs(weight - 1), not weight and bool(_calibration(content[setting]))
+
+    return {role: min(some, key=distance) for role, some in found.items() if some}
 
 
 def _usual(mixtures: Sequence[dict[str, Any]]) -> dict[str, Any]:

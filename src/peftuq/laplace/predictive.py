@@ -1,0 +1,97 @@
+"""The linearised predictive distribution of an adapter's posterior: logits ~ N(f_mu, f_Sigma) for every example.
+
+f_Sigma = J (F + λ)⁻¹ Jᵀ with J the Jacobian of an example's answer logits in the weights. J exists one batch at a time and
+one layer at a time, as the slabs Σ_t g_t a_tᵀ, and is never multiplied with more than a layer's Kronecker factors.
+"""
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from peftuq.laplace.kfac import Curvature, Factors, Running, backward_each
+from peftuq.laplace.layers import tapped
+from peftuq.models.batching import Encoded, collate, token_batches
+from peftuq.models.readout import ReadOut
+from peftuq.progress import Progress
+
+SLABS = 2**28  # numbers that the slabs of a batch may hold: 1 GiB in float32
+
+
+def quadratic_forms(
+    jacobian: Float[Tensor, "n C out in"], factors: Factors, precisions: Float[Tensor, " P"]
+) -> Float[Tensor, "P n C C"]:
+    """J_c (A ⊗ G + λ)⁻¹ J_c'ᵀ of one layer, for several precisions λ.
+
+    In the eigenbasis the inverse is a division. What lies outside the eigenvectors that are kept has curvature 0, so
+    that its share is what is left of J_c J_c'ᵀ, divided by λ.
+    """
+    jacobian = jacobian.double()
+    inside = (factors.outputs.vectors.T @ (jacobian @ factors.inputs.vectors)).flatten(2)
+    spectrum = factors.spectrum.flatten()
+    forms = torch.stack([(inside / (spectrum + precision)) @ inside.mT for precision in precisions])
+    if factors.spectrum.shape != jacobian.shape[2:]:
+        whole = jacobian.flatten(2)
+        outside = whole @ whole.mT - inside @ inside.mT
+        forms += outside / precisions[:, None, None, None]
+    return forms
+
+
+class _Slabs:
+    """The Jacobian of a batch, layer by layer: a slab (n, d_out, d_in) for each backward pass."""
+
+    def __init__(self, layers: dict[str, nn.Linear]):
+        self._biased = {name for name, layer in layers.items() if layer.bias is not None}
+        self.of: dict[str, list[Tensor]] = {name: [] for name in layers}
+
+    def forward(self, name: str, a: Tensor) -> None:
+        self.of[name].clear()
+
+    def backward(self, name: str, a: Tensor, g: Tensor) -> None:
+        if name in self._biased:
+            a = torch.cat([a, torch.ones_like(a[..., :1])], dim=-1)
+        self.of[name].append(g.float().mT @ a.float())
+
+
+def distribution(
+    model: ReadOut,
+    layers: dict[str, nn.Linear],
+    data: Encoded,
+    running: Running,
+    curvature: Curvature,
+    precisions: list[float],
+    progress: Progress | None = None,
+) -> tuple[Float[np.ndarray, "N C"], Float[np.ndarray, "P N C C"]]:
+    """f_mu and, for each prior precision, f_Sigma of every example, in float64; -inf and 0 for missing options.
+
+    One forward and C backward passes, whatever the number of precisions. The model must be in evaluation mode with
+    frozen weights.
+    """
+    device = next(model.parameters()).device
+    weights = sum(layer.weight.numel() for layer in layers.values())
+    order, means, covariances = [], [], []
+    wanted = torch.tensor(precisions, dtype=torch.float64, device=device)
+    slabs = _Slabs(layers)
+    classes = int(data.n_options.max()) if model.answer_tokens is None else len(model.answer_tokens)
+    most = max(1, SLABS // (classes * weights))
+    with tapped(layers, slabs.forward, slabs.backward):
+        for rows in _at_most(token_batches(data.lengths, running.max_tokens), most):
+            batch = collate(data, rows, running.pad).to(device)
+            logits = running.logits(model, batch)
+            seeds = torch.eye(logits.shape[1], device=device)[:, None].expand(-1, len(rows), -1)
+            backward_each(logits, seeds.unbind(dim=0))
+            forms = torch.zeros(len(wanted), *logits.shape, logits.shape[1], dtype=torch.float64, device=device)
+            for name, factors in curvature.factors.items():
+                if slabs.of[name]:
+                    forms += quadratic_forms(torch.stack(slabs.of[name], dim=1), factors, wanted)
+            order.append(rows)
+            means.append(logits.detach().double().cpu())
+            covariances.append(forms.cpu())
+            if progress is not None:
+                progress(len(rows))
+    back = np.argsort(np.concatenate(order), kind="stable")
+    return torch.cat(means).numpy()[back], torch.cat(covariances, dim=1).numpy()[:, back]
+
+
+def _at_most(batches: list[np.ndarray], most: int) -> list[np.ndarray]:
+    return [part for rows in batches for part in np.split(rows, range(most, len(rows), most))]

@@ -1,0 +1,113 @@
+"""One factor at a time: β (the paper's Table 2), active experts (Table 5), experts in all, members of an ensemble."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from peftuq.metrics.evaluate import METRICS as DIRECTIONS
+from peftuq.report import layouts, reference
+from peftuq.report.layouts import Line
+from peftuq.report.reference import Printed
+from peftuq.report.run import PREDICTION, OverSeeds, Run
+from peftuq.report.tables import Column, Table
+from peftuq.report.uq4ct import methods, paper
+from peftuq.report.uq4ct.methods import DECIMALS, METRICS, Place
+from peftuq.report.uq4ct.recipes import Cast, Point
+
+
+class Factor(NamedTuple):
+    """`printed` and `prefix`: the paper's table and what its methods are called before their value."""
+
+    key: str
+    name: str
+    title: str
+    symbol: str
+    printed: str = ""
+    prefix: str = ""
+
+
+FACTORS = (
+    Factor("beta", "table2_beta", "Weight of the calibration loss (the paper’s Table 2).", "β", "Table 2", "UQ4CT beta="),
+    Factor("top_k", "table5_top_k", "Active experts (the paper’s Table 5).", "K", "Table 5", "UQ4CT top-k="),
+    Factor("experts", "experts", "Experts in all.", "E"),
+    Factor("members", "members", "Members of the ensemble.", "M"),
+)
+READINGS = {
+    "beta": "β weighs the calibration loss; at β = 0 UQ4CT is MixLoRA.",
+    "top_k": "K experts are active for a token.",
+    "experts": "A token’s K active experts are chosen among E, so that FLU lies between K/E and 1.",
+    "members": "M adapters of different seeds, their probabilities averaged.",
+}
+
+
+class Value(NamedTuple):
+    """A row: the recipe is named in `label` only where another has the same value."""
+
+    label: str
+    value: float
+
+
+def tables(run: Run, casts: Sequence[Cast]) -> dict[str, Table]:
+    """By `Factor.key`; one of which no task has two values is not there."""
+    found = {factor.key: _table(run, casts, factor) for factor in FACTORS}
+    return {key: table for key, table in found.items() if table is not None}
+
+
+def swept(casts: Sequence[Cast], factor: Factor) -> list[Cast]:
+    return [cast for cast in casts if factor.key in cast.sweeps]
+
+
+def _table(run: Run, casts: Sequence[Cast], factor: Factor) -> Table | None:
+    here = swept(casts, factor)
+    if not here:
+        return None
+    points = [labelled(cast.sweeps[factor.key]) for cast in here]
+    values = {value for of_cast in points for value in of_cast} | {
+        Value(f"{value:g}", value) for cast in here for value in papers_values(run, cast, factor)
+    }
+    lines = []
+    for value in sorted(values, key=lambda value: (value.value, value.label)):
+        found = [
+            (number(run, of_cast.get(value), metric), papers_number(run, cast, factor, value, metric))
+            for cast, of_cast in zip(here, points, strict=True)
+            for metric in METRICS
+        ]
+        ours = [methods.beside(over, printed) for over, printed in found]
+        lines.append(Line(f"{factor.symbol} = {value.label}", ours, [printed for _, printed in found], DECIMALS))
+    rows = layouts.beside_paper(lines, [DIRECTIONS[metric]["better"] for _ in here for metric in METRICS])
+    columns = [
+        [Column(label, methods.title_of(run, cast.task)) for label in ("Accuracy, %", "ECE, %")] for cast in here
+    ]
+    caption = (
+        f"{READINGS[factor.key]} Nothing else differs between the rows. In per cent on the test split, "
+        f"{layouts.SPREAD}. {paper.BESIDE if factor.printed else ''}{paper.BOLD}"
+    )
+    return layouts.table_of((f"uq4ct_{factor.name}", factor.title, caption), factor.symbol, columns, rows)
+
+
+def labelled(points: Sequence[Point]) -> dict[Value, Point]:
+    found: dict[Value, Point] = {}
+    for point in points:
+        value = Value(f"{point.value:g}", point.value)
+        if value in found:
+            value = Value(f"{value.label} ({point.setting.recipe})", point.value)
+        found[value] = point
+    return found
+
+
+def number(run: Run, point: Point | None, metric: str) -> OverSeeds:
+    if point is None:
+        return OverSeeds()
+    return run.over_seeds(point.setting, metric, PREDICTION, point.predictive)
+
+
+def papers_number(run: Run, cast: Cast, factor: Factor, value: Value, metric: str) -> Printed | None:
+    """None for a second recipe of the same value: the paper has one."""
+    if not factor.printed:
+        return None
+    return methods.papers(run, Place(cast), f"{factor.prefix}{value.label}", metric, [factor.printed])
+
+
+def papers_values(run: Run, cast: Cast, factor: Factor) -> list[float]:
+    names = dict.fromkeys(key[4] for key in reference.uq4ct() if key[0] == factor.printed)
+    there = [name for name in names if methods.papers(run, Place(cast), name, "accuracy", [factor.printed])]
+    return [float(name.removeprefix(factor.prefix)) for name in there]

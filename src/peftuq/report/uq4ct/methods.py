@@ -1,0 +1,136 @@
+"""The methods that are compared: a recipe's part with a source of probabilities, under the paper's names and ours."""
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from peftuq.report import reference
+from peftuq.report.reference import Printed
+from peftuq.report.run import PREDICTION, OverSeeds, Run
+from peftuq.report.tables import NOT_ASKED, Entry, measured
+from peftuq.report.uq4ct.recipes import Cast, Task, is_ensemble
+
+NOT_RUN = "not run"  # the paper has a number here, this run was not asked for its own
+DECIMALS = 2  # as the paper's tables print
+METRICS = {"accuracy": "accuracy", "ece_15": "ece"}  # ours → the paper's (its A.7: 15 bins)
+# "BoolQ" at 70 % is answered from memory; with its passage it is another, easier task.
+_PAPER_DATASETS = {"boolq_closed": "boolq", "boolq": ""}
+
+# (part, predictive) → our title and the paper's method, in the order of print.
+_KNOWN = {
+    ("untuned", "point"): ("Untuned model", ""),
+    ("untuned", "spuq"): ("SPUQ, untuned model", "SPUQ"),
+    ("lora", "point"): ("LoRA", "LoRA"),
+    ("lora", "temperature"): ("LoRA, temperature", ""),
+    ("lora", "mc_dropout"): ("MC dropout of {size}", "MC Drop"),
+    ("members", "point"): ("LoRA, one member", ""),
+    ("members", "ensemble"): ("Ensemble of {size}", "Ensemble"),
+    ("lora", "laplace"): ("Laplace-LoRA", "LA"),
+    ("lora", "laplace_probit"): ("Laplace-LoRA, probit", ""),
+    ("lora", "laplace_valid"): ("Laplace-LoRA, tuned", ""),
+    ("lora", "spuq"): ("SPUQ, LoRA", "SPUQ"),
+    ("mixlora", "point"): ("MixLoRA", "MixLoRA"),
+    ("mixlora", "temperature"): ("MixLoRA, temperature", ""),
+    ("uq4ct", "point"): ("UQ4CT", "UQ4CT"),
+    ("uq4ct", "temperature"): ("UQ4CT, temperature", ""),
+    ("uq4ct_last", "point"): ("UQ4CT, last token", "UQ4CT"),
+    ("uq4ct_last", "temperature"): ("UQ4CT, last token, temperature", ""),
+    ("incremental", "point"): ("UQ4CT, growing β", "UQ4CT_Incremental"),
+}
+_ORDER = list(_KNOWN)
+
+
+class Method(NamedTuple):
+    """`paper`: its name in the paper's tables ("": it is not there). Without a `role` it is the paper's alone."""
+
+    role: str
+    predictive: str
+    title: str
+    paper: str = ""
+
+
+class Place(NamedTuple):
+    """A column: where methods are evaluated. `on` is a shift set, "" the task's own test split."""
+
+    cast: Cast
+    on: str = ""
+
+    @property
+    def title(self) -> str:
+        return self.on or self.cast.task.dataset
+
+
+def present(run: Run, casts: Sequence[Cast]) -> list[Method]:
+    """Every method that ran on one of the tasks, those of the paper in its order, each followed by its kin."""
+    found = {}
+    for cast in casts:
+        for role, predictive in _pairs(run, cast):
+            name, _, size = predictive.partition("-")
+            title, paper = _KNOWN.get((role, name), (_title(role, predictive), ""))
+            found[role, predictive] = Method(role, predictive, title.format(size=size), paper)
+    return sorted(found.values(), key=_place)
+
+
+def _pairs(run: Run, cast: Cast) -> Iterator[tuple[str, str]]:
+    shared = cast.roles.get("lora") == cast.roles.get("members")
+    for role, setting in cast.roles.items():
+        for predictive in run.predictives(setting):
+            pooled = is_ensemble(predictive)
+            # One recipe in two parts: its ensembles belong to the one, all else to the other.
+            if not (shared and (role == "members") != pooled and role in ("lora", "members")):
+                yield role, predictive
+
+
+def _title(role: str, predictive: str) -> str:
+    title = _KNOWN.get((role, "point"), (role.removeprefix("recipe "), ""))[0]
+    return title if predictive == "point" else f"{title}, {predictive.replace('_', ' ')}"
+
+
+def _place(method: Method) -> tuple[float, int]:
+    """By which methods are sorted."""
+    name, _, size = method.predictive.partition("-")
+    if not method.role:
+        return float(next((i for i, (_, paper) in enumerate(_KNOWN.values()) if paper == method.paper), len(_ORDER))), 0
+    known = (method.role, name)
+    if known in _ORDER:
+        return float(_ORDER.index(known)), int(size or 0)
+    last = [index for index, (role, _) in enumerate(_ORDER) if role == method.role]
+    return (last[-1] + 0.5 if last else float(len(_ORDER))), int(size or 0)
+
+
+def complete(run: Run, places: Sequence[Place], shown: Sequence[Method], tables: Sequence[str]) -> list[Method]:
+    """`shown`, and those of the paper's tables that have a number at one of the places but did not run."""
+    names = dict.fromkeys(key[4] for key in reference.uq4ct() if key[0] in tables)
+    absent = [name for name in names if name not in {method.paper for method in shown}]
+    printed = [n for n in absent if any(papers(run, place, n, m, tables) for place in places for m in METRICS)]
+    return sorted([*shown, *(Method("", "", name, name) for name in printed)], key=_place)
+
+
+def title_of(run: Run, task: Task) -> str:
+    return f"{run.models[task.model]['title']} on {task.dataset}"
+
+
+# -- numbers ------------------------------------------------------------------------------------------------
+
+
+def measure(run: Run, place: Place, method: Method, metric: str, variant: str = PREDICTION) -> OverSeeds:
+    """A metric of a method over seeds; nothing was asked for where its recipe was not run or evaluated there."""
+    setting = place.cast.roles.get(method.role)
+    if setting is None or (place.on and place.on not in run.shifts(setting)):
+        return OverSeeds()
+    return run.over_seeds(setting, metric, variant, method.predictive, place.on)
+
+
+def beside(over: OverSeeds, printed: Printed | None) -> Entry:
+    """Ours in per cent; said where only the paper has the number."""
+    if not over.asked:
+        return Entry(NOT_ASKED if printed is None else NOT_RUN)
+    return measured(over, 100, DECIMALS)
+
+
+def papers(run: Run, place: Place, method: str, metric: str, tables: Sequence[str]) -> Printed | None:
+    """The paper's number, from the first of its tables that has it; None where model and data are not the paper's."""
+    task = place.cast.task
+    model = run.models[task.model]["paper_names"].get("uq4ct", "")
+    trained, tested = (_PAPER_DATASETS.get(name, name) for name in (task.dataset, place.title))
+    keys = ((table, model, trained, tested, method, METRICS[metric]) for table in tables)
+    return next((printed for key in keys if (printed := reference.uq4ct().get(key))), None)
