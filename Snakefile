@@ -30,7 +30,7 @@ except UserError as error:
 jobs = Jobs(study)
 paths = jobs.paths
 
-export_environment(ROOT)
+export_environment(ROOT, study.config.results)
 
 
 wildcard_constraints:
@@ -45,6 +45,7 @@ wildcard_constraints:
 
 include: "workflow/rules/data.smk"
 include: "workflow/rules/train.smk"
+include: "workflow/rules/sample.smk"
 include: "workflow/rules/posthoc.smk"
 include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/report.smk"

@@ -6,27 +6,54 @@ import os
 import sys
 import traceback
 from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
 
+from peftuq import store
 from peftuq.errors import UserError
 from peftuq.progress import Log
+
+_NOT_READ = ("spec", "checkpoint")  # arguments whose files, if any, decide nothing of what a job makes
+_keep: Callable[[], None] | None = None  # what is left to do when this process's job is done
 
 
 def arguments(purpose: str, names: Sequence[str] = (), lists: Sequence[str] = ()) -> argparse.Namespace:
     """Parse `--<name> VALUE` and `--<list> VALUE …`, beside `--log` and `--output …`; `--spec` is read as JSON.
 
-    The number of threads of every numerical library is set before any of them is imported.
+    The number of threads of every numerical library is set before any of them is imported. A job that is told the
+    digest of its `--code` ends here if an earlier one has made the same of inputs with the same content.
     """
     parser = argparse.ArgumentParser(description=purpose)
     for name in names:
         parser.add_argument(f"--{name}", required=True, type=json.loads if name == "spec" else str)
     for name in (*lists, "output"):
         parser.add_argument(f"--{name}", nargs="*", required=True)
+    parser.add_argument("--code")
     parser.add_argument("--log")
     parser.add_argument("--threads", type=int, default=1)
     parsed = parser.parse_args()
     for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ[variable] = str(parsed.threads)
+    if parsed.code is not None and "PEFTUQ_STORE" in os.environ:
+        read = {name: getattr(parsed, name) for name in (*names, *lists) if name not in _NOT_READ}
+        _reuse(store.Store(Path(os.environ["PEFTUQ_STORE"])), parsed, read)
     return parsed
+
+
+def _reuse(kept: store.Store, job: argparse.Namespace, read: dict[str, str | list[str]]) -> None:
+    """End the process if the job's outputs could be brought back; else see to it that they can be next time."""
+    global _keep
+    inputs = {name: [value] if isinstance(value, str) else value for name, value in read.items()}
+    facts = {"script": Path(sys.argv[0]).name, "code": job.code, "spec": getattr(job, "spec", None)}
+    key = store.key(facts, inputs, job.output)
+    try:
+        reused = kept.restore(key, job.output)
+    except OSError:  # a full disk, or a store that is being removed: the job says so itself, or can do without
+        reused = False
+    if reused:
+        Log(job.log, job.output[0])("unchanged inputs: reused")
+        sys.exit(0)
+    _keep = partial(kept.keep, key, job.output)
 
 
 def run(main: Callable[[Log], None], log: Log) -> None:
@@ -43,3 +70,8 @@ def run(main: Callable[[Log], None], log: Log) -> None:
     except Exception:
         log(traceback.format_exc())
         sys.exit(1)
+    try:
+        if _keep is not None:
+            _keep()
+    except OSError as error:
+        log(f"done, but not kept for reuse: {error}")

@@ -54,5 +54,5 @@ rule prepare_data:
         code=jobs.code("prepare_data"),
         folder=jobs.source_folder,
     shell:
-        "python $PEFTUQ_SCRIPTS/prepare_data.py --spec {params.spec:q} --source {params.folder:q}"
-        " --log {log} --output {output}"
+        "python $PEFTUQ_SCRIPTS/prepare_data.py --spec {params.spec:q} --code {params.code}"
+        " --source {params.folder:q} --log {log} --output {output}"

@@ -17,8 +17,8 @@ rule evaluate:
         code=jobs.code("evaluate"),
         scores=lambda wildcards, input: input.get("scores", "none"),
     shell:
-        "python $PEFTUQ_SCRIPTS/evaluate.py --spec {params.spec:q} --samples {input.samples}"
-        " --scores {params.scores} --log {log} --output {output}"
+        "python $PEFTUQ_SCRIPTS/evaluate.py --spec {params.spec:q} --code {params.code}"
+        " --samples {input.samples} --scores {params.scores} --log {log} --output {output}"
 
 
 rule compare:
@@ -34,7 +34,8 @@ rule compare:
         spec=jobs.spec_compare,
         code=jobs.code("compare"),
     shell:
-        "python $PEFTUQ_SCRIPTS/compare.py --spec {params.spec:q} --log {log} --output {output}"
+        "python $PEFTUQ_SCRIPTS/compare.py --spec {params.spec:q} --code {params.code}"
+        " --scores {input} --log {log} --output {output}"
 
 
 localrules:

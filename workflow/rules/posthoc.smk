@@ -8,14 +8,16 @@ rule predict:
         paths.samples(),
     log:
         paths.log("predict", "{model}/{dataset}/{recipe}/seed{seed}/{predictive}"),
+    wildcard_constraints:
+        predictive=jobs.predictives_that("predict"),
     conda:
         "../../envs/numeric.yaml"
     params:
         spec=jobs.spec_pool,
         code=jobs.code_pool,
     shell:
-        "python $PEFTUQ_SCRIPTS/predict.py --spec {params.spec:q} --inputs {input}"
-        " --log {log} --output {output}"
+        "python $PEFTUQ_SCRIPTS/predict.py --spec {params.spec:q} --code {params.code}"
+        " --inputs {input} --log {log} --output {output}"
 
 
 rule fit_baselines:
@@ -37,8 +39,8 @@ rule fit_baselines:
         spec=jobs.spec_score,
         code=jobs.code_score,
     shell:
-        "python $PEFTUQ_SCRIPTS/score.py --spec {params.spec:q} --input {input}"
-        " --threads {threads} --log {log} --output {output}"
+        "python $PEFTUQ_SCRIPTS/score.py --spec {params.spec:q} --code {params.code}"
+        " --input {input} --threads {threads} --log {log} --output {output}"
 
 
 use rule fit_baselines as fit_adue with:
@@ -66,5 +68,5 @@ rule trace:
         spec=jobs.spec_trace,
         code=jobs.code("trace"),
     shell:
-        "python $PEFTUQ_SCRIPTS/trace.py --spec {params.spec:q} --epochs {input}"
-        " --log {log} --output {output}"
+        "python $PEFTUQ_SCRIPTS/trace.py --spec {params.spec:q} --code {params.code}"
+        " --epochs {input} --log {log} --output {output}"

@@ -57,6 +57,6 @@ rule extract:
         code=jobs.code_adapter("extract"),
         adapter=lambda wildcards, input: input.get("adapter", "none"),
     shell:
-        "python $PEFTUQ_SCRIPTS/extract.py --spec {params.spec:q} --model {input.model}"
-        " --adapter {params.adapter} --data {input.data}"
+        "python $PEFTUQ_SCRIPTS/extract.py --spec {params.spec:q} --code {params.code}"
+        " --model {input.model} --adapter {params.adapter} --data {input.data}"
         " --threads {threads} --log {log} --output {output}"

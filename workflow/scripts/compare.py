@@ -2,7 +2,7 @@
 
 from peftuq import program
 
-args = program.arguments(__doc__, ["spec"])
+args = program.arguments(__doc__, ["spec"], ["scores"])
 
 from peftuq import files  # noqa: E402  after the number of threads is set
 from peftuq.progress import Log  # noqa: E402

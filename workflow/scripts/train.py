@@ -6,7 +6,7 @@ from pathlib import Path
 
 from peftuq import program
 
-args = program.arguments(__doc__, ["spec", "code", "model", "train", "valid", "checkpoint"], ["evals"])
+args = program.arguments(__doc__, ["spec", "model", "train", "valid", "checkpoint"], ["evals"])
 
 import torch  # noqa: E402  after the number of threads is set
 

@@ -13,13 +13,14 @@ from typing import Any
 from peftuq.files import write_json
 from peftuq.grid import identity
 from peftuq.grid.paths import Paths
+from peftuq.grid.predictives import PredictiveJobs
 from peftuq.grid.study import PACKAGE, Adapter, Cell, Setting, Study
 
 SCRIPTS = PACKAGE.parents[1] / "workflow" / "scripts"
 PREDICTION = "prediction"  # in place of a score: the metrics of the predictive distribution itself
 
 
-class Jobs:
+class Jobs(PredictiveJobs):
     def __init__(self, study: Study):
         self.study = study
         self.paths = Paths(study.config.results, study.config.reports)
@@ -165,23 +166,6 @@ class Jobs:
 
     def _cell(self, w: Any) -> Cell:
         return Cell(w.model, w.dataset, w.recipe, int(w.seed), w.predictive)
-
-    def inputs_pool(self, w: Any) -> list[str]:
-        """What a post-hoc predictive works on: records (or every epoch's) of all its members or of its adapter."""
-        cell = self._cell(w)
-        of = self.study.method(self.study.predictive(w.predictive)[0])["of"]
-        path = {"records": self.paths.records, "epochs": self.paths.epochs}[of]
-        return [path(*cell.setting, seed) for seed in self.study.members(cell)]
-
-    def spec_pool(self, w: Any) -> str:
-        name, size = self.study.predictive(w.predictive)
-        method = self.study.method(name)
-        evals = ["valid", *self.study.evals(self._cell(w).setting)]  # valid calibrates conformal sets
-        chosen = {key: method[key] for key in ("version", "params", "of")}
-        return identity.spec(method=name, **chosen, size=size, evals=evals, seed=int(w.seed))
-
-    def code_pool(self, w: Any) -> str:
-        return self.code("predict", self.study.predictive_files[self.study.predictive(w.predictive)[0]])
 
     def inputs_samples(self, w: Any) -> str:
         return self.paths.samples(*self._cell(w))

@@ -13,6 +13,7 @@ def jobs_per_rule(jobs: Jobs) -> dict[str, int]:
     """How many jobs each rule of the workflow has, were nothing done yet."""
     study = jobs.study
     trained = Counter(jobs.trained_by(adapter.recipe) for adapter in study.adapters)
+    made = Counter(jobs.made_by(cell.predictive) for cell in study.cells)
     scored = Counter(
         "fit_adue" if score == "adue" else "fit_baselines" for scores in study.cells.values() for score in scores
     )
@@ -22,7 +23,8 @@ def jobs_per_rule(jobs: Jobs) -> dict[str, int]:
         "prepare_data": len(study.dataset_names),
         **{rule: count for rule, count in sorted(trained.items(), key=str) if rule is not None},
         "extract": len(study.adapters),
-        "predict": sum(study.predictive(cell.predictive)[0] != "point" for cell in study.cells),
+        "fit_laplace": len(jobs.fits),
+        **{rule: made[rule] for rule in ("predict", "sample")},
         **scored,
         "trace": len(jobs.traces),
         "evaluate": len(jobs.metrics()),

@@ -1,5 +1,6 @@
 """From configuration to cells: which adapters, predictives and scores a run consists of."""
 
+import itertools
 import re
 from collections.abc import Iterator
 from functools import cached_property
@@ -180,6 +181,19 @@ class Study:
         for name in grid.shifts:
             load.pick(name, grid.datasets, "training dataset", f"{where}.shifts")
         self._check_kinds(grid, where)
+        self._check_adapters(grid, where)
+
+    def _check_adapters(self, grid: schema.Grid, where: str) -> None:
+        """A predictive that samples around an adapter needs one to sample around."""
+        names = [name for name, _ in map(self.predictive, grid.predictives) if name != "point"]
+        for name, recipe in itertools.product(names, self._recipes(grid, where)):
+            needs, found = self.method(name)["needs"], self.recipes.get(recipe, "recipe", where)
+            file = f"config/recipes/{recipe}.yaml"
+            if "lora" in needs and (found.adapter is None or found.is_mixture):
+                kind = "a mixture of experts" if found.is_mixture else "none"
+                raise UserError(f"{where}.predictives: {name} needs a plain LoRA adapter; that of {file} is {kind}")
+            if "dropout" in needs and not found.adapter.dropout:
+                raise UserError(f"{where}.predictives: {name} needs adapter.dropout above 0 in {file}")
 
     def _check_kinds(self, grid: schema.Grid, where: str) -> None:
         for dataset in grid.datasets:

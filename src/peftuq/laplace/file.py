@@ -14,7 +14,10 @@ PRIORS = ("marglik", "valid")  # how the prior's precision was chosen
 
 @dataclass(frozen=True)
 class GaussianLogits:
-    """`id`, `label` int64 (N,); `f_mu` float64 (N, C), -inf for missing options; `f_sigma`: prior → float64 (N, C, C)."""
+    """Logits ~ N(`f_mu`, `f_sigma`) of N examples.
+
+    `id`, `label` int64 (N,); `f_mu` float64 (N, C), -inf for missing options; `f_sigma`: prior → float64 (N, C, C).
+    """
 
     id: np.ndarray
     label: np.ndarray

@@ -1,10 +1,10 @@
 """Kronecker-factored Fisher information of an adapter (KFAC), as in Laplace-LoRA (Yang et al. 2024).
 
 For a linear layer W with inputs a_t and gradients g_t of the log-likelihood at its outputs, the Fisher information of
-the training set, Σ_n E_y[(Σ_t g_t a_tᵀ)⊗²], is taken as A ⊗ G with A the mean of a aᵀ over all real tokens and G the sum of
-g gᵀ over tokens, examples and labels (KFAC-expand, Eschenhagen et al. 2023). The expectation over labels is exact: one
-backward pass for each column of a square root of the softmax's Hessian. Only the answer logits at the position that is
-read enter, while every token on the way to them counts.
+the training set, Σ_n E_y[(Σ_t g_t a_tᵀ)⊗²], is taken as A ⊗ G with A the mean of a aᵀ over all real tokens and G the
+sum of g gᵀ over tokens, examples and labels (KFAC-expand, Eschenhagen et al. 2023). The expectation over labels is
+exact: one backward pass for each column of a square root of the softmax's Hessian. Only the answer logits at the
+position that is read enter, while every token on the way to them counts.
 """
 
 from collections.abc import Sequence
@@ -128,7 +128,7 @@ def fit(
 
     `positions`: factors over `all` real tokens, or only over the one that is `read` (as in the bayesian-lora library).
     Factors of `exact_below` columns or more keep their `rank` leading eigenvectors (Yang et al. 2024: 10), the others
-    all. The model must be in evaluation mode with frozen weights (`frozen`).
+    all. The model must be in evaluation mode, its weights frozen.
     """
     device = next(model.parameters()).device
     moments = _Moments(layers, rank, exact_below, seed=0)
@@ -145,7 +145,8 @@ def fit(
             if progress is not None:
                 progress(len(rows))
     factors = {name: moments.factors(name) for name in layers}
-    squared_norm = sum(float(p.detach().double().square().sum()) for layer in layers.values() for p in layer.parameters())
+    weights = (p.detach().double() for layer in layers.values() for p in layer.parameters())
+    squared_norm = sum(float(w.square().sum()) for w in weights)
     return Curvature(factors, log_likelihood, squared_norm)
 
 

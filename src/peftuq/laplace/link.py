@@ -1,15 +1,16 @@
 """From a Gaussian over logits to probabilities of the options: NumPy alone, for jobs that load no model."""
 
 import numpy as np
-from jaxtyping import Float
 
 # 100 cells of equal probability: what 10⁵ logit samples are gathered into, see `normals`.
 SPLITS = (5, 5, 2, 2)
 CHUNK = 2**24  # numbers that are worked on at a time
 
 
-def root(f_mu: Float[np.ndarray, "N C"], f_sigma: Float[np.ndarray, "N C C"]) -> Float[np.ndarray, "N C C-1"]:
-    """R with R Rᵀ the covariance of the logits less their mean over an example's options, widest direction first.
+def root(f_mu: np.ndarray, f_sigma: np.ndarray) -> np.ndarray:
+    """R (N, C, C-1), R Rᵀ the covariance of the logits less their mean over an example's options, widest column first.
+
+    `f_mu` (N, C), `f_sigma` (N, C, C).
 
     A shift that all options share changes no probability, so that C - 1 directions hold all that matters. Options with
     f_mu = -inf do not take part.
@@ -21,8 +22,8 @@ def root(f_mu: Float[np.ndarray, "N C"], f_sigma: Float[np.ndarray, "N C C"]) ->
     return columns[:, :, :0:-1]
 
 
-def normals(draws: int, dimensions: int, seed: int) -> Float[np.ndarray, "draws dimensions"]:
-    """Standard normal samples, in an order in which 100 equal runs of them are cells of neighbours.
+def normals(draws: int, dimensions: int, seed: int) -> np.ndarray:
+    """Standard normal samples (draws, dimensions), in an order in which 100 equal runs of them are cells of neighbours.
 
     The samples are split into equal parts by the first coordinate, each part by the next, and so on in turn: the first
     coordinates, along which logits vary most, are split finest. Raises `ValueError` unless 100 divides `draws`.
@@ -37,10 +38,8 @@ def normals(draws: int, dimensions: int, seed: int) -> Float[np.ndarray, "draws 
     return cells.reshape(draws, dimensions)
 
 
-def monte_carlo(
-    f_mu: Float[np.ndarray, "N C"], f_sigma: Float[np.ndarray, "N C C"], draws: int, seed: int
-) -> Float[np.ndarray, "M N C"]:
-    """Probabilities under `draws` samples of the correlated logits, as M = 100 means over equal cells of samples.
+def monte_carlo(f_mu: np.ndarray, f_sigma: np.ndarray, draws: int, seed: int) -> np.ndarray:
+    """Probabilities (M, N, C) under `draws` samples of the correlated logits: M = 100 means over equal cells of them.
 
     Their mean is that of all samples. Every example sees the same standard normal draws, so that what is said of it
     depends on no other example. As a cell's samples lie close together, scores of the spread lose little (nothing to
@@ -61,8 +60,8 @@ def monte_carlo(
     return probs
 
 
-def probit(f_mu: Float[np.ndarray, "N C"], f_sigma: Float[np.ndarray, "N C C"]) -> Float[np.ndarray, "N C"]:
-    """Closed-form mean probabilities, normalised (Lu et al. 2020, mean-field with covariances).
+def probit(f_mu: np.ndarray, f_sigma: np.ndarray) -> np.ndarray:
+    """Closed-form mean probabilities (N, C), normalised (Lu et al. 2020, mean-field with covariances).
 
     1 / p_c = Σ_k exp(-(μ_c - μ_k) / √(1 + π/8 Var[f_c - f_k])): MacKay's probit approximation for each pair of options,
     and exactly his for two.

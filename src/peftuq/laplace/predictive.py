@@ -1,7 +1,7 @@
 """The linearised predictive distribution of an adapter's posterior: logits ~ N(f_mu, f_Sigma) for every example.
 
-f_Sigma = J (F + λ)⁻¹ Jᵀ with J the Jacobian of an example's answer logits in the weights. J exists one batch at a time and
-one layer at a time, as the slabs Σ_t g_t a_tᵀ, and is never multiplied with more than a layer's Kronecker factors.
+f_Sigma = J (F + λ)⁻¹ Jᵀ with J the Jacobian of an example's answer logits in the weights. J exists for one batch at a
+time, as each layer's slabs Σ_t g_t a_tᵀ, and meets (F + λ)⁻¹ only through a layer's Kronecker factors.
 """
 
 import numpy as np

@@ -1,6 +1,8 @@
 """Prepared examples as token ids: a text for classification, a rendered prompt for a choice task."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from transformers import PreTrainedTokenizerFast
@@ -12,7 +14,11 @@ from peftuq.models.batching import Encoded
 
 def encode(tokenizer: PreTrainedTokenizerFast, file: str | Path, task: dict) -> Encoded:
     """Tokenise a prepared split; over-long inputs lose text (classification) or passage (choice), nothing else."""
-    columns = files.read_columns(file)
+    return tokenise(tokenizer, files.read_columns(file), task)
+
+
+def tokenise(tokenizer: PreTrainedTokenizerFast, columns: Mapping[str, Any], task: dict) -> Encoded:
+    """The same of examples in memory: the columns of a prepared split."""
     n = len(columns["id"])
     if task["kind"] == "classification":
         encoded = tokenizer(columns["text"], truncation=True, max_length=task["max_length"])["input_ids"]

@@ -59,7 +59,5 @@ def examples(members: Sequence[EpochFile], size: int) -> dict[str, np.ndarray]:
 
 def facts(members: Sequence[EpochFile], size: int) -> dict[str, str]:
     """What `examples` are of: "members" M, and "options", the most that a question of each part has (JSON)."""
-    options = {
-        part: int(np.isfinite(members[0].record(1, part).logits).sum(axis=1).max()) for part in members[0].parts
-    }
+    options = {part: int(np.isfinite(members[0].record(1, part).logits).sum(axis=1).max()) for part in members[0].parts}
     return {"members": str(size), "options": json.dumps(options)}

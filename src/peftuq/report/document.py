@@ -10,12 +10,14 @@ from typing import Any
 from peftuq import files
 from peftuq.report import formats, what_ran
 from peftuq.report.adue import section as adue
+from peftuq.report.ensembles import section as ensembles
 from peftuq.report.figures import style
 from peftuq.report.parts import Picture, Section
 from peftuq.report.run import Run
 from peftuq.report.tables import Table
+from peftuq.report.uq4ct import section as uq4ct
 
-SECTIONS = (adue,)  # in the order of the document; each has `section(run)`, None where nothing of it ran
+SECTIONS = (adue, ensembles, uq4ct)  # in the document’s order; each has `section(run)`, None where nothing of it ran
 TITLE = "Does a fine-tuned language model know when it is wrong?"
 SUBTITLE = "Uncertainty of parameter-efficient adapters: benchmark report"
 

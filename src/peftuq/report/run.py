@@ -213,13 +213,16 @@ class Run:
         return artifacts.RecordFile(path) if path.is_file() else None
 
     def evaluation(self, setting: Setting, seed: int, predictive: str = "point") -> dict[str, Any] | None:
-        """`seconds` that a model took over so many `examples`; None when they are missing.
+        """`seconds` that a model took over so many `examples`; None where that is not noted.
 
-        Of an adapter's records, or of samples for which the model itself was run: then beside them, ending in .json.
+        It stands beside the adapter's records or, where a predictive asks the model again, beside its samples or fit.
         """
-        if predictive == "point":
-            return _read_json(self.paths.extraction(*setting, seed))
-        return _read_json(Path(self.paths.samples(*setting, seed, predictive)).with_suffix(".json"))
+        of = self.methods.get(predictive.partition("-")[0], {}).get("of")
+        if of == "adapter":
+            return _read_json(Path(self.paths.samples(*setting, seed, predictive)).with_suffix(".json"))
+        if of == "laplace":
+            return _read_json(Path(self.paths.laplace(*setting, seed)).with_suffix(".json"))
+        return _read_json(self.paths.extraction(*setting, seed))
 
 
 def _setting(cell: Mapping[str, Any]) -> Setting:

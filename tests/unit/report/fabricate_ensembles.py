@@ -55,7 +55,7 @@ def write_trace(found: Sequence[artifacts.EpochFile], sizes: list[int], curves: 
 def a_trace(folder: Path, sizes: list[int], epochs: int, **of: Any) -> Trace:
     curves, examples = folder / "trace.json", folder / "trace.safetensors"
     write_trace(epoch_files(folder, max(sizes), epochs, **of), sizes, curves, examples)
-    return Trace(files.read_json(curves), files.ArrayFile(examples))
+    return Trace("csqa", files.read_json(curves), files.ArrayFile(examples))
 
 
 # -- a whole run --------------------------------------------------------------------------------------------
@@ -103,7 +103,7 @@ def cells_of(grid: Sequence[tuple[str, str, str]], recipes: dict[str, Any], size
 
 def _model(name: str) -> dict[str, Any]:
     titles = {"smollm2": "SmolLM2-135M-Instruct", "mistral_7b": "Mistral-7B"}
-    return {"title": titles[name], "kind": "decoder", "licence": "Apache-2.0", "note": "", "paper_name": None}
+    return {"title": titles[name], "kind": "decoder", "licence": "Apache-2.0", "note": "", "paper_names": {}}
 
 
 def _dataset(name: str) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """The figures of an ensemble through its fine-tuning: planes, curves, sizes, filters."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from peftuq.report.ensembles.traces import Answers, Trace
 from peftuq.report.figures import epochs, plane, retained, sizes, style
@@ -22,22 +22,20 @@ def pictures(setting: Setting, trace: Trace, heading: str) -> list[Picture]:
     # A file's name is written into documents, where a dot begins its ending.
     name = "_".join(setting).replace(".", "_")
     drawn = (_planes, _curves, _sizes, _retained)
-    return [picture for draw in drawn for picture in draw(setting, trace, heading, name)]
+    return [picture for draw in drawn for picture in draw(trace, heading, name)]
 
 
-def _title(setting: Setting, part: str) -> str:
+def _title(trace: Trace, part: str) -> str:
     """What a part is called above a panel."""
-    return {"train": "train, a subset", "test": f"{setting.dataset}, test"}.get(part, part)
+    return {"train": "train, a subset", "test": f"{trace.dataset}, test"}.get(part, part)
 
 
-def _planes(setting: Setting, trace: Trace, heading: str, name: str) -> Iterator[Picture]:
+def _planes(trace: Trace, heading: str, name: str) -> Iterator[Picture]:
     shown = trace.shown_epochs
     for suffix, part, page in style.pages(trace.evals, plane.ACROSS):
         places = [
-            plane.Place(
-                _title(setting, evaluated), trace.options[evaluated], [_pair(trace, evaluated, epoch) for epoch in shown]
-            )
-            for evaluated in page
+            plane.Place(_title(trace, on), trace.options[on], [_pair(trace, on, epoch) for epoch in shown])
+            for on in page
         ]
         figure = plane.draw(list(shown.values()), places, trace.members)
         yield Picture(
@@ -47,9 +45,9 @@ def _planes(setting: Setting, trace: Trace, heading: str, name: str) -> Iterator
             "members’ mutual information (MI), correct and incorrect apart, after the first epoch, the one with the "
             "lowest validation NLL and the last. In each panel: how many answers, and their mean MI. Only 0 ≤ MI ≤ H ≤ "
             "log C, and MI ≤ log M, are possible (white; C: options of a question, M: members). Low H: known; high H, "
-            "low MI: known to be uncertain; high MI: unknown. The regimes part where the dotted lines are (H = ½ log C, "
-            "MI = ¼ log C), which is this report’s choice: the paper draws none. Axes and colours are shared, the "
-            "colours’ scale is logarithmic; the MI axis ends where the data do.",
+            "low MI: known to be uncertain; high MI: unknown. The dotted lines between these regimes (H = ½ log C, "
+            "MI = ¼ log C) are this report’s choice: the paper draws none. The panels of a figure share "
+            "their axes and colours, whose scale is logarithmic; the MI axis ends where the data do.",
             figure,
         )
 
@@ -61,13 +59,13 @@ def _pair(trace: Trace, part: str, epoch: int) -> tuple[plane.Cloud, plane.Cloud
     )
 
 
-def _curves(setting: Setting, trace: Trace, heading: str, name: str) -> Iterator[Picture]:
+def _curves(trace: Trace, heading: str, name: str) -> Iterator[Picture]:
     for suffix, part, page in style.pages(trace.parts, epochs.ACROSS):
         lines = [
             epochs.Line(label, {key: _of_sizes(trace, metric, key, scale) for key in page})
             for metric, (label, scale) in QUANTITIES.items()
         ]
-        figure = epochs.draw({key: _title(setting, key) for key in page}, lines)
+        figure = epochs.draw({key: _title(trace, key) for key in page}, lines)
         yield Picture(
             f"ensembles_epochs_{name}{suffix}",
             f"Fine-tuning of {heading}, by the size of the ensemble{part}.",
@@ -80,9 +78,7 @@ def _curves(setting: Setting, trace: Trace, heading: str, name: str) -> Iterator
 
 def _of_sizes(trace: Trace, metric: str, part: str, scale: float) -> list[epochs.Curve]:
     return [
-        epochs.Curve(
-            size, trace.epochs, [scale * trace.ensembles(metric, part, epoch, size) for epoch in trace.epochs]
-        )
+        epochs.Curve(size, trace.epochs, [scale * trace.ensembles(metric, part, epoch, size) for epoch in trace.epochs])
         for size in _meaningful(trace, metric)
     ]
 
@@ -92,14 +88,14 @@ def _meaningful(trace: Trace, metric: str) -> list[int]:
     return [size for size in trace.sizes if size > 1 or metric != "mutual_information"]
 
 
-def _sizes(setting: Setting, trace: Trace, heading: str, name: str) -> Iterator[Picture]:
+def _sizes(trace: Trace, heading: str, name: str) -> Iterator[Picture]:
     last = trace.epochs[-1]
     panels = []
     for metric, label in (("entropy", "mean entropy, nats"), ("mutual_information", "mean MI, nats")):
         found = _meaningful(trace, metric)
         growths = [
-            sizes.Growth(_title(setting, part), found, [trace.ensembles(metric, part, last, size) for size in found])
-            for part in trace.parts
+            sizes.Growth(_title(trace, part), found, [trace.ensembles(metric, part, last, size) for size in found])
+            for part in trace.evals
         ]
         panels.append(sizes.Panel(label, growths if found else []))
     yield Picture(
@@ -112,10 +108,10 @@ def _sizes(setting: Setting, trace: Trace, heading: str, name: str) -> Iterator[
     )
 
 
-def _retained(setting: Setting, trace: Trace, heading: str, name: str) -> Iterator[Picture]:
+def _retained(trace: Trace, heading: str, name: str) -> Iterator[Picture]:
     last = trace.epochs[-1]
     for suffix, part, page in style.pages(trace.evals, 9):
-        panels = [_filtered(_title(setting, evaluated), trace.answers(evaluated, last)) for evaluated in page]
+        panels = [_filtered(_title(trace, evaluated), trace.answers(evaluated, last)) for evaluated in page]
         yield Picture(
             f"ensembles_retained_{name}{suffix}",
             f"Accuracy of the answers kept, {heading}{part}.",

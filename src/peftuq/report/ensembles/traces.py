@@ -21,13 +21,13 @@ class Answers(NamedTuple):
 
 
 class Trace:
-    """Curves of every size M, and the examples of one ensemble of `members`.
+    """Curves of every size M, and the examples of one ensemble of `members`, fine-tuned on `dataset`.
 
     `rows` are those of `predict.trace.curves`, `examples` the file of `predict.trace.examples`.
     """
 
-    def __init__(self, rows: Sequence[Mapping[str, Any]], examples: files.ArrayFile):
-        self._rows, self._examples = rows, examples
+    def __init__(self, dataset: str, rows: Sequence[Mapping[str, Any]], examples: files.ArrayFile):
+        self.dataset, self._rows, self._examples = dataset, rows, examples
         self.parts: list[str] = list(dict.fromkeys(row["part"] for row in rows))
         self.epochs: list[int] = sorted({row["epoch"] for row in rows})
         self.sizes: list[int] = sorted({row["size"] for row in rows})
@@ -38,6 +38,10 @@ class Trace:
     def evals(self) -> list[str]:
         """The parts whose labels training never saw: the test split and the shift sets."""
         return [part for part in self.parts if part not in ("train", "valid")]
+
+    def title(self, part: str) -> str:
+        """What a part is called: a test split by its dataset, as a shift set is."""
+        return self.dataset if part == "test" else part
 
     @cached_property
     def _values(self) -> dict[tuple[str, int, int], list[Mapping[str, Any]]]:
@@ -73,9 +77,7 @@ class Trace:
 
 
 def why_none(run: Run, setting: Setting) -> str:
-    """Why a setting has no trace to be read; empty where it has one."""
-    if not any(name.startswith("ensemble-") for name in run.predictives(setting)):
-        return "no ensemble was asked for"
+    """Why a setting with an ensemble has no trace to be read; empty where it has one."""
     if run.recipes[setting.recipe].get("epoch_records") is None:
         return "its recipe does not record every epoch"
     missing = [path for path in _paths(run, setting) if not path.is_file()]
@@ -87,7 +89,7 @@ def read(run: Run, setting: Setting) -> Trace | None:
     if why_none(run, setting):
         return None
     curves, examples = _paths(run, setting)
-    return Trace(files.read_json(curves), files.ArrayFile(examples))
+    return Trace(setting.dataset, files.read_json(curves), files.ArrayFile(examples))
 
 
 def _paths(run: Run, setting: Setting) -> tuple[Path, Path]:

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from peftuq.report.figures.style import STYLE, WIDTH, Look, legend
+from peftuq.report.figures.style import STYLE, WIDTH, Look
 
 ACROSS = 5  # columns that fit side by side
 _TALL, _BELOW = 1.08, 0.32  # inches: a row of panels; the legend
@@ -44,7 +44,7 @@ def draw(columns: Mapping[str, str], lines: Sequence[Line]) -> Figure:
     """`columns` are keys → titles. A line is the mean over the disjoint ensembles, a band from least to most."""
     with matplotlib.rc_context({**STYLE, "lines.markersize": 3}):
         across, tall = len(columns), _TALL * len(lines) + 0.35 + _BELOW
-        figure = Figure(figsize=(min(WIDTH, 1.1 + 1.6 * across), tall), layout="constrained")
+        figure = Figure(figsize=(min(WIDTH, 1.1 + 1.6 * max(3, across)), tall), layout="constrained")
         figure.get_layout_engine().set(rect=(0, _BELOW / tall, 1, 1 - _BELOW / tall), h_pad=0.03, w_pad=0.03)
         axes = figure.subplots(len(lines), across, squeeze=False, sharex=True, sharey="row")
         sizes = sorted({curve.size for line in lines for curves in line.curves.values() for curve in curves})
@@ -57,7 +57,8 @@ def draw(columns: Mapping[str, str], lines: Sequence[Line]) -> Figure:
         for ax in axes[-1]:
             ax.set_xlabel("epoch")
         figure.align_ylabels(axes[:, 0])
-        legend(figure, list(axes.ravel()))
+        handles = {label: h for ax in axes.flat for h, label in zip(*ax.get_legend_handles_labels(), strict=True)}
+        figure.legend(handles.values(), handles.keys(), loc="lower center", ncols=max(1, len(handles)))
     return figure
 
 
@@ -73,7 +74,7 @@ def _panel(ax: Axes, curves: Sequence[Curve], sizes: Sequence[int]) -> None:
         style = {"color": shown.color, "ls": shown.line, "marker": shown.marker, "label": f"M = {curve.size}"}
         ax.plot(x, mean, mfc="white", **style)
         if alone:
-            ax.vlines(x, low, high, color=shown.color, lw=0.9)
+            ax.vlines(x, low, high, color=shown.color, lw=0.9, zorder=1)
         else:
             ax.fill_between(x, low, high, color=shown.color, alpha=0.15, lw=0)
     every = sorted({epoch for curve in curves for epoch in curve.epochs})

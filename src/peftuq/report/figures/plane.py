@@ -10,14 +10,15 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Colormap, LinearSegmentedColormap, LogNorm
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter, StrMethodFormatter
 
-from peftuq.report.figures.style import STYLE, say
+from peftuq.report.figures.style import STYLE
 
 ACROSS = 4  # columns that fit side by side
 HIGH_ENTROPY, HIGH_INFORMATION = 1 / 2, 1 / 4  # where the regimes part, as shares of log C; the paper draws no lines
 
-_LEFT, _RIGHT, _TOP, _BOTTOM = 0.72, 1.32, 0.24, 0.42  # inches around the panels
-_PANEL, _TALL = 4.65, 0.98  # all panels of a row together; the height of one
+_LEFT, _RIGHT, _TOP, _BOTTOM = 0.8, 1.32, 0.24, 0.42  # inches around the panels
+_PANEL, _TALL = 4.57, 0.98  # all panels of a row together; the height of one
 _WIDEST, _GAP, _BETWEEN = 1.75, 0.12, 0.2  # of one panel; inside a pair of rows and beside a panel; between pairs
 _BINS = (32, 24)
 
@@ -60,7 +61,7 @@ def draw(epochs: Sequence[str], places: Sequence[Place], members: int) -> Figure
                     ax.set_title(place.title, loc="left")
                 if kind == 0 and column == 0:
                     middle = 1 - (above + _GAP / 2) / tall
-                    figure.text(0.09 / figure.get_figwidth(), middle, epochs[pair], rotation=90, ha="center",
+                    figure.text(0.1 / figure.get_figwidth(), middle, epochs[pair], rotation=90, ha="center",
                                 va="center")  # fmt: skip
         _key(figure, places[0].options, tall)
         _bar(figure, norm, tall)
@@ -137,7 +138,8 @@ def _bar(figure: Figure, norm: LogNorm, tall: float) -> None:
     bar = figure.colorbar(ScalarMappable(norm, _colours()), cax=ax)
     bar.set_label("answers in a bin", fontsize=8)
     bar.ax.tick_params(labelsize=7)
-    bar.ax.yaxis.set_minor_formatter(matplotlib.ticker.NullFormatter())
+    bar.ax.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+    bar.ax.yaxis.set_minor_formatter(NullFormatter())
 
 
 def _add(figure: Figure, corner: tuple[float, float], size: tuple[float, float]) -> Axes:

@@ -30,8 +30,12 @@ class Confidence(NamedTuple):
 
 
 class Diagram(NamedTuple):
+    """A panel: bins of equal width from the `lowest` possible confidence to 1, and what the confidence is called."""
+
     title: str
     scores: list[Confidence]
+    lowest: float = 0.0
+    name: str = "confidence 1 − U"
 
 
 def draw(diagrams: Sequence[Diagram]) -> Figure:
@@ -72,20 +76,24 @@ def _panel(upper: Axes, lower: Axes, diagram: Diagram, first: bool) -> None:
         say(lower, "")
         return
     upper.plot([0, 1], [0, 1], color="0.6", lw=0.8, label="calibrated")
-    edges = np.arange(BINS + 1) / BINS
+    span = 1 - diagram.lowest
+    edges = diagram.lowest + span * np.arange(BINS + 1) / BINS
     hatches = {"adue": "", "sr": "/////"}
     for score in diagram.scores:
-        look_, bins = look(score.variant), reliability_bins(score.confidence, score.correct, BINS)
+        stretched = (score.confidence - diagram.lowest) / span
+        look_, bins = look(score.variant), reliability_bins(stretched, score.correct, BINS)
+        confidence = diagram.lowest + span * bins.confidence
         style = {"color": look_.color, "marker": look_.marker, "clip_on": False}
-        upper.plot(bins.confidence, bins.accuracy, ls=look_.line, label=score.title, **style)
+        upper.plot(confidence, bins.accuracy, ls=look_.line, label=score.title, **style)
         few = bins.count < FEW
-        upper.plot(bins.confidence[few], bins.accuracy[few], ls="none", mfc="white", **style)
+        upper.plot(confidence[few], bins.accuracy[few], ls="none", mfc="white", **style)
         counts = np.zeros(BINS)
         counts[np.rint(bins.lower * BINS).astype(int)] = bins.count
         lower.stairs(counts, edges, color=look_.color, ls=look_.line, lw=0.9, hatch=hatches.get(score.variant))
-    upper.set(xlim=(0, 1), ylim=(0, 1), xticks=np.arange(6) / 5, yticks=np.arange(6) / 5)
+    ticks = np.arange(6) / 5
+    upper.set(xlim=(diagram.lowest, 1), ylim=(0, 1), xticks=ticks[ticks >= diagram.lowest], yticks=ticks)
     upper.tick_params(labelbottom=False)
-    lower.set_xlabel("confidence 1 − U")
+    lower.set_xlabel(diagram.name)
     lower.set_ylim(bottom=0)
     lower.locator_params(axis="y", nbins=2)
     if first:

@@ -55,11 +55,23 @@ LOOKS = {
     "md_l2": Look("#009E73", (0, (5, 1, 1, 1)), "D"),
     "rde_l2": Look("#CC79A7", (0, (3, 1, 1, 1, 1, 1)), "v"),
 }
+ADAPTERS = {  # the methods of the UQ4CT section: never in one figure with the scores above
+    "uq4ct": Look("#000000", "-", "o"),
+    "uq4ct_last": Look("#000000", (0, (1, 1)), "h"),
+    "mixlora": Look("#D55E00", (0, (5, 1.5)), "s"),
+    "lora": Look("#0072B2", (0, (3, 1)), "^"),
+    "mc_dropout": Look("#56B4E9", (0, (1, 2)), "v"),
+    "ensemble": Look("#009E73", (0, (5, 1, 1, 1)), "D"),
+    "laplace": Look("#CC79A7", (0, (3, 1, 1, 1, 1, 1)), "P"),
+    "temperature": Look("#E69F00", (0, (7, 1, 2, 1)), "<"),
+    "untuned": Look("0.55", (0, (2, 2)), "*"),
+}
 _OTHER = Look("0.4", "-", "X")
 
 
-def look(variant: str) -> Look:
-    return LOOKS.get(variant, _OTHER)
+def look(name: str) -> Look:
+    """Of a score's variant, or of a method that makes adapters or probabilities."""
+    return (LOOKS | ADAPTERS).get(name, _OTHER)
 
 
 ACROSS = 3  # panels side by side
@@ -93,6 +105,13 @@ def legend(figure: Figure, axes: Sequence[Axes]) -> None:
     handles = {label: h for ax in axes for h, label in zip(*ax.get_legend_handles_labels(), strict=True)}
     columns = len(handles) if figure.get_figwidth() == WIDTH else math.ceil(len(handles) / 2)
     figure.legend(handles.values(), handles.keys(), loc="lower center", ncols=max(1, columns))
+
+
+def legend_outside(figure: Figure, axes: Sequence[Axes]) -> None:
+    """One legend in as many columns as its names leave room for, below a figure that is laid out as constrained."""
+    handles = {label: h for ax in axes for h, label in zip(*ax.get_legend_handles_labels(), strict=True)}
+    columns = 110 // (max(map(len, handles), default=0) + 9)  # characters of a full line; a handle is worth nine
+    figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=min(4, max(1, columns)))
 
 
 def pages(items: Sequence, per_page: int) -> Iterator[tuple[str, str, Sequence]]:

@@ -18,18 +18,22 @@ class Factor(NamedTuple):
     """`printed` and `prefix`: the paper's table and what its methods are called before their value."""
 
     key: str
-    name: str
-    title: str
     symbol: str
+    name: str
+    short: str
     printed: str = ""
     prefix: str = ""
 
+    @property
+    def title(self) -> str:
+        return f"{self.short} (the paper’s {self.printed})." if self.printed else f"{self.short}."
+
 
 FACTORS = (
-    Factor("beta", "table2_beta", "Weight of the calibration loss (the paper’s Table 2).", "β", "Table 2", "UQ4CT beta="),
-    Factor("top_k", "table5_top_k", "Active experts (the paper’s Table 5).", "K", "Table 5", "UQ4CT top-k="),
-    Factor("experts", "experts", "Experts in all.", "E"),
-    Factor("members", "members", "Members of the ensemble.", "M"),
+    Factor("beta", "β", "table2_beta", "The calibration loss’s weight", "Table 2", "UQ4CT beta="),
+    Factor("top_k", "K", "table5_top_k", "Active experts", "Table 5", "UQ4CT top-k="),
+    Factor("experts", "E", "experts", "Experts in all"),
+    Factor("members", "M", "members", "Members of the ensemble"),
 )
 READINGS = {
     "beta": "β weighs the calibration loss; at β = 0 UQ4CT is MixLoRA.",
@@ -52,12 +56,18 @@ def tables(run: Run, casts: Sequence[Cast]) -> dict[str, Table]:
     return {key: table for key, table in found.items() if table is not None}
 
 
-def swept(casts: Sequence[Cast], factor: Factor) -> list[Cast]:
-    return [cast for cast in casts if factor.key in cast.sweeps]
+def swept(run: Run, casts: Sequence[Cast], factor: Factor) -> list[Cast]:
+    """The tasks on which a factor varies. β at 0 and 1 alone is MixLoRA against UQ4CT: the main table has it."""
+    return [
+        cast
+        for cast in casts
+        if factor.key in cast.sweeps
+        and (factor.key != "beta" or len(cast.sweeps["beta"]) > 2 or papers_values(run, cast, factor))
+    ]
 
 
 def _table(run: Run, casts: Sequence[Cast], factor: Factor) -> Table | None:
-    here = swept(casts, factor)
+    here = swept(run, casts, factor)
     if not here:
         return None
     points = [labelled(cast.sweeps[factor.key]) for cast in here]

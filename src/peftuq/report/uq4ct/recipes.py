@@ -68,11 +68,11 @@ class Cast:
     sweeps: dict[str, list[Point]]
 
 
-def casts(run: Run, settings: Sequence[Setting]) -> list[Cast]:
-    """A cast a task, in the order of the grid."""
-    tasks: dict[Task, list[Setting]] = {}
-    for setting in settings:
-        tasks.setdefault(Task(setting.model, setting.dataset), []).append(setting)
+def casts(run: Run, section: str) -> list[Cast]:
+    """A cast a task of a section's suites, in the order of the grid, with what any suite of the run trains on it."""
+    tasks: dict[Task, list[Setting]] = {Task(*setting[:2]): [] for setting in run.settings(section)}
+    for setting in run.all_settings:
+        tasks.get(Task(*setting[:2]), []).append(setting)
     return [_cast(run, task, here) for task, here in tasks.items()]
 
 
@@ -80,7 +80,8 @@ def _cast(run: Run, task: Task, settings: Sequence[Setting]) -> Cast:
     content = {setting: run.recipes[setting.recipe] for setting in settings}
     plain = [s for s in settings if is_plain(content[s])]
     pooled = [s for s in plain if any(is_ensemble(p) for p in run.predictives(s))]
-    roles = {"untuned": s for s in settings if content[s]["adapter"] is None}
+    untuned = [s for s in settings if content[s]["adapter"] is None]
+    roles = {"untuned": untuned[0]} if untuned else {}
     if plain:
         roles["lora"] = max(plain, key=lambda s: content[s]["adapter"]["rank"])
     if pooled:

@@ -1,0 +1,45 @@
+"""The comparison as a file: what the exact posterior and each approximation say of every example."""
+
+import json
+import os
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+
+from peftuq.files import ArrayFile, write_arrays
+
+EXACT = "hmc"
+
+
+class Said(NamedTuple):
+    """Of one evaluation set by R repetitions of a method: `probs` (R, N, C), their members averaged; `mi` (R, N)."""
+
+    probs: np.ndarray
+    mi: np.ndarray
+
+
+def write(path: str | os.PathLike, parts: Mapping[str, Mapping[str, Said]], facts: Mapping[str, object]) -> None:
+    """Write by evaluation set and method, `EXACT` among them; `facts` (JSON-able) say how it was computed."""
+    arrays = {
+        f"{part}/{method}/{field}": array
+        for part, methods in parts.items()
+        for method, said in methods.items()
+        for field, array in said._asdict().items()
+    }
+    methods = list(next(iter(parts.values())))
+    described = {"parts": list(parts), "methods": methods, "facts": dict(facts)}
+    write_arrays(path, arrays, {key: json.dumps(value, allow_nan=False) for key, value in described.items()})
+
+
+class GoldFile:
+    """The file, read lazily: `parts` and `methods` name what `said` reads, `facts` are those it was given."""
+
+    def __init__(self, path: str | os.PathLike):
+        self._arrays = ArrayFile(path)
+        self.parts: list[str] = json.loads(self._arrays.metadata["parts"])
+        self.methods: list[str] = json.loads(self._arrays.metadata["methods"])
+        self.facts: dict = json.loads(self._arrays.metadata["facts"])
+
+    def said(self, part: str, method: str) -> Said:
+        return Said(*(self._arrays[f"{part}/{method}/{field}"] for field in Said._fields))

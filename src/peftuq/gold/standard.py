@@ -1,0 +1,194 @@
+"""The comparison itself: a small posterior from an adapter's records, its exact predictives, and the approximations'.
+
+The adapter was trained on `train`, so its features fit those labels too well. They therefore make the frozen layers
+(the model before adaptation), and the posterior is given `valid`, which is like the test set.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from peftuq.artifacts import Record, RecordFile
+from peftuq.gold import approximations, hmc
+from peftuq.gold.agreement import agreement
+from peftuq.gold.features import principal_components
+from peftuq.gold.file import EXACT, Said
+from peftuq.gold.model import Network, Posterior, fit_layers, forward, probabilities
+from peftuq.metrics.calibration import accuracy, nll
+from peftuq.progress import Log
+from peftuq.scores.information import mutual_information
+
+MEMBERS, FEW = 20, 5  # sizes of the ensembles: the paper's
+REPETITIONS = MEMBERS // FEW  # disjoint small ensembles; as often is repeated what needs one training
+SAMPLES = 1000  # of Laplace and of dropout: enough that their number does not show
+EVALUATED = 1000  # examples at most of an evaluation set: every draw answers all of them
+
+
+class Part(NamedTuple):
+    """Inputs (N, k) and labels (N,)."""
+
+    x: np.ndarray
+    y: np.ndarray
+
+
+class Fitted(NamedTuple):
+    """Parameters: `exact` (K, S, D) draws; MAP and anchored members (M, D); of some of the MAPs their Laplace
+    covariances, and trained with dropout (R, D)."""
+
+    exact: np.ndarray
+    maps: np.ndarray
+    anchored: np.ndarray
+    covariances: list[np.ndarray]
+    dropout: np.ndarray
+
+
+def compare(
+    records: RecordFile, evals: Sequence[str], spec: Mapping[str, Any], log: Log
+) -> tuple[dict[str, dict[str, Said]], dict[str, Any]]:
+    """What every method says of each evaluation set, and the facts for `file.write`.
+
+    `spec`: the values of `grid.schema.Gold` that are not names.
+    """
+    parts = _parts(records, evals, spec)
+    posterior = _posterior(parts, spec)
+    log(f"{posterior.network.size} parameters, {len(posterior.y)} examples")
+    draws = _draw(posterior, spec)
+    log(f"{spec['chains']} chains of {spec['draws']} draws, {draws.leapfrogs:.0f} leapfrog steps each")
+    fitted = _fit(posterior, draws.values, spec)
+    log(f"{MEMBERS} MAP and {MEMBERS} anchored members, {REPETITIONS} Laplace and dropout fits")
+    said = {part: _said(posterior.network, fitted, parts[part].x, spec) for part in evals}
+    facts = {
+        "spec": dict(spec),
+        "parameters": posterior.network.size,
+        "examples": len(posterior.y),
+        "sampler": _diagnose(posterior.network, draws, [parts[part].x for part in evals]),
+        "map_potentials": [float(posterior.potential(theta)) for theta in fitted.maps],
+        "unadapted": {part: accuracy(np.asarray(forward(posterior.network.layers, x)), y)
+                      for part, (x, y) in parts.items()},
+        "agreement": {part: _agreements(methods, parts[part].y) for part, methods in said.items()},
+    }  # fmt: skip
+    return said, facts
+
+
+# -- the posterior ------------------------------------------------------------------------------------------
+
+
+def _parts(records: RecordFile, evals: Sequence[str], spec: Mapping[str, Any]) -> dict[str, Part]:
+    train = records["train"]
+    components = principal_components(train.h, spec["inputs"])
+    kept = {
+        "train": train,
+        "valid": _at_most(records["valid"], spec["examples"], spec["seed"]),
+        **{part: _at_most(records[part], EVALUATED, spec["seed"]) for part in evals},
+    }
+    return {part: Part(components(record.h), record.label) for part, record in kept.items()}
+
+
+def _at_most(record: Record, n: int, seed: int) -> Record:
+    """n of the examples, drawn with `seed`, in their order."""
+    if len(record.id) <= n:
+        return record
+    rows = np.sort(np.random.default_rng(seed).choice(len(record.id), n, replace=False))
+    return Record(record.id[rows], record.label[rows], record.logits[rows], record.h[rows])
+
+
+def _posterior(parts: Mapping[str, Part], spec: Mapping[str, Any]) -> Posterior:
+    train, valid = parts["train"], parts["valid"]
+    layers = fit_layers(*train, spec["hidden"], int(train.y.max()) + 1, spec["half_lambda"], spec["seed"])
+    network = Network(layers, spec["rank"], spec["alpha"] / spec["rank"])
+    return Posterior(network, valid.x, valid.y, spec["half_lambda"])
+
+
+def _draw(posterior: Posterior, spec: Mapping[str, Any]) -> hmc.Draws:
+    """Chains from draws of the prior: starts far from each other, so that modes a chain cannot leave would show."""
+    rng = np.random.default_rng(spec["seed"])
+    starts = posterior.prior_std * rng.normal(size=(spec["chains"], posterior.network.size))
+    return hmc.sample(posterior.potential, starts, spec["warmup"], spec["draws"], spec["seed"])
+
+
+def _diagnose(network: Network, draws: hmc.Draws, inputs: Sequence[np.ndarray]) -> dict[str, Any]:
+    """Mixing of the parameters, and of what they are for: the predictive probabilities of every example.
+
+    Rotations within the rank leave every prediction unchanged, so that chains may differ in θ and still agree.
+    """
+    chains, kept, size = draws.values.shape
+    flat = draws.values.reshape(-1, size)
+    predicted = [probabilities(network, flat, x)[:, :, :-1].reshape(chains, kept, -1) for x in inputs]
+    return {
+        "parameters": hmc.mixing(draws.values)._asdict(),
+        "predictives": hmc.mixing(np.concatenate(predicted, axis=2))._asdict(),
+        "divergences": draws.divergences,
+        "leapfrogs": draws.leapfrogs,
+    }
+
+
+# -- the methods --------------------------------------------------------------------------------------------
+
+
+def _fit(posterior: Posterior, exact: np.ndarray, spec: Mapping[str, Any]) -> Fitted:
+    seeds = range(spec["seed"], spec["seed"] + MEMBERS)
+    maps = approximations.map_members(posterior, seeds)
+    return Fitted(
+        exact,
+        maps,
+        approximations.anchored_members(posterior, seeds),
+        [approximations.laplace_covariance(posterior, theta) for theta in maps[::FEW]],
+        np.stack([approximations.train_with_dropout(posterior, spec["dropout"], seed) for seed in seeds[::FEW]]),
+    )
+
+
+def _said(network: Network, fitted: Fitted, x: np.ndarray, spec: Mapping[str, Any]) -> dict[str, Said]:
+    return {
+        method: Said(
+            np.stack([probs.mean(axis=0) for probs in repetitions]),
+            np.stack([mutual_information(probs) for probs in repetitions]),
+        )
+        for method, repetitions in _samples(network, fitted, x, spec)
+    }
+
+
+def _samples(
+    network: Network, fitted: Fitted, x: np.ndarray, spec: Mapping[str, Any]
+) -> Iterator[tuple[str, list[np.ndarray]]]:
+    """Every method with the samples (M, N, C) of each of its repetitions, the exact posterior first."""
+    exact = probabilities(network, fitted.exact.reshape(-1, network.size), x)
+    yield EXACT, [exact]
+    maps, anchored = (probabilities(network, thetas, x) for thetas in (fitted.maps, fitted.anchored))
+    yield "map", [maps[[member]] for member in range(0, MEMBERS, FEW)]
+    for name, members in (("ensemble", maps), ("anchored", anchored)):
+        yield f"{name}_{FEW}", np.split(members, REPETITIONS)
+        yield f"{name}_{MEMBERS}", [members]
+    seed, rate = spec["seed"], spec["dropout"]
+    yield "laplace", [
+        approximations.linearised(network, theta, covariance, x, SAMPLES, seed)
+        for theta, covariance in zip(fitted.maps[::FEW], fitted.covariances, strict=True)
+    ]
+    yield "mc_dropout", [
+        approximations.dropout_passes(network, theta, rate, x, SAMPLES, seed) for theta in fitted.dropout
+    ]
+    for m in (FEW, MEMBERS):
+        yield f"{EXACT}_{m}", _spread(exact, m)
+
+
+def _spread(draws: np.ndarray, m: int) -> list[np.ndarray]:
+    """`REPETITIONS` disjoint sets of m of the draws (T, N, C), each from all chains and as far apart as can be."""
+    chosen = np.linspace(0, len(draws) - 1, REPETITIONS * m).round().astype(int)
+    return [draws[chosen[first::REPETITIONS]] for first in range(REPETITIONS)]
+
+
+def _agreements(methods: Mapping[str, Said], label: np.ndarray) -> dict[str, list[dict[str, float | None]]]:
+    """Of each method's repetitions with the exact posterior, and their accuracy and NLL."""
+    exact = methods[EXACT]
+    return {
+        method: [
+            {
+                **agreement(probs, mi, exact.probs[0], exact.mi[0])._asdict(),
+                "mi": float(mi.mean()),
+                "accuracy": accuracy(probs, label),
+                "nll": nll(probs, label),
+            }
+            for probs, mi in zip(said.probs, said.mi, strict=True)
+        ]
+        for method, said in methods.items()
+    }

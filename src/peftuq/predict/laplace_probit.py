@@ -1,0 +1,28 @@
+"""Laplace-LoRA in closed form: probit approximation in place of logit samples; everything else is `laplace`."""
+
+from collections.abc import Sequence
+
+from peftuq.artifacts import Samples
+from peftuq.laplace.file import LaplaceFile
+from peftuq.laplace.link import probit
+
+PREDICTIVE = {
+    "version": 1,
+    "of": "laplace",
+    "needs": ["lora"],
+    "sized": False,
+    "samples": False,
+    "params": {},
+}
+
+
+def predict(
+    inputs: Sequence[LaplaceFile], evals: Sequence[str], params: dict, seed: int, size: int | None
+) -> tuple[dict[str, Samples], dict[str, str]]:
+    """Samples (M = 1): the approximate mean of the softmax of the logits."""
+    (file,) = inputs
+    samples = {}
+    for part in evals:
+        said = file[part]
+        samples[part] = Samples(said.id, said.label, probit(said.f_mu, said.f_sigma["marglik"])[None])
+    return samples, {"precision": repr(file.facts["precision"]["marglik"])}

@@ -1,0 +1,154 @@
+"""The paper's findings, cell by cell: a table of verdicts, and sentences for the first page."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+from peftuq.report.ensembles import claims
+from peftuq.report.ensembles.claims import Verdict
+from peftuq.report.ensembles.traces import Trace
+from peftuq.report.layouts import Headings
+from peftuq.report.run import Run, Setting
+from peftuq.report.tables import Column, Entry, Row, Table
+
+FEW = 2  # cells that a sentence names; of more it gives the number
+
+
+class Claim(NamedTuple):
+    """A finding, as a column's head and in a sentence; its rule in words, and how it is checked."""
+
+    title: str
+    short: str
+    said: str
+    rule: str
+    check: Callable[[Trace], list[Verdict]]
+    dataset: str = ""  # the one that it is about; any
+
+
+CLAIMS = (
+    Claim(
+        "A small ensemble is enough (“M = 5 ≈ M = 20”)",
+        "Small suffices",
+        "a small ensemble is as good as a large one",
+        "Every disjoint ensemble of five members (or of the second largest size traced) has, after every epoch and on "
+        "every test and shift set, an NLL within "
+        f"{100 * claims.NLL_TOLERANCE:.0f} % of the largest ensemble’s, and a mean entropy and a mean mutual "
+        f"information within {100 * claims.NATS_TOLERANCE:.0f} % of log C of its.",
+        claims.size_is_enough,
+    ),
+    Claim(
+        "Wrong answers keep high mutual information while the model overfits",
+        "Wrong: high MI",
+        "wrong answers keep high mutual information while the model overfits",
+        "After every epoch past the lowest validation NLL, the mean mutual information of the wrong answers exceeds "
+        "that of the right ones, with a 95 % interval of the difference above zero; and after the last epoch it is at "
+        f"least {100 * claims.KEPT:.0f} % of what it was at the best. Nothing is said of fewer than {claims.FEWEST} "
+        "answers of a kind.",
+        claims.wrong_answers_stay_uncertain,
+    ),
+    Claim(
+        "STEM stays uncertain, social science does not",
+        "STEM uncertain",
+        "STEM stays uncertain, social science does not",
+        "For adapters of csqa: after every epoch the mean entropy on mmlu_stem exceeds that on mmlu_social, and from "
+        "the first epoch to the last mmlu_social loses more of it, both with 95 % intervals above zero.",
+        claims.stem_stays_uncertain,
+        claims.TRAINED,
+    ),
+    Claim(
+        "In general: the ensemble stays uncertain on the shift that it gets wrong most",
+        "Hardest shift uncertain",
+        "the ensemble stays uncertain on the shift that it gets wrong most",
+        "The rule of (3) for the shift set with the lowest accuracy after the last epoch against the one with the "
+        "highest (the test split where there is a single shift set).",
+        claims.hardest_stays_uncertain,
+    ),
+)
+
+Found = Mapping[Setting, Trace | str]  # a trace, or why there is none
+
+
+class Judged(NamedTuple):
+    claim: Claim
+    setting: Setting
+    verdict: Verdict
+
+
+def judge(found: Found) -> list[Judged]:
+    """Every claim on every cell."""
+    return [
+        Judged(claim, setting, v) for claim in CLAIMS for setting in found for v in _verdicts(claim, setting, found)
+    ]
+
+
+def _verdicts(claim: Claim, setting: Setting, found: Found) -> list[Verdict]:
+    trace = found[setting]
+    if not isinstance(trace, str):
+        return claim.check(trace)
+    if claim.dataset not in ("", setting.dataset):
+        return [Verdict("–", claims.ELSEWHERE, f"is about adapters of {claim.dataset}")]
+    return [Verdict("–", claims.UNKNOWN, trace)]
+
+
+def tables(run: Run, settings: Sequence[Setting], judged: Sequence[Judged]) -> list[Table]:
+    """The verdicts of every cell side by side, then a table a claim with its rule and what was measured."""
+    cells = dict.fromkeys(j.setting for j in judged)
+    if not cells:
+        return []
+    headings = Headings(run, settings)
+    rows = [Row((headings.setting(cell),), tuple(_summed(c, cell, judged) for c in CLAIMS)) for cell in cells]
+    caption = (
+        "By the rules in the captions of the next tables, which give the numbers; where a cell is checked on several "
+        "sets, on how many of them."
+    )
+    columns = tuple(Column(f"({number}) {claim.short}") for number, claim in enumerate(CLAIMS, start=1))
+    stub = ("Model and dataset",)
+    summary = Table("ensembles_findings", "The paper’s findings, checked.", caption, stub, columns, tuple(rows))
+    return [summary, *(_table(n, c, headings, [j for j in judged if j.claim is c]) for n, c in enumerate(CLAIMS, 1))]
+
+
+def _summed(claim: Claim, setting: Setting, judged: Sequence[Judged]) -> Entry:
+    answers = [j.verdict.answer for j in judged if j.claim is claim and j.setting == setting]
+    counts = {answer: answers.count(answer) for answer in claims.ANSWERS if answer in answers}
+    if len(counts) == 1:
+        return Entry(answers[0])
+    return Entry(", ".join(f"{answer} ({count} of {len(answers)})" for answer, count in counts.items()))
+
+
+def _table(number: int, claim: Claim, headings: Headings, judged: Sequence[Judged]) -> Table:
+    rows = (
+        Row((j.verdict.answer,), tuple(map(Entry, (headings.setting(j.setting), j.verdict.on, j.verdict.measured))))
+        for j in judged
+    )
+    columns = (
+        Column("Model and dataset", align="left", width=3),
+        Column("Evaluated on", align="left", width=2),
+        Column("Measured (in nats, differences with 95 % intervals)", align="left", width=6),
+    )
+    title = f"({number}) {claim.title}."
+    return Table(f"ensembles_finding{number}", title, claim.rule, ("Verdict",), columns, tuple(rows))
+
+
+def sentences(run: Run, settings: Sequence[Setting], judged: Sequence[Judged]) -> list[str]:
+    """One sentence a claim that applies to a cell of the run."""
+    headings = Headings(run, settings)
+    found = (_sentence(headings, claim, [j for j in judged if j.claim is claim]) for claim in CLAIMS)
+    return [sentence for sentence in found if sentence]
+
+
+def _sentence(headings: Headings, claim: Claim, judged: Sequence[Judged]) -> str:
+    applies = [j for j in judged if j.verdict.answer != claims.ELSEWHERE]
+    answers = {answer: [j for j in applies if j.verdict.answer == answer] for answer in claims.ANSWERS}
+    parts = []
+    for answer, here in answers.items():
+        if len(applies) == 1 and here:
+            parts.append(f"{answer} for {_named(headings, here[0])}: {here[0].verdict.measured}")
+        elif here:
+            of = f"{len(here)} of {len(applies)} checks" if not parts else str(len(here))
+            names = "; ".join(_named(headings, j) for j in here)
+            parts.append(f"{answer} in {of}" + (f" ({names})" if len(here) <= FEW else ""))
+    return f"LoRA ensembles: “{claim.said}” {', '.join(parts)}." if parts else ""
+
+
+def _named(headings: Headings, judged: Judged) -> str:
+    on = judged.verdict.on
+    return headings.setting(judged.setting) + ("" if on in ("–", judged.setting.dataset) else f", on {on}")

@@ -1,0 +1,171 @@
+"""What several members gain over one adapter: predictions, uncertainties, and the errors these find."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from peftuq.artifacts import read_scores
+from peftuq.files import canonical
+from peftuq.metrics.evaluate import METRICS
+from peftuq.report.layouts import CELL, SPREAD, Headings, Measure, metric_rows
+from peftuq.report.methods import FORMATS
+from peftuq.report.run import PREDICTION, OverSeeds, Run, Setting
+from peftuq.report.tables import Column, Entry, Row, Table, mark_best, measured
+
+QUALITY = ("accuracy", "nll", "ece_10")
+SCORES = {  # variant → (the score that gives it, its title)
+    "entropy": ("softmax", "Entropy"),
+    "expected_entropy": ("information", "Expected entropy"),
+    "mutual_information": ("information", "MI"),
+    "vote_disagreement": ("information", "Vote disagreement"),
+}
+IN_NATS = ("entropy", "expected_entropy", "mutual_information")
+MEMBERS = (
+    "“One adapter” is a member alone, over its seeds; an ensemble takes the first M seeds, so there is one and no "
+    "spread; a checkpoint ensemble takes the last epochs of one training."
+)
+
+
+def shown(run: Run, setting: Setting) -> dict[str, str]:
+    """The setting's predictives that this section is about, each with its title."""
+    titles = {name: _title(run, setting, name) for name in run.predictives(setting)}
+    return {name: title for name, title in titles.items() if title}
+
+
+def _title(run: Run, setting: Setting, predictive: str) -> str:
+    name, _, size = predictive.partition("-")
+    if name == "point":
+        return "untuned model" if run.recipes[setting.recipe]["adapter"] is None else "one adapter"
+    return {"ensemble": f"ensemble, M = {size}", "checkpoint_ensemble": f"last {size} epochs"}.get(name, "")
+
+
+def _lines(run: Run, setting: Setting) -> dict[tuple[str, ...], tuple[str, str]]:
+    """(evaluated on, predictive's title) → (evaluation set, predictive)."""
+    return {
+        (on or setting.dataset, title): (on, predictive)
+        for on in ("", *run.shifts(setting))
+        for predictive, title in shown(run, setting).items()
+    }
+
+
+def quality(run: Run, settings: Sequence[Setting]) -> Table:
+    """Accuracy, NLL and ECE-10 of each predictive, and the mean of what it says of its uncertainty."""
+    headings, rows = Headings(run, settings), []
+    for setting in settings:
+        for on in ("", *run.shifts(setting)):
+            lines = {
+                (on or setting.dataset, title): (PREDICTION, predictive, on)
+                for predictive, title in shown(run, setting).items()
+            }
+            found = metric_rows(run, setting, headings.setting(setting), lines, [Measure(m) for m in QUALITY])
+            for row, (_, predictive, _) in zip(found, lines.values(), strict=True):
+                means = (measured(_mean(run, setting, predictive, v, on), decimals=3) for v in IN_NATS)
+                rows.append(Row(row.labels, (*row.entries, *means), row.heading))
+    caption = (
+        f"Accuracy, negative log-likelihood in nats and ECE with 10 bins (the paper’s), {SPREAD}; means over the "
+        "examples of predictive entropy, expected entropy and their difference, the mutual information, in nats. "
+        f"{MEMBERS} Bold: best of a cell and evaluation set."
+    )
+    columns = (*(Measure(m).column for m in QUALITY), *(Column(SCORES[v][1], "Mean, nats") for v in IN_NATS))
+    stub = ("Evaluated on", "Probabilities")
+    return Table("ensembles_quality", "One adapter and ensembles.", caption, stub, columns, tuple(rows), CELL)
+
+
+def _mean(run: Run, setting: Setting, predictive: str, variant: str, on: str) -> OverSeeds:
+    """The mean of a score over an evaluation set's examples, over seeds."""
+    values, missing = {}, []
+    for seed in run.seeds(setting, predictive, variant):
+        path = Path(run.paths.scores(*setting, seed, predictive, SCORES[variant][0]))
+        if path.is_file():
+            values[seed] = float(read_scores(path).on(on or "test").variants[variant].mean())
+        else:
+            missing.append(seed)
+    return OverSeeds(values, missing)
+
+
+def detection(run: Run, settings: Sequence[Setting]) -> Table:
+    """Error-AUROC of each information score; the best of a predictive's scores is bold."""
+    headings, rows, form = Headings(run, settings), [], FORMATS["auroc"]
+    for setting in settings:
+        for labels, (on, predictive) in _lines(run, setting).items():
+            found = [run.over_seeds(setting, "auroc", variant, predictive, on) for variant in SCORES]
+            entries = [measured(over, form.scale, form.decimals) for over in found]
+            best = mark_best(entries, METRICS["auroc"]["better"])
+            rows.append(Row(labels, tuple(best), headings.setting(setting)))
+    caption = (
+        f"Error-AUROC ×100 of the entropy of the mean prediction, the members’ mean entropy, their mutual information "
+        f"and the share of them that do not vote for the modal answer; {SPREAD}. One adapter has its entropy only. "
+        "Bold: best of a row."
+    )
+    columns = tuple(Column(title) for _, title in SCORES.values())
+    title, stub = "Which uncertainty finds the errors.", ("Evaluated on", "Probabilities")
+    return Table("ensembles_error_auroc", title, caption, stub, columns, tuple(rows), CELL)
+
+
+def answer_mass(run: Run, settings: Sequence[Setting]) -> Table | None:
+    """Of choice cells: how much of the vocabulary's probability the answers get, as each adapter gives it."""
+    asked = [s for s in settings if run.task(s) == "choice" and run.seeds(s, "point")]
+    if not asked:
+        return None
+    headings, rows = Headings(run, settings), []
+    for setting in asked:
+        for on in ("", *run.shifts(setting)):
+            mass = measured(run.over_seeds(setting, "answer_mass", on=on), 100)
+            rows.append(Row((headings.model(setting), setting.dataset, on or setting.dataset), (mass,)))
+    caption = (
+        "Share of the whole vocabulary’s probability that falls on the answer letters before the predictions are "
+        f"normalised over them; adapters on their own, {SPREAD}. Where it is low, the model did not mean to answer, "
+        "and its uncertainty over the letters says little."
+    )
+    stub, columns = ("Model", "Trained on", "Evaluated on"), (Column("Answer mass, %"),)
+    return Table("ensembles_answer_mass", "Does the model answer?", caption, stub, columns, tuple(rows))
+
+
+# -- how strong the prior is --------------------------------------------------------------------------------
+
+
+def sweep(run: Run, settings: Sequence[Setting]) -> Table | None:
+    """Cells that differ in the prior's strength alone, from the weakest up; None where there are none."""
+    headings, rows = Headings(run, []), []
+    for cells in swept(run, settings):
+        titles = {name: title for setting in cells.values() for name, title in shown(run, setting).items()}
+        for predictive, title in titles.items():
+            found = [_strength(run, setting, predictive) for setting in cells.values()]
+            better = [*(METRICS[metric]["better"] for metric in QUALITY), "", "", METRICS["auroc"]["better"]]
+            marked = zip(*(mark_best(c, b) for c, b in zip(zip(*found, strict=True), better, strict=True)), strict=True)
+            heading = headings.setting(next(iter(cells.values())))
+            rows += [Row((title, f"{value:g}"), e, heading) for value, e in zip(cells, marked, strict=True)]
+    if not rows:
+        return None
+    caption = (
+        f"The prior’s strength λ/2, all else in the recipe the same; on the test split, {SPREAD}; mean entropy and "
+        "mutual information in nats; error-AUROC ×100 of the mutual information, or of the entropy for one adapter. "
+        "Bold: best of a cell and its kind of probabilities."
+    )
+    columns = (*(Measure(m).column for m in QUALITY), Column("Entropy", "Mean, nats"), Column("MI", "Mean, nats"))
+    columns += (Column("Error-AUROC"),)
+    stub = ("Probabilities", "λ/2")
+    return Table("ensembles_lambda", "How strong the prior is.", caption, stub, columns, tuple(rows), CELL)
+
+
+def swept(run: Run, settings: Sequence[Setting]) -> list[Mapping[float, Setting]]:
+    """Groups of at least two settings of one model and dataset whose recipes differ in `prior.half_lambda` alone."""
+    groups: dict[str, dict[float, Setting]] = {}
+    for setting in settings:
+        content = run.recipes[setting.recipe]
+        prior = content.get("prior")
+        if prior is not None:
+            rest = {**content, "prior": {key: value for key, value in prior.items() if key != "half_lambda"}}
+            same = canonical([setting.model, setting.dataset, rest])
+            groups.setdefault(same, {})[float(prior["half_lambda"])] = setting
+    return [dict(sorted(cells.items())) for cells in groups.values() if len(cells) > 1]
+
+
+def _strength(run: Run, setting: Setting, predictive: str) -> list[Entry]:
+    forms = {metric: FORMATS[metric] for metric in QUALITY}
+    quality = [
+        measured(run.over_seeds(setting, metric, PREDICTION, predictive), form.scale, form.decimals)
+        for metric, form in forms.items()
+    ]
+    means = [measured(_mean(run, setting, predictive, v, ""), decimals=3) for v in ("entropy", "mutual_information")]
+    score = "mutual_information" if run.seeds(setting, predictive, "mutual_information") else "entropy"
+    return [*quality, *means, measured(run.over_seeds(setting, "auroc", score, predictive), 100)]

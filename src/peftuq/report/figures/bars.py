@@ -1,0 +1,65 @@
+"""Methods side by side on several datasets: bars of two measures, one above the other, and the paper's numbers."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from peftuq.report.figures.style import STYLE, WIDTH, legend_outside, look
+
+_HATCHES = ("", "/////", r"\\\\\\", ".....", "xxxxx", "-----")  # tell bars apart where colours do not
+_WIDTH = 0.84  # of a group, of the distance between two datasets
+
+
+class Bars(NamedTuple):
+    """One method in one measure: a mean a dataset, its standard deviation, and the paper's mean; None where none is."""
+
+    name: str
+    title: str
+    mean: list[float | None]
+    std: list[float | None]
+    paper: list[float | None]
+
+
+class Measure(NamedTuple):
+    label: str
+    bars: list[Bars]
+
+
+def draw(datasets: Sequence[str], measures: Sequence[Measure]) -> Figure:
+    """A panel a measure; the datasets stand from left to right, the methods within each."""
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(WIDTH, 1.75 * len(measures) + 0.75), layout="constrained")
+        axes = figure.subplots(len(measures), 1, squeeze=False, sharex=True).ravel().tolist()
+        for ax, measure in zip(axes, measures, strict=True):
+            _panel(ax, measure)
+        axes[-1].set_xticks(range(len(datasets)), datasets)
+        legend_outside(figure, axes)
+    return figure
+
+
+def _panel(ax: Axes, measure: Measure) -> None:
+    slot = _WIDTH / len(measure.bars)
+    for index, bars in enumerate(measure.bars):
+        places = np.arange(len(bars.mean)) - _WIDTH / 2 + (index + 0.5) * slot
+        heights = np.array([np.nan if mean is None else mean for mean in bars.mean])
+        spread = np.array([0.0 if std is None else std for std in bars.std])
+        style = {"facecolor": look(bars.name).color, "edgecolor": "white", "linewidth": 0.4, "alpha": 0.85}
+        ax.bar(places, heights, 0.92 * slot, hatch=_HATCHES[index % len(_HATCHES)], label=bars.title, **style)
+        some = spread > 0
+        ax.errorbar(places[some], heights[some], spread[some], fmt="none", ecolor="0.25", elinewidth=0.7)
+        printed = [(place, value) for place, value in zip(places, bars.paper, strict=True) if value is not None]
+        if printed:
+            ax.plot(
+                *zip(*printed, strict=True), "D", ls="none", mfc="white", mec="black", ms=3.2, label="the paper’s mean"
+            )
+        for place in places[np.isnan(heights)]:
+            ax.annotate("×", (place, 0), ha="center", va="bottom", fontsize=7, color="0.3")
+    ax.set_ylabel(measure.label)
+    ax.set_ylim(bottom=0)
+    ax.tick_params(axis="x", length=0)
+    ax.margins(x=0.02)
+    ax.grid(axis="x", visible=False)

@@ -1,0 +1,208 @@
+"""The figures of the UQ4CT section: the paper's Figure 3, shift, ablations, and the reliability of FLU."""
+
+import textwrap
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+
+import numpy as np
+
+from peftuq.artifacts import RecordFile, softmax
+from peftuq.report import layouts
+from peftuq.report.figures import bars, curves, reliability, style
+from peftuq.report.methods import MD_L2
+from peftuq.report.parts import Picture
+from peftuq.report.run import OverSeeds, Run, Setting
+from peftuq.report.uq4ct import ablations, methods, paper
+from peftuq.report.uq4ct.methods import METRICS, Method, Place
+from peftuq.report.uq4ct.recipes import Cast, mixture
+from peftuq.scores import flu
+
+LABELS = {"accuracy": "accuracy, %", "ece_15": "ECE, %"}
+SHOWN = ("LoRA", "MC Drop", "Ensemble", "LA", "MixLoRA", "UQ4CT")  # the methods of the paper's Figure 3
+MIXTURES = ("mixlora", "uq4ct", "uq4ct_last")
+PER_PAGE = 3  # tasks, a row of panels each
+_TASKS = [*style.LOOKS, "temperature", "mc_dropout", "untuned"]  # looks of their own for the tasks of one panel
+_FAMILIES = {"LA": "laplace", "MC Drop": "mc_dropout", "Ensemble": "ensemble"}
+
+
+def _drawn(run: Run, casts: Sequence[Cast]) -> list[Method]:
+    """The paper's methods, of several ensembles the largest, and the temperature that it leaves out."""
+    every = methods.present(run, casts)
+    last = {method.paper: method for method in every if method.paper in SHOWN and method.role != "uq4ct_last"}
+    return [m for m in every if m in last.values() or (m.role, m.predictive) == ("lora", "temperature")]
+
+
+def _look(method: Method) -> str:
+    """The name of its colour and line."""
+    if method.predictive == "temperature":
+        return "temperature"
+    return _FAMILIES.get(method.paper, method.role)
+
+
+def _numbers(over: Sequence[OverSeeds]) -> tuple[list[float | None], list[float | None]]:
+    """Means and standard deviations, in per cent."""
+    return (
+        [None if found.mean is None else 100 * found.mean for found in over],
+        [None if found.std is None else 100 * found.std for found in over],
+    )
+
+
+# -- in distribution and under shift -----------------------------------------------------------------------------
+
+
+def figure3(run: Run, casts: Sequence[Cast]) -> Iterator[Picture]:
+    """One a model: the tasks that it was trained on."""
+    for model, of_model in groupby(casts, key=lambda cast: cast.task.model):
+        here = list(of_model)
+        places, shown = [Place(cast) for cast in here], _drawn(run, here)
+        measures = [bars.Measure(LABELS[metric], [_bars(run, places, m, metric) for m in shown]) for metric in METRICS]
+        caption = (
+            f"Accuracy and ECE (15 bins) on the test split, {layouts.SPREAD}; diamonds: the paper’s means, where its "
+            "tables print them; ×: no value."
+        )
+        title = f"{run.models[model]['title']}, in distribution (as the paper’s Figure 3)."
+        name = f"uq4ct_figure3_{model.replace('.', '_')}"
+        yield Picture(name, title, caption, bars.draw([place.title for place in places], measures))
+
+
+def _bars(run: Run, places: Sequence[Place], method: Method, metric: str) -> bars.Bars:
+    over = [methods.measure(run, place, method, metric) for place in places]
+    return bars.Bars(_look(method), method.title, *_numbers(over), _papers(run, places, method, metric))
+
+
+def _papers(run: Run, places: Sequence[Place], method: Method, metric: str) -> list[float | None]:
+    printed = [methods.papers(run, place, method.paper, metric, paper.IN_DISTRIBUTION) for place in places]
+    return [number and number.mean for number in printed]
+
+
+def distance(run: Run, cast: Cast, on: str) -> float | None:
+    """How far a shift set is: OOD-AUROC ×100 of the plain LoRA's Mahalanobis distance; 50: not to be told apart."""
+    lora = Method("lora", MD_L2.predictive, "")
+    mean = methods.measure(run, Place(cast, on), lora, "ood_auroc", MD_L2.variant).mean
+    return None if mean is None else 100 * mean
+
+
+def shifts(run: Run, casts: Sequence[Cast]) -> Iterator[Picture]:
+    """One a task with shift sets: ECE and accuracy, the sets from the nearest to the farthest."""
+    for cast in casts:
+        sets = paper.shift_sets(run, cast)
+        if not sets:
+            continue
+        far = {name: distance(run, cast, name) for name in sets}
+        known = all(value is not None for value in far.values())
+        places = [Place(cast), *(Place(cast, name) for name in (sorted(sets, key=far.__getitem__) if known else sets))]
+        ticks = [f"{p.title} ({far[p.on]:.0f})" if p.on and known else p.title for p in places]
+        xlabel = "evaluated on, farther to the right" if known else "evaluated on"
+        panels = [
+            curves.Panel(
+                "", xlabel, LABELS[metric], [_over(run, places, m, metric) for m in _drawn(run, [cast])], ticks
+            )
+            for metric in reversed(METRICS)
+        ]
+        order = (
+            "In brackets the distance from the test split: ROC-AUC ×100 of telling the two apart by the Mahalanobis "
+            "distance of LoRA’s representation (50: alike, 100: disjoint)."
+            if known
+            else "The distances were not measured (no Mahalanobis score of LoRA), so the order is the configuration’s."
+        )
+        yield Picture(
+            f"uq4ct_shift_{'_'.join(cast.task).replace('.', '_')}",
+            f"{methods.title_of(run, cast.task)}: the farther the data, the worse the calibration?",
+            f"{layouts.SPREAD.capitalize()}; the first set is the test split; diamonds: the paper’s means. {order}",
+            curves.draw(panels, height=2.5),
+        )
+
+
+def _over(run: Run, places: Sequence[Place], method: Method, metric: str) -> curves.Curve:
+    numbers = _numbers([methods.measure(run, place, method, metric) for place in places])
+    x = [float(place) for place in range(len(places))]
+    return curves.Curve(_look(method), method.title, x, *numbers, _papers(run, places, method, metric))
+
+
+# -- ablations -----------------------------------------------------------------------------------------------------
+
+
+def sweeps(run: Run, casts: Sequence[Cast]) -> Iterator[Picture]:
+    """A row of panels a factor, a curve a task."""
+    panels = []
+    for factor in ablations.FACTORS:
+        here = ablations.swept(run, casts, factor)
+        for metric in METRICS if here else ():
+            drawn = [_swept(run, cast, factor, metric, index) for index, cast in enumerate(here)]
+            panels.append(curves.Panel(factor.short, factor.symbol, LABELS[metric], drawn))
+    if panels:
+        caption = (
+            f"One factor varies, the others stay at the values of UQ4CT’s own recipe; {layouts.SPREAD}; diamonds: the "
+            "paper’s means."
+        )
+        yield Picture("uq4ct_ablations", "Ablations.", caption, curves.draw(panels, height=1.7))
+
+
+def _swept(run: Run, cast: Cast, factor: ablations.Factor, metric: str, index: int) -> curves.Curve:
+    points = ablations.labelled(cast.sweeps[factor.key])
+    numbers = _numbers([ablations.number(run, point, metric) for point in points.values()])
+    printed = [ablations.papers_number(run, cast, factor, value, metric) for value in points]
+    look = _TASKS[index % len(_TASKS)]
+    values = [value.value for value in points]
+    return curves.Curve(look, methods.title_of(run, cast.task), values, *numbers, [p and p.mean for p in printed])
+
+
+# -- reliability of FLU ----------------------------------------------------------------------------------------------
+
+
+def flu_reliability(run: Run, casts: Sequence[Cast]) -> Iterator[Picture]:
+    """A row a task: FLU over the prompt's tokens, FLU at the last one, and the answer's own probability."""
+    here = [cast for cast in casts if any(role in cast.roles for role in MIXTURES)]
+    for suffix, part, page in style.pages(here, PER_PAGE):
+        caption = (
+            f"Share of right predictions against FLU in {reliability.BINS} bins of equal width between K/E, the least "
+            "FLU there can be, and 1, and against the probability of the predicted answer; all seeds’ test examples "
+            f"pooled. Below, how many fall into each bin; a hollow marker: fewer than {reliability.FEW}. On the "
+            "diagonal a confidence means what it says; below it, it is too high."
+        )
+        diagrams = [diagram for cast in page for diagram in _diagrams(run, cast)]
+        yield Picture(
+            f"uq4ct_reliability{suffix}",
+            f"Reliability of FLU and of the answer’s probability{part}.",
+            caption,
+            reliability.draw(diagrams),
+        )
+
+
+def _diagrams(run: Run, cast: Cast) -> list[reliability.Diagram]:
+    roles = [role for role in ("lora", *MIXTURES) if role in cast.roles]
+    found = {role: _confidences(run, cast.roles[role]) for role in roles}
+    titles = {m.role: m.title for m in methods.present(run, [cast]) if m.predictive == "point"}
+    experts = [mixture(run.recipes[cast.roles[role].recipe]) for role in roles if role in MIXTURES]
+    lowest = min(of["top_k"] / of["experts"] for of in experts) % 1  # with every expert active FLU is always 1
+    heading = textwrap.wrap(run.models[cast.task.model]["title"], 24, break_on_hyphens=False)
+    diagrams = []
+    for place, (name, low) in enumerate(
+        {"FLU, mean of tokens": lowest, "FLU, last token": lowest, "max p": 0.0}.items()
+    ):
+        scores = [
+            reliability.Confidence(role, titles.get(role, role), confidence[place], confidence[-1])
+            for role, confidence in found.items()
+            if confidence is not None and confidence[place] is not None
+        ]
+        title = "\n".join([*heading, cast.task.dataset]) if not place else ""
+        diagrams.append(reliability.Diagram(title, scores, low, name))
+    return diagrams
+
+
+def _confidences(run: Run, setting: Setting) -> tuple[np.ndarray | None, ...] | None:
+    """FLU over the prompt's tokens, at the last one, the largest probability, and whether the prediction is right.
+
+    Arrays (N,) over the test examples of every seed whose records are there; None without any, or without routers.
+    """
+    files = [file for seed in run.seeds(setting, "point") if (file := run.records(setting, seed)) is not None]
+    found = [_of_record(file) for file in files]
+    if not found:
+        return None
+    return tuple(None if columns[0] is None else np.concatenate(columns) for columns in zip(*found, strict=True))
+
+
+def _of_record(file: RecordFile) -> tuple[np.ndarray | None, ...]:
+    record = file["test"]
+    tokens = (None, None) if record.flu is None else flu.confidence(record.flu).T
+    return *tokens, softmax(record.logits).max(axis=1), record.logits.argmax(axis=1) == record.label

@@ -1,0 +1,42 @@
+"""Predictive distributions around a saved adapter: the model is asked again, nothing is trained."""
+
+
+rule sample:
+    input:
+        unpack(jobs.inputs_sample),
+    output:
+        paths.samples(),
+    log:
+        paths.log("sample", "{model}/{dataset}/{recipe}/seed{seed}/{predictive}"),
+    wildcard_constraints:
+        predictive=jobs.predictives_that("sample"),
+    conda:
+        "../../envs/torch.yaml"
+    threads: study.config.threads
+    params:
+        spec=jobs.spec_sample,
+        code=jobs.code_sample,
+        adapter=lambda wildcards, input: input.get("adapter", "none"),
+    shell:
+        "python $PEFTUQ_SCRIPTS/sample.py --spec {params.spec:q} --code {params.code}"
+        " --model {input.model} --adapter {params.adapter} --data {input.data}"
+        " --threads {threads} --log {log} --output {output}"
+
+
+rule fit_laplace:
+    input:
+        unpack(jobs.inputs_laplace),
+    output:
+        paths.laplace(),
+    log:
+        paths.log("fit_laplace", "{model}/{dataset}/{recipe}/seed{seed}"),
+    conda:
+        "../../envs/torch.yaml"
+    threads: study.config.threads
+    params:
+        spec=jobs.spec_laplace,
+        code=jobs.code_adapter("fit_laplace"),
+    shell:
+        "python $PEFTUQ_SCRIPTS/fit_laplace.py --spec {params.spec:q} --code {params.code}"
+        " --model {input.model} --adapter {input.adapter} --train {input.train} --data {input.data}"
+        " --threads {threads} --log {log} --output {output}"

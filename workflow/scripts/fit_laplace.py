@@ -1,0 +1,31 @@
+"""Fit the Laplace approximation of a saved adapter and write the Gaussian logits of every evaluation set."""
+
+import importlib
+from pathlib import Path
+
+from peftuq import program
+
+args = program.arguments(__doc__, ["spec", "model", "adapter", "train"], ["data"])
+
+import torch  # noqa: E402  after the number of threads is set
+
+from peftuq.files import read_columns  # noqa: E402
+from peftuq.laplace import file, fit, kfac  # noqa: E402
+from peftuq.models.adapted import Adapted  # noqa: E402
+from peftuq.progress import Log  # noqa: E402
+
+
+def main(log: Log) -> None:
+    torch.set_num_threads(args.threads)
+    spec = args.spec
+    adapters = importlib.import_module(f"peftuq.adapters.{spec['adapter']}")
+    adapted = Adapted.load(adapters, spec["task"], Path(args.model).parent, Path(args.adapter).parent, log)
+    train = adapted.encode(read_columns(args.train))
+    evals = {part: adapted.encode(read_columns(data)) for part, data in zip(spec["evals"], args.data, strict=True)}
+    running = kfac.Running(adapted.tokenizer.pad_token_id, spec["task"]["batch_tokens"], adapted.dtype)
+    said, facts = fit.fit(adapted.read_out, train, evals, running, spec["params"], spec["seed"], log)
+    log(f"prior precision {facts['precision']}, validation NLL {facts['valid_nll']}")
+    file.write(args.output[0], said, facts)
+
+
+program.run(main, Log(args.log, f"fit_laplace {args.output[0]}"))

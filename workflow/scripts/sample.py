@@ -1,0 +1,28 @@
+"""Make the samples of a predictive distribution that asks the model again."""
+
+import importlib
+from pathlib import Path
+
+from peftuq import program
+
+args = program.arguments(__doc__, ["spec", "model", "adapter"], ["data"])
+
+import torch  # noqa: E402  after the number of threads is set
+
+from peftuq import artifacts, files  # noqa: E402
+from peftuq.models.adapted import Adapted  # noqa: E402
+from peftuq.progress import Log  # noqa: E402
+
+
+def main(log: Log) -> None:
+    torch.set_num_threads(args.threads)
+    spec, adapter = args.spec, None if args.adapter == "none" else Path(args.adapter).parent
+    method = importlib.import_module(f"peftuq.predict.{spec['method']}")
+    adapters = importlib.import_module(f"peftuq.adapters.{spec['adapter']}")
+    adapted = Adapted.load(adapters, spec["task"], Path(args.model).parent, adapter, log)
+    data = {part: files.read_columns(file) for part, file in zip(spec["evals"], args.data, strict=True)}
+    samples, facts = method.predict(adapted, data, spec["evals"], spec["params"], spec["seed"], spec["size"])
+    artifacts.write_samples(args.output[0], samples, facts)
+
+
+program.run(main, Log(args.log, f"sample {args.output[0]}"))
