@@ -1,0 +1,80 @@
+"""The Gaussian prior against its definition, and what the loss of an answer is taken over."""
+
+import math
+
+import pytest
+import torch
+from tiny import DECODERS, build
+from torch import nn
+
+from peftuq.models.lora import attach, trainable
+from peftuq.models.readout import Output
+from peftuq.training import losses
+
+PRIOR = {"over": "factors", "half_lambda": 0.7, "scale": "reference", "diversity": "none"}
+
+
+@pytest.fixture(scope="module")
+def parameters() -> dict[str, nn.Parameter]:
+    adapter = {"targets": ["q", "v"], "rank": 2, "alpha": 4, "dropout": 0.0, "top_layers": None}
+    peft = attach(build(DECODERS["llama"], "choice"), {"q": "q_proj", "v": "v_proj"}, adapter, "choice")
+    for parameter in trainable(peft).values():
+        nn.init.normal_(parameter)
+    return trainable(peft)
+
+
+def pairs(parameters):
+    return [(p, parameters[n.replace("lora_A", "lora_B")]) for n, p in parameters.items() if "lora_A" in n]
+
+
+def test_factors_penalise_every_number(parameters):
+    expected = 0.7 * sum(float((p.double() ** 2).sum()) for p in parameters.values())
+    assert losses.Prior(PRIOR, parameters, 10, 0)().item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_product_penalises_the_update_itself(parameters):
+    expected = 0.7 * sum(float(((b @ a).double() ** 2).sum()) for a, b in pairs(parameters))
+    assert losses.Prior({**PRIOR, "over": "product"}, parameters, 10, 0)().item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_posterior_scale_is_per_example(parameters):
+    one, ten = (losses.Prior({**PRIOR, "scale": "posterior"}, parameters, n, 0)() for n in (1, 10))
+    assert one.item() == pytest.approx(10 * ten.item(), rel=1e-6)
+
+
+def test_map_of_a_quadratic_is_the_closed_form():
+    """Minimise ½(θ − 3)² + (λ/2)(A² + B²) per number: θ* = 3 / (1 + 2·(λ/2))."""
+    a, b = nn.Parameter(torch.zeros(1, 1)), nn.Parameter(torch.zeros(1, 1))
+    prior = losses.Prior(PRIOR, {"x.lora_A.w": a, "x.lora_B.w": b}, 1, 0)
+    optimiser = torch.optim.LBFGS([a, b], lr=0.5, max_iter=100)
+
+    def closure():
+        optimiser.zero_grad()
+        loss = 0.5 * ((a - 3).square() + (b - 3).square()).sum() + prior()
+        loss.backward()
+        return loss
+
+    optimiser.step(closure)
+    assert a.item() == pytest.approx(3 / 2.4, rel=1e-4) and b.item() == pytest.approx(3 / 2.4, rel=1e-4)
+
+
+def test_anchors_are_draws_from_the_prior_and_differ_by_member(parameters):
+    how = {**PRIOR, "diversity": "anchored"}
+    one, two = losses.Prior(how, parameters, 1, 1), losses.Prior(how, parameters, 1, 2)
+    flat = torch.cat([c.flatten() for centres in one._centres for c in centres])
+    assert flat.std().item() == pytest.approx(1 / math.sqrt(2 * 0.7), rel=0.15)
+    assert one().item() != two().item()
+    with torch.no_grad():
+        for (a, b), (ca, cb) in zip(one._pairs, one._centres, strict=True):
+            a.copy_(ca), b.copy_(cb)
+    assert one().item() == 0
+
+
+def test_the_answer_is_scored_among_the_whole_vocabulary_or_the_options():
+    vocabulary = torch.tensor([[1.0, 2.0, 3.0, 0.5]])
+    output = Output(vocabulary[:, :2], torch.zeros(1, 1), vocabulary.logsumexp(dim=1))
+    label = torch.tensor([1])
+    whole = -vocabulary.log_softmax(dim=1)[0, 1]
+    among = -vocabulary[:, :2].log_softmax(dim=1)[0, 1]
+    assert losses.cross_entropy(output, label, "vocabulary").item() == pytest.approx(whole.item())
+    assert losses.cross_entropy(output, label, "options").item() == pytest.approx(among.item())
