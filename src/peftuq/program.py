@@ -67,9 +67,10 @@ def run(main: Callable[[Log], None], log: Log) -> None:
         # A full or read-only disk is the user's to mend; outputs that exist are whole (artifacts.py).
         log(f"error: {error.strerror or error}" + (f": {error.filename}" if error.filename else ""))
         sys.exit(2)
-    except Exception:
-        log(traceback.format_exc())
-        sys.exit(1)
+    except Exception as error:
+        full = type(error).__name__ == "SafetensorError" and "I/O error" in str(error)  # its writer raises no OSError
+        log(f"error: {error}" if full else traceback.format_exc())
+        sys.exit(2 if full else 1)
     try:
         if _keep is not None:
             _keep()
