@@ -30,7 +30,7 @@ except UserError as error:
 jobs = Jobs(study)
 paths = jobs.paths
 
-export_environment(ROOT, study.config.results)
+export_environment(ROOT, study.config)
 
 
 wildcard_constraints:
@@ -48,6 +48,7 @@ include: "workflow/rules/train.smk"
 include: "workflow/rules/sample.smk"
 include: "workflow/rules/posthoc.smk"
 include: "workflow/rules/evaluate.smk"
+include: "workflow/rules/gold.smk"
 include: "workflow/rules/report.smk"
 
 

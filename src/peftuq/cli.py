@@ -1,7 +1,8 @@
-"""`peftuq plan`: what a configuration would run and need. Nothing is started."""
+"""`peftuq plan`: what a configuration would run and need; `peftuq why`: what made a job due. Nothing is started."""
 
 import argparse
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 from peftuq.errors import UserError
@@ -12,15 +13,29 @@ from peftuq.grid.study import PACKAGE, Study
 ROOT = PACKAGE.parents[1]
 
 
+def _plan(args: argparse.Namespace) -> Iterable[str]:
+    return plan.describe(Jobs(Study(load.read_yaml(args.configfile), ROOT / "config", str(args.configfile))))
+
+
+def _why(args: argparse.Namespace) -> Iterable[str]:
+    from peftuq import why  # Snakemake takes its time to import
+
+    return why.explain(args.target, ROOT / "Snakefile", args.configfile)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="peftuq", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     planning = commands.add_parser("plan", help="cells, jobs, parameters and memory of a configuration")
-    planning.add_argument("--configfile", type=Path, default=ROOT / "config" / "config.yaml")
+    planning.set_defaults(lines=_plan)
+    asking = commands.add_parser("why", help="which change of configuration or code makes a job run again")
+    asking.add_argument("target", help="an output file, or <rule>/<wildcards> as the job's log is named")
+    asking.set_defaults(lines=_why)
+    for command in (planning, asking):
+        command.add_argument("--configfile", type=Path, default=ROOT / "config" / "config.yaml")
     args = parser.parse_args()
     try:
-        jobs = Jobs(Study(load.read_yaml(args.configfile), ROOT / "config", str(args.configfile)))
-        print("\n".join(plan.describe(jobs)))
+        print("\n".join(args.lines(args)))
     except (UserError, FileNotFoundError) as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)

@@ -1,12 +1,16 @@
-"""Models of a few thousand weights and a dataset of a few words: every rule of the workflow in a second or two."""
+"""A checkout with models of a few thousand weights and a dataset of a few words: every job takes seconds."""
 
+import itertools
 import json
+import os
 import random
+import re
+import subprocess
+import sys
 from pathlib import Path
 
 import torch
-import yaml
-from checkout import Checkout
+from checkout import CONFIG, Checkout
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, BertConfig, LlamaConfig
 from transformers import PreTrainedTokenizerFast as Fast
@@ -79,14 +83,76 @@ def _rows(file: Path, n: int, seed: int) -> None:
     file.write_text("".join(json.dumps(row) + "\n" for row in rows))
 
 
-def edit(checkout: Checkout, name: str, **changes) -> None:
-    """Change keys of a YAML file; a dotted key is written with double underscores."""
-    path = checkout.folder / name
-    content = yaml.safe_load(path.read_text())
-    for key, value in changes.items():
-        *parents, last = key.split("__")
-        at = content
-        for parent in parents:
-            at = at.setdefault(parent, {})
-        at[last] = value
-    path.write_text(yaml.safe_dump(content, sort_keys=False))
+SMALL = {
+    "version": 1,
+    "adapter": {"targets": ["q", "v"], "rank": 2, "alpha": 4, "dropout": 0},
+    "optimiser": {"lr": 0.01, "batch_size": 16, "epochs": 2},
+}
+RECIPES = {
+    "plain": {**SMALL, "spectral_norm": "train"},
+    "member": {**SMALL, "prior": {"half_lambda": 1}, "epoch_records": 20},
+    "lambda": {"extends": "member", "sweep": {"key": "prior.half_lambda", "values": [0.1, 10]}},
+}
+SCORED = {
+    "models": ["nano_encoder"],
+    "datasets": ["words"],
+    "recipes": ["plain"],
+    "seeds": 2,
+    "shifts": {"words": ["other_words"]},
+    "predictives": ["point", "temperature"],
+    "scores": ["softmax", "mahalanobis", "rde", "adue"],
+}
+POOLED = {
+    "models": ["nano_decoder"],
+    "datasets": ["words_choice"],
+    "recipes": ["member"],
+    "seeds": 1,
+    "predictives": ["ensemble-5"],
+    "scores": ["softmax", "information"],
+}
+SWEPT = {**POOLED, "recipes": ["lambda"], "predictives": ["point"], "scores": ["softmax"]}
+AWAY = ".away"  # what an edit puts behind the name of a result that it removes
+
+
+class Nano(Checkout):
+    """The small grid above, and ways to edit its checkout and to take edits back."""
+
+    EDITABLE = ("config", "src", "workflow", "reports/template.typ", "material")
+
+    def __init__(self, folder: Path):
+        super().__init__(folder)
+        furnish(self)
+        for name, recipe in RECIPES.items():
+            self.write(f"config/recipes/{name}.yaml", recipe)
+        self.suite(SCORED, POOLED, SWEPT)
+        self.write("config/config.yaml", {**CONFIG, "sources": ["local"], "local_root": "material", "limit": {}})
+        self._as_it_was = {path: path.read_bytes() for path in self._files()}
+
+    def _files(self) -> list[Path]:
+        below = itertools.chain.from_iterable((self.folder / part).rglob("*") for part in self.EDITABLE)
+        files = [*below, self.folder / "reports/template.typ"]
+        return [path for path in files if path.is_file() and "__pycache__" not in path.parts]
+
+    def take_back(self) -> None:
+        for path in set(self._files()) - self._as_it_was.keys():
+            path.unlink()
+        for path, content in self._as_it_was.items():
+            if path.read_bytes() != content:
+                path.write_bytes(content)
+        for path in (self.folder / "results").rglob(f"*{AWAY}"):
+            path.rename(path.with_suffix(""))
+
+    def due(self, *arguments: str) -> dict[str, int]:
+        """Jobs that Snakemake would run, by rule."""
+        said = self.run("--dry-run", *arguments)
+        assert said.returncode == 0, said.stdout + said.stderr
+        counts = re.findall(r"^(\w+) +(\d+)$", said.stdout + said.stderr, re.MULTILINE)
+        return {rule: int(count) for rule, count in counts if rule not in ("all", "total")}
+
+    def said_of(self, log: str) -> str:
+        return (self.folder / "results" / "logs" / f"{log}.log").read_text()
+
+    def why(self, target: str) -> subprocess.CompletedProcess:
+        command = [sys.executable, "-c", "from peftuq.cli import main; main()", "why", target]
+        environment = {**os.environ, "PYTHONPATH": str(self.folder / "src")}
+        return subprocess.run(command, cwd=self.folder, env=environment, capture_output=True, text=True)

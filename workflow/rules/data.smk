@@ -16,10 +16,9 @@ rule fetch_model:
     params:
         spec=jobs.spec_fetch_model,
         code=jobs.code("fetch_model"),
-        downloads=study.config.downloads,
     shell:
         "HF_HUB_OFFLINE=0 python $PEFTUQ_SCRIPTS/fetch_model.py --spec {params.spec:q}"
-        " --downloads {params.downloads:q} --log {log} --output {output}"
+        ' --downloads "$PEFTUQ_DOWNLOADS" --log {log} --output {output}'
 
 
 rule fetch_data:
@@ -32,10 +31,9 @@ rule fetch_data:
     params:
         spec=jobs.spec_fetch_data,
         code=jobs.code("fetch_data"),
-        downloads=study.config.downloads,
     shell:
         "HF_HUB_OFFLINE=0 python $PEFTUQ_SCRIPTS/fetch_data.py --spec {params.spec:q}"
-        " --downloads {params.downloads:q} --log {log} --output {output}"
+        ' --downloads "$PEFTUQ_DOWNLOADS" --log {log} --output {output}'
 
 
 rule prepare_data:

@@ -38,6 +38,10 @@ rule compare:
         " --scores {input} --log {log} --output {output}"
 
 
+onstart:
+    jobs.codes.start()
+
+
 localrules:
     list_cells,
 

@@ -22,7 +22,8 @@ def main(log: Log) -> None:
     adapted = Adapted.load(adapters, spec["task"], Path(args.model).parent, Path(args.adapter).parent, log)
     train = adapted.encode(read_columns(args.train))
     evals = {part: adapted.encode(read_columns(data)) for part, data in zip(spec["evals"], args.data, strict=True)}
-    running = kfac.Running(adapted.tokenizer.pad_token_id, spec["task"]["batch_tokens"], adapted.dtype)
+    tokens = min(spec["task"]["batch_tokens"], spec["params"]["batch_tokens"])
+    running = kfac.Running(adapted.tokenizer.pad_token_id, tokens, adapted.dtype)
     said, facts = fit.fit(adapted.read_out, train, evals, running, spec["params"], spec["seed"], log)
     log(f"prior precision {facts['precision']}, validation NLL {facts['valid_nll']}")
     file.write(args.output[0], said, facts)

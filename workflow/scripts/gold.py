@@ -1,4 +1,4 @@
-"""Compare ensembles, Laplace and dropout with the exact posterior of a model small enough for Hamiltonian Monte Carlo."""
+"""Compare ensembles, Laplace and dropout with the exact posterior of a model that is small enough to have one."""
 
 from peftuq import program
 

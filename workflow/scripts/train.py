@@ -49,7 +49,6 @@ def main(log: Log) -> None:
     at_epoch = None
     if recipe["epoch_records"]:
         parts = {"train": data["train"].take(range(min(recipe["epoch_records"], len(data["train"]))))}
-        parts["valid"] = data["valid"]
         for part, file in zip(args.spec["evals"], args.evals, strict=True):
             parts[part] = encode.encode(tokenizer, file, task)
         at_epoch = epochs.Recorder(parts, job.checkpoint)

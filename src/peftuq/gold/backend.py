@@ -7,8 +7,8 @@ import os
 
 os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_cpu_multi_thread_eigen=false".strip()
 
-import jax  # noqa: E402  after its flags are set
-import jax.numpy as jnp  # noqa: E402
+import jax
+import jax.numpy as jnp
 
 jax.config.update("jax_platforms", "cpu")
 jax.config.update("jax_enable_x64", True)

@@ -21,10 +21,12 @@ class Draws(NamedTuple):
 
 
 class Mixing(NamedTuple):
-    """Over all quantities: the largest split R̂ (1: mixed) and the smallest effective sample size (Vehtari et al.)."""
+    """Over all quantities: the largest split R̂ (1: mixed), the smallest effective sample size (Gelman et al. 2013,
+    sections 11.4-5), and the mean Monte Carlo standard error of their means, sd / √ESS."""
 
     rhat: float
     ess: float
+    error: float
 
 
 def sample(potential: Callable[[Any], Any], starts: np.ndarray, warmup: int, draws: int, seed: int) -> Draws:
@@ -46,4 +48,6 @@ def sample(potential: Callable[[Any], Any], starts: np.ndarray, warmup: int, dra
 
 def mixing(values: np.ndarray) -> Mixing:
     """Of quantities `values` (K, S, Q) with K > 1."""
-    return Mixing(float(np.max(split_gelman_rubin(values))), float(np.min(effective_sample_size(values))))
+    size = effective_sample_size(values)
+    errors = values.std(axis=(0, 1)) / np.sqrt(size)
+    return Mixing(float(np.max(split_gelman_rubin(values))), float(size.min()), float(errors.mean()))

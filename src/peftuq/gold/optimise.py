@@ -25,9 +25,7 @@ def minimiser(function: Callable[..., Any], steps: int = 5000) -> Callable[..., 
     return minimise
 
 
-def descend(
-    function: Callable[[Any, Any], Any], start: np.ndarray, steps: int, rate: float, seed: int
-) -> np.ndarray:
+def descend(function: Callable[[Any, Any], Any], start: np.ndarray, steps: int, rate: float, seed: int) -> np.ndarray:
     """Where Adam has come to (D,) after `steps` on `function(theta, key)`, with a fresh random key each step."""
     begin, update, parameters = adam(rate)
     keys = jax.random.split(jax.random.key(seed), steps)

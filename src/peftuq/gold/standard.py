@@ -160,13 +160,17 @@ def _samples(
         yield f"{name}_{FEW}", np.split(members, REPETITIONS)
         yield f"{name}_{MEMBERS}", [members]
     seed, rate = spec["seed"], spec["dropout"]
-    yield "laplace", [
-        approximations.linearised(network, theta, covariance, x, SAMPLES, seed)
-        for theta, covariance in zip(fitted.maps[::FEW], fitted.covariances, strict=True)
-    ]
-    yield "mc_dropout", [
-        approximations.dropout_passes(network, theta, rate, x, SAMPLES, seed) for theta in fitted.dropout
-    ]
+    yield (
+        "laplace",
+        [
+            approximations.linearised(network, theta, covariance, x, SAMPLES, seed)
+            for theta, covariance in zip(fitted.maps[::FEW], fitted.covariances, strict=True)
+        ],
+    )
+    yield (
+        "mc_dropout",
+        [approximations.dropout_passes(network, theta, rate, x, SAMPLES, seed) for theta in fitted.dropout],
+    )
     for m in (FEW, MEMBERS):
         yield f"{EXACT}_{m}", _spread(exact, m)
 

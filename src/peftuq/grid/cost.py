@@ -6,11 +6,12 @@ AdamW, and the activations that a backward pass through frozen layers keeps.
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from peftuq.grid.roles import PLACES
 
 GIB = 2**30
+SKETCH, SLABS = 4, 2**28  # as in peftuq.laplace: columns of a sketch for each eigenvector, numbers in a batch's slabs
 _GATED = {"llama", "mistral", "qwen2", "gemma3_text"}
 
 
@@ -69,6 +70,14 @@ class Shape:
         return self.block_weights + self.vocabulary * self.hidden
 
 
+class LoraSize(Protocol):
+    """What a recipe says of an adapter's size."""
+
+    targets: list[str]
+    rank: int
+    top_layers: int | None
+
+
 def lora_parameters(shape: Shape, targets: list[str], rank: int, top_layers: int | None = None) -> int:
     """Trainable parameters of a LoRA adapter: Σ r (d_in + d_out) over the adapted layers (Hu et al. 2022)."""
     depth = min(top_layers or shape.depth, shape.depth)
@@ -102,6 +111,29 @@ def training_memory(shape: Shape, trained: int, tokens: int, checkpointing: bool
     layer = 2 * (2 * 2 * shape.hidden + 2 * shape.hidden + shape.heads * 2 + shape.kv * 2 + inner)
     kept = shape.depth * 2 * shape.hidden + layer if checkpointing else shape.depth * layer
     return frozen + 16 * trained + tokens * kept + 2 * 4 * shape.vocabulary
+
+
+def laplace_memory(
+    shape: Shape, adapter: LoraSize, classes: int, tokens: int, untied: bool, kept: int, exact_below: int
+) -> float:
+    """Peak bytes of fitting an adapter's posterior and predicting with it, on one GPU with `tokens` tokens in a batch.
+
+    Beside the frozen weights and the activations of a training step without checkpointing: an adapted layer's inputs in
+    float32 and its low-rank outputs; its Kronecker factors in float64, whole below `exact_below` columns, else a sketch
+    for `kept` eigenvectors; and the slabs of a batch's Jacobians, in float32.
+    """
+    layers = [shape.linear(role) for role in adapter.targets]
+    depth = min(adapter.top_layers or shape.depth, shape.depth)
+    trained = lora_parameters(shape, adapter.targets, adapter.rank, adapter.top_layers)
+
+    def factor(width: int) -> int:
+        return 8 * width * (width if width < exact_below else 2 * min(width, SKETCH * kept))
+
+    heard = sum(4 * (inputs + outputs) + 8 * adapter.rank for inputs, outputs in layers)
+    factors = sum(factor(inputs) + factor(outputs) + 2 * factor(adapter.rank) for inputs, outputs in layers)
+    slabs = 4 * max(SLABS, classes * trained)
+    base = training_memory(shape, 0, tokens, False, untied)
+    return base + 4 * trained + depth * (tokens * heard + factors) + slabs
 
 
 def training_flops(shape: Shape, tokens: float) -> float:

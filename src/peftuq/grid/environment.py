@@ -4,19 +4,20 @@ import os
 import sys
 from pathlib import Path
 
+from peftuq.grid.schema import Config
 
-def export_environment(root: Path, results: str) -> None:
+
+def export_environment(root: Path, config: Config) -> None:
     """Let jobs run this interpreter and the library and scripts of the checkout `root`, without the hub.
 
-    What they make below `results` is kept for reuse in its folder `.store`.
-
-    Fetching rules alone switch the hub on again, for themselves.
+    Fetching rules alone switch the hub on again, for themselves. What jobs make is kept for reuse (`peftuq.store`).
     """
     os.environ |= {
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         "PYTHONPATH": str(root / "src"),
         "PEFTUQ_SCRIPTS": str(root / "workflow" / "scripts"),  # whatever the working directory
-        "PEFTUQ_STORE": f"{results}/.store",
+        "PEFTUQ_STORE": f"{config.results}/.store",
+        "PEFTUQ_DOWNLOADS": config.downloads,
         "PYTHONHASHSEED": "0",  # PEFT writes sets: the same adapter is to be the same bytes
         "HF_HUB_OFFLINE": "1",
         "TOKENIZERS_PARALLELISM": "false",

@@ -10,7 +10,7 @@ import hashlib
 import json
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 PACKAGE = Path(__file__).resolve().parents[1]
 
@@ -31,24 +31,58 @@ def _normalised(value: Any) -> Any:
 
 
 @cache
-def code(script: Path, plugin: Path | None = None) -> str:
-    """Digest (16 hex digits) of the code a job runs: its script, one plug-in file, and their imports."""
+def code(script: Path, *plugins: Path) -> str:
+    """Digest (16 hex digits) of the code a job runs: its script, plug-in files, and their imports."""
     digest = hashlib.sha256()
-    for module, source in sorted(closure(script, plugin).items()):
-        digest.update(f"{module}\n{source}\n".encode())
+    for module, source in sorted(closure(script, *plugins).items()):
+        digest.update(f"{module}\n{source.dumped}\n".encode())
     return digest.hexdigest()[:16]
 
 
-def closure(script: Path, plugin: Path | None = None) -> dict[str, str]:
-    """Module name → its dumped syntax, for a script and all `peftuq` modules it imports transitively."""
+def definitions(script: Path, *plugins: Path) -> dict[str, dict[str, str]]:
+    """Module → the digest (8 hex digits) of each of its functions, classes, constants and other statements."""
+    return {module: _digests(source.tree) for module, source in sorted(closure(script, *plugins).items())}
+
+
+def _digests(tree: ast.Module) -> dict[str, str]:
     found: dict[str, str] = {}
-    waiting = [file for file in (script, plugin) if file is not None]
+    for node in tree.body:
+        name = _definition(node)
+        found[name] = hashlib.sha256(f"{found.get(name, '')}{ast.dump(node)}".encode()).hexdigest()[:8]
+    return found
+
+
+def _definition(node: ast.stmt) -> str:
+    """What a top-level statement defines, in words."""
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+        return f"function {node.name}"
+    if isinstance(node, ast.ClassDef):
+        return f"class {node.name}"
+    if isinstance(node, ast.Import | ast.ImportFrom):
+        return "its imports"
+    targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+    names = [target.id for target in targets if isinstance(target, ast.Name)]
+    return f"constant {', '.join(names)}" if names else "statements outside any function"
+
+
+class Source(NamedTuple):
+    """A file's syntax without docstrings, as a tree and as text, and the files of the `peftuq` modules it imports."""
+
+    tree: ast.Module
+    dumped: str
+    imported: list[Path]
+
+
+def closure(script: Path, *plugins: Path) -> dict[str, Source]:
+    """Module name → what it says, for a script and all `peftuq` modules it imports transitively."""
+    found: dict[str, Source] = {}
+    waiting = [script, *plugins]
     while waiting:
         file = waiting.pop()
         name = _name(file)
         if name not in found:
-            found[name], imported = _parse(file)
-            waiting += imported
+            found[name] = _parse(file)
+            waiting += found[name].imported
     return found
 
 
@@ -59,15 +93,14 @@ def _name(file: Path) -> str:
 
 
 @cache
-def _parse(file: Path) -> tuple[str, list[Path]]:
-    """A file's syntax without docstrings, and the files of the `peftuq` modules it imports."""
+def _parse(file: Path) -> Source:
     tree = ast.parse(file.read_text())
     imported = [path for node in ast.walk(tree) for path in _imports(node)]
     for node in ast.walk(tree):
         documented = isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
         if documented and ast.get_docstring(node, clean=False) is not None:
             node.body = node.body[1:]
-    return ast.dump(tree), imported
+    return Source(tree, ast.dump(tree), imported)
 
 
 def _imports(node: ast.AST) -> list[Path]:

@@ -10,8 +10,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from peftuq.data.archives import matches
 from peftuq.files import write_json
 from peftuq.grid import identity
+from peftuq.grid.codes import Codes
 from peftuq.grid.paths import Paths
 from peftuq.grid.predictives import PredictiveJobs
 from peftuq.grid.study import PACKAGE, Adapter, Cell, Setting, Study
@@ -24,9 +26,10 @@ class Jobs(PredictiveJobs):
     def __init__(self, study: Study):
         self.study = study
         self.paths = Paths(study.config.results, study.config.reports)
+        self.codes = Codes(self.paths)
 
-    def code(self, script: str, plugin: Path | None = None) -> str:
-        return identity.code(SCRIPTS / f"{script}.py", plugin)
+    def code(self, script: str, *plugins: Path) -> str:
+        return self.codes.digest(SCRIPTS / f"{script}.py", *plugins)
 
     # -- fetching and preparing ------------------------------------------------------------------------
 
@@ -58,7 +61,11 @@ class Jobs(PredictiveJobs):
 
     def inputs_prepare_data(self, w: Any) -> list[str]:
         key, _ = self._source(w.dataset)
-        return [] if key is None else [self.paths.source(key)]
+        if key is not None:
+            return [self.paths.source(key)]
+        folder, patterns = Path(self.source_folder(w)), self.study.preparation(w.dataset).files.values()
+        files = sorted(path for path in folder.rglob("*") if path.is_file())
+        return [str(path) for path in files if matches(path.relative_to(folder).as_posix(), patterns)]
 
     def source_folder(self, w: Any) -> str:
         """Where a dataset's source files lie."""
@@ -113,10 +120,10 @@ class Jobs(PredictiveJobs):
         """The module of `peftuq.adapters` that knows the recipe's adapter."""
         return "mixlora" if self.study.recipes.get(recipe, "recipe", "").is_mixture else "lora"
 
-    def code_adapter(self, script: str) -> Any:
+    def code_adapter(self, script: str, *plugins: Path) -> Any:
         """Of a script that runs a model: its code with that of the recipe's kind of adapter."""
         folder = PACKAGE / "adapters"
-        return lambda w: self.code(script, folder / f"{self.adapter_kind(w.recipe)}.py")
+        return lambda w: self.code(script, folder / f"{self.adapter_kind(w.recipe)}.py", *plugins)
 
     def _recorded(self, w: Any) -> list[str]:
         """The evaluation sets that training records after every epoch: none, unless its recipe asks for it."""
@@ -147,10 +154,10 @@ class Jobs(PredictiveJobs):
     # -- records, samples, scores ------------------------------------------------------------------------
 
     def parts(self, adapter: Adapter) -> list[str]:
-        """What an adapter is asked: its training set only where one of its scores is fitted on it."""
+        """What an adapter is asked: its training set only where something is fitted on it."""
         scores = self.study.cells.get(Cell(*adapter, "point"), [])
         fitted = any("train" in self.study.method(score)["needs"] for score in scores)
-        return [*(["train"] if fitted else []), "valid", *self.study.evals(adapter.setting)]
+        return [*(["train"] if fitted or adapter in self.study.gold else []), "valid", *self.study.evals(adapter.setting)]
 
     def inputs_extract(self, w: Any) -> dict[str, Any]:
         data = [self._part_data(w.dataset, part) for part in self.parts(self._adapter(w))]
@@ -199,6 +206,16 @@ class Jobs(PredictiveJobs):
         sizes = self.traces[Setting(w.model, w.dataset, w.recipe)]
         # The histograms show five members, as the paper's do, or as many as there are.
         return identity.spec(sizes=sizes, shown=5 if 5 in sizes else max(sizes))
+
+    # -- the exact posterior ----------------------------------------------------------------------------
+
+    def gold(self) -> list[str]:
+        return [self.paths.gold(*adapter) for adapter in self.study.gold]
+
+    def spec_gold(self, w: Any) -> str:
+        adapter = self._adapter(w)
+        chosen = self.study.gold[adapter].model_dump(exclude={"model", "dataset", "recipe"})
+        return identity.spec(**chosen, evals=self.study.evals(adapter.setting))
 
     # -- evaluation --------------------------------------------------------------------------------------
 
@@ -283,4 +300,5 @@ class Jobs(PredictiveJobs):
             "metrics": self.paths.metrics_table,
             "traces": [p(*setting) for setting in self.traces for p in (self.paths.trace, self.paths.trace_examples)],
             "comparisons": [self.paths.comparison(*setting) for setting in self.study.settings],
+            "gold": self.gold(),
         }

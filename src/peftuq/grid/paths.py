@@ -91,10 +91,18 @@ class Paths:
     def trace_examples(self, model="{model}", dataset="{dataset}", recipe="{recipe}") -> str:
         return f"{self.results}/traces/{model}/{dataset}/{recipe}.safetensors"
 
+    def gold(self, model="{model}", dataset="{dataset}", recipe="{recipe}", seed="{seed}") -> str:
+        """Approximate posteriors beside the exact one, in a small network on an adapter's features."""
+        return f"{self.results}/gold/{model}/{dataset}/{recipe}/seed{seed}.safetensors"
+
     @property
     def cells(self) -> str:
         """The run's cells, their scores and suites: what is expected, so that a missing one can be said."""
         return f"{self.results}/cells.json"
+
+    def code(self, digest: str) -> str:
+        """What the code of this digest defines: `peftuq why` compares it with what is there now."""
+        return f"{self.results}/.codes/{digest}.json"
 
     @property
     def metrics_table(self) -> str:

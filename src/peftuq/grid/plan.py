@@ -27,6 +27,7 @@ def jobs_per_rule(jobs: Jobs) -> dict[str, int]:
         **{rule: made[rule] for rule in ("predict", "sample")},
         **scored,
         "trace": len(jobs.traces),
+        "gold_standard": len(study.gold),
         "evaluate": len(jobs.metrics()),
         "compare": len(study.settings),
         "aggregate": 1,
@@ -74,6 +75,19 @@ def training_needs(study: Study, setting: Setting) -> dict[str, Any]:
     }
 
 
+def laplace_needs(jobs: Jobs, setting: Setting) -> float:
+    """Peak memory (bytes, one GPU) of fitting the posterior of a setting's adapters, from shapes alone."""
+    study = jobs.study
+    model = study.models.get(setting.model, "model", "")
+    recipe = study.recipes.get(setting.recipe, "recipe", "")
+    dataset, params = study.dataset(setting.dataset), study.method("laplace")["params"]
+    longest = min(recipe.max_length, model.max_length)
+    tokens = max(longest, min(study.config.eval_batch_tokens, params["batch_tokens"]))
+    untied = dataset.kind == "choice" and not model.config.get("tie_word_embeddings", False)
+    sizes = (len(dataset.classes), tokens, untied, params["rank"], params["exact_below"])
+    return cost.laplace_memory(cost.Shape.of(model.config), recipe.adapter, *sizes)
+
+
 def describe(jobs: Jobs) -> Iterator[str]:
     """The plan as lines of text."""
     study = jobs.study
@@ -91,3 +105,6 @@ def describe(jobs: Jobs) -> Iterator[str]:
             names = f"{setting.model:<14}{setting.dataset:<20}{setting.recipe:<14}"
             sizes = f"{need['frozen'] / 1e6:>8.0f}M{need['trained'] / 1e6:>9.2f}M{need['tokens']:>8}"
             yield f"  {names}{sizes}{need['memory'] / cost.GIB:>7.1f}"
+    for setting in dict.fromkeys(adapter.setting for adapter in jobs.fits):
+        needed = laplace_needs(jobs, setting) / cost.GIB
+        yield f"  fit_laplace of {setting.model} {setting.dataset} {setting.recipe}: {needed:.1f} GiB"

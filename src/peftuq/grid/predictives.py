@@ -71,7 +71,7 @@ class PredictiveJobs:
 
     def code_sample(self: "Jobs", w: Any) -> str:
         plugin = self.study.predictive_files[self.study.predictive(w.predictive)[0]]
-        return f"{self.code('sample', plugin)} {self.code_adapter('sample')(w)}"
+        return self.code_adapter("sample", plugin)(w)
 
     def inputs_laplace(self: "Jobs", w: Any) -> dict[str, Any]:
         return {**self._inputs_model(w), "train": self.paths.data("train", w.dataset)}

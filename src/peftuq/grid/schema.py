@@ -194,11 +194,35 @@ class Grid(Strict):
         return list(range(self.seeds)) if isinstance(self.seeds, int) else list(self.seeds)
 
 
+class Gold(Strict):
+    """Compare approximate posteriors with the exact one, in a network on an adapter's features that is small enough.
+
+    `inputs` principal components, `hidden` units, LoRA of `rank` and `alpha` on both layers under the prior of
+    `half_lambda` (see `Prior`), at most `examples` examples; `chains` of `draws` after `warmup`.
+    """
+
+    model: Name
+    dataset: Name
+    recipe: Name
+    seed: Annotated[int, Field(ge=0)] = 0
+    inputs: PositiveInt = 16
+    hidden: PositiveInt = 16
+    rank: PositiveInt = 4
+    alpha: PositiveFloat = 4.0
+    half_lambda: PositiveFloat = 1.0
+    dropout: Annotated[float, Field(gt=0, lt=1)] = 0.1
+    examples: PositiveInt = 200
+    chains: Annotated[int, Field(ge=2)] = 4
+    warmup: PositiveInt = 500
+    draws: Annotated[int, Field(ge=4)] = 500
+
+
 class Suite(Strict):
     version: PositiveInt
     title: str
     sections: list[Paper] = Field(min_length=1)
     grids: list[Grid] = Field(min_length=1)
+    gold: Gold | None = None
 
 
 class Limit(Strict):

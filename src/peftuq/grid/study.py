@@ -78,6 +78,10 @@ class Study:
         for name, suite in self.suites.items():
             for index, grid in enumerate(suite.grids):
                 self._expand(name, grid, f"{root / 'suites' / name}.yaml: grids.{index}")
+        self.gold: dict[Adapter, schema.Gold] = {}
+        for name, suite in self.suites.items():
+            if suite.gold is not None:
+                self._add_gold(suite.gold, f"{root / 'suites' / name}.yaml: gold")
         self._check_sources()
 
     def _check_overrides(self, where: str) -> None:
@@ -153,6 +157,16 @@ class Study:
         suites = self.suites_of.setdefault(cell, [])
         if suite not in suites:
             suites.append(suite)
+
+    def _add_gold(self, gold: schema.Gold, where: str) -> None:
+        adapter = Adapter(gold.model, gold.dataset, gold.recipe, gold.seed)
+        if adapter not in self.adapters:
+            raise UserError(f"{where}: no grid of this run has {'/'.join(adapter[:3])}, seed {gold.seed}: "
+                            "name a model, dataset, recipe and seed that one has")  # fmt: skip
+        if self.dataset(gold.dataset).kind != "classification":
+            raise UserError(f"{where}: {gold.dataset} is a choice dataset: name one for classification")
+        if self.gold.setdefault(adapter, gold) != gold:
+            raise UserError(f"{where}: another suite of this run asks for other settings: make them the same")
 
     def applies(self, score: str, cell: Cell) -> bool:
         """Scores of representations run on the adapter itself; scores of members need more than one."""

@@ -35,7 +35,7 @@ class Sketch:
     """Σ x xᵀ through its product with a few random vectors: (d, OVERSAMPLING·rank) numbers instead of (d, d).
 
     A single pass, in which the order of rows and the batches they come in do not matter: the Nyström approximation
-    with a stabilising shift (Tropp et al. 2017, algorithm 3), cut to its leading `rank` eigenvectors.
+    (Tropp et al. 2017), cut to its leading `rank` eigenvectors.
     """
 
     def __init__(self, width: int, rank: int, generator: torch.Generator, device: torch.device):
@@ -45,16 +45,15 @@ class Sketch:
         self.image = torch.zeros_like(self.test)
 
     def add(self, rows: Float[Tensor, "m d"]) -> None:
-        self.image += rows.T @ (rows @ self.test.to(rows.dtype))
+        rows = rows.double()  # rounding in the image is magnified by the inverse of the core
+        self.image += rows.T @ (rows @ self.test)
 
     def eigen(self) -> Eigen:
-        shift = 1e-12 * torch.linalg.matrix_norm(self.image) + torch.finfo(torch.float64).tiny
-        shifted = self.image + shift * self.test
-        core = self.test.T @ shifted
+        core = self.test.T @ self.image
         values, vectors = torch.linalg.eigh((core + core.T) / 2)
-        root = vectors * values.clamp(min=shift).rsqrt()
-        left, singular, _ = torch.linalg.svd(shifted @ root, full_matrices=False)
-        return Eigen((singular.square() - shift).clamp(min=0.0)[: self.rank], left[:, : self.rank])
+        root = vectors * torch.where(values > 1e-13 * values[-1], values.rsqrt(), 0.0)
+        left, singular, _ = torch.linalg.svd(self.image @ root, full_matrices=False)
+        return Eigen(singular.square()[: self.rank], left[:, : self.rank])
 
 
 def covariance(

@@ -92,9 +92,9 @@ class _Moments:
     def expect(self, batch: Batch, causal: bool, positions: str) -> None:
         """Which positions (n, T) of the coming batch count."""
         position = torch.arange(batch.input_ids.shape[1], device=batch.lengths.device)
-        real = position < batch.lengths[:, None]
-        read = position == (batch.lengths[:, None] - 1 if causal else 0)
-        self._real = real if positions == "all" else read
+        last = batch.lengths[:, None] - 1
+        read = last if causal else torch.zeros_like(last)
+        self._real = position <= last if positions == "all" else position == read
 
     def _rows(self, x: Float[Tensor, "n T d"]) -> Float[Tensor, "m d"]:
         return (x[self._real] if x.shape[1] == self._real.shape[1] else x.flatten(0, 1)).float()

@@ -22,9 +22,10 @@ PREDICTIVE = {
         "head": "excluded",  # a classification head's weights have no posterior (the paper); or "included"
         "rank": 10,  # eigenvectors kept of a wide Kronecker factor (the paper)
         "exact_below": 512,  # narrower factors keep them all
+        "batch_tokens": 2048,  # at most, padding included: the graph of a 7B model with its taps takes 12 MB a token
         "grid": [-3.0, 4.0, 29],  # prior precisions tried on the validation set: log10 of the ends, and how many
     },
-    "fit": ["positions", "head", "rank", "exact_below", "grid"],
+    "fit": ["positions", "head", "rank", "exact_below", "batch_tokens", "grid"],
 }
 
 

@@ -99,6 +99,13 @@ class Run:
         found.sort(key=lambda setting: models.index(setting.model))
         return sorted(found, key=lambda setting: KINDS.index(self.kind(setting)))
 
+    @cached_property
+    def _cells_of(self) -> dict[Setting, list[dict[str, Any]]]:
+        found: dict[Setting, list[dict[str, Any]]] = {}
+        for cell in self.cells:
+            found.setdefault(_setting(cell), []).append(cell)
+        return found
+
     def kind(self, setting: Setting) -> str:
         """Of the setting's model: one of KINDS."""
         return self.models[setting.model]["kind"]
@@ -108,18 +115,18 @@ class Run:
         return self.datasets[setting.dataset]["kind"]
 
     def shifts(self, setting: Setting) -> list[str]:
-        evals = (e for cell in self.cells if _setting(cell) == setting for e in cell["evals"])
+        evals = (e for cell in self._cells_of.get(setting, []) for e in cell["evals"])
         return [name for name in dict.fromkeys(evals) if name != "test"]
 
     def predictives(self, setting: Setting) -> list[str]:
-        return list(dict.fromkeys(cell["predictive"] for cell in self.cells if _setting(cell) == setting))
+        return list(dict.fromkeys(cell["predictive"] for cell in self._cells_of.get(setting, [])))
 
     def adapters(self, setting: Setting) -> list[int]:
         """The seeds whose adapters the setting's cells work on; none where the recipe trains nothing."""
         if self.recipes[setting.recipe]["adapter"] is None:
             return []
         seeds: set[int] = set()
-        for cell in (cell for cell in self.cells if _setting(cell) == setting):
+        for cell in self._cells_of.get(setting, []):
             name, _, size = cell["predictive"].partition("-")
             pooled = "members" in self.methods.get(name, {}).get("needs", [])
             seeds.update(range(cell["seed"], cell["seed"] + (int(size) if pooled and size else 1)))

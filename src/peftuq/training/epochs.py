@@ -14,8 +14,9 @@ class Recorder:
     def __init__(self, parts: Mapping[str, Encoded], folder: Path):
         self._parts, self._folder = parts, folder
 
-    def __call__(self, epoch: int, record: Callable[[Encoded], Record]) -> None:
-        artifacts.write_epochs(self._file(epoch), [{part: record(data) for part, data in self._parts.items()}])
+    def __call__(self, epoch: int, record: Callable[[Encoded], Record], valid: Record) -> None:
+        records = {part: record(data) for part, data in self._parts.items()}
+        artifacts.write_epochs(self._file(epoch), [{**records, "valid": valid}])
 
     def _file(self, epoch: int) -> Path:
         return self._folder / f"epoch{epoch}.safetensors"

@@ -30,7 +30,7 @@ from peftuq.training.checkpoints import Position
 REQUEUE = 75  # exit status of a training that was asked to stop and has left a checkpoint (EX_TEMPFAIL)
 
 
-AtEpoch = Callable[[int, Callable[[Encoded], Record]], None]
+AtEpoch = Callable[[int, Callable[[Encoded], Record], Record], None]
 ExtraLoss = Callable[[Output, torch.Tensor, dict, int], torch.Tensor | None]
 
 
@@ -78,11 +78,12 @@ class Interrupt:
 
 
 def train(
-    model: ReadOut, data: dict[str, Encoded], job: Job, at_epoch: Callable[[int], None] | None = None
+    model: ReadOut, data: dict[str, Encoded], job: Job, at_epoch: AtEpoch | None = None
 ) -> tuple[list[dict], float]:
     """Train in place on `data["train"]`; return a row per epoch (loss and accuracy on train and valid) and seconds.
 
-    `at_epoch(epoch, record)` is called after each epoch, before its checkpoint; `record` runs the model over examples.
+    `at_epoch(epoch, record, valid)` is called after each epoch, before its checkpoint; `record` runs the model over
+    examples, `valid` is what it said of the validation split.
     Raises `UserError` if the loss stops being a number, `SystemExit(REQUEUE)` after a signal.
     """
     return _Run(model, data, job).to_the_end(at_epoch)
@@ -191,26 +192,20 @@ class _Run:
     def _end_epoch(self, epoch: int, position: Position, at_epoch: AtEpoch | None) -> None:
         totals = gather_object([position.running])
         examples = sum(t["examples"] for t in totals)
+        valid = self._record(self.data["valid"])
         row = {
             "epoch": epoch,
             "train_loss": sum(t["loss"] for t in totals) / examples,
             "train_accuracy": sum(t["correct"] for t in totals) / examples,
-            **self._validate(),
+            **_validation(valid),
         }
         position.log.append(row)
         position.running = {}
         self.job.log(" ".join(f"{k} {v:.4f}" if isinstance(v, float) else f"{k} {v}" for k, v in row.items()))
         if at_epoch is not None:
-            at_epoch(epoch, self._record)
+            at_epoch(epoch, self._record, valid)
         if epoch < self.optim["epochs"]:
             self._save(position)
-
-    def _validate(self) -> dict[str, float]:
-        """Loss (over the options) and accuracy on the validation split."""
-        record = self._record(self.data["valid"])
-        logits, label = torch.from_numpy(record.logits).double(), torch.from_numpy(record.label)
-        loss = torch.nn.functional.cross_entropy(logits, label)
-        return {"valid_loss": float(loss), "valid_accuracy": float((logits.argmax(dim=1) == label).double().mean())}
 
     def _record(self, data: Encoded) -> Record:
         """What the model says of every example; the processes share the rows and each gets all of it."""
@@ -224,3 +219,10 @@ class _Run:
         kept = [p for p, r in zip(parts, rows, strict=True) if len(r)]
         fields = {name: [getattr(p, name) for p in kept] for name in vars(part)}
         return Record(**{n: None if v[0] is None else np.concatenate(v)[order] for n, v in fields.items()})
+
+
+def _validation(record: Record) -> dict[str, float]:
+    """Loss (over the options) and accuracy on the validation split."""
+    logits, label = torch.from_numpy(record.logits).double(), torch.from_numpy(record.label)
+    loss = torch.nn.functional.cross_entropy(logits, label)
+    return {"valid_loss": float(loss), "valid_accuracy": float((logits.argmax(dim=1) == label).double().mean())}

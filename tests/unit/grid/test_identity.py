@@ -6,7 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from peftuq import files
 from peftuq.grid import identity
+from peftuq.grid.codes import Codes
+from peftuq.grid.paths import Paths
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-1000, 1000) | st.floats(-1e6, 1e6) | st.text(max_size=5),
@@ -49,10 +52,10 @@ def package(tmp_path, monkeypatch):
         (tmp_path / name).write_text(text)
     monkeypatch.setattr(identity, "PACKAGE", tmp_path / "peftuq")
 
-    def digest(plugin=None):
+    def digest(*plugins):
         identity.code.cache_clear()
         identity._parse.cache_clear()
-        return identity.code(tmp_path / "script.py", plugin)
+        return identity.code(tmp_path / "script.py", *plugins)
 
     return tmp_path, digest
 
@@ -92,6 +95,29 @@ def test_code_includes_a_plugin_that_no_import_names(package):
     before = digest(plugin)
     plugin.write_text("import peftuq.low\n\nX = 1\n")
     assert digest(plugin) != before
+
+
+def test_definitions_tell_which_one_changed(package):
+    folder, digest = package
+    before = identity.definitions(folder / "script.py")
+    assert before["peftuq.high"].keys() == {"its imports", "function g"}
+    (folder / "peftuq/low.py").write_text("LIMIT: int = 3\n\n\ndef f(x):\n    return x + 1\n\n\nclass C:\n    pass\n")
+    digest()
+    after = identity.definitions(folder / "script.py")
+    assert after["peftuq.low"].keys() == {"constant LIMIT", "function f", "class C"}
+    assert after["peftuq.low"]["function f"] == before["peftuq.low"]["function f"]
+    assert {module for module in before if before[module] != after[module]} == {"peftuq.low"}
+
+
+def test_code_is_written_down_once_a_run_has_begun(package, tmp_path):
+    folder, _ = package
+    codes = Codes(Paths(str(tmp_path / "results")))
+    early = codes.digest(folder / "script.py")
+    assert not (tmp_path / "results").exists()
+    codes.start()
+    late = codes.digest(folder / "script.py", folder / "peftuq/sub/plugin.py")
+    for digest in (early, late):
+        assert files.read_json(tmp_path / f"results/.codes/{digest}.json") == codes.now(digest)
 
 
 def test_real_scripts_reach_what_they_run_and_no_more():

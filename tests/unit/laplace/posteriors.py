@@ -58,8 +58,7 @@ def jacobian(model: ReadOut, layers: dict, data: Encoded, row: int) -> dict[str,
 
 def kronecker_hessian(model: ReadOut, layers: dict, data: Encoded, positions: str = "all") -> dict[str, torch.Tensor]:
     """A ⊗ G of each layer by its definition: example by example, label by label, token by token."""
-    inputs = {name: 0.0 for name in layers}
-    outputs = {name: 0.0 for name in layers}
+    inputs, outputs = dict.fromkeys(layers, 0.0), dict.fromkeys(layers, 0.0)
     tokens = 0
     for row in range(len(data)):
         batch = collate(data, np.array([row]), pad=0)
@@ -67,11 +66,7 @@ def kronecker_hessian(model: ReadOut, layers: dict, data: Encoded, positions: st
         chosen = slice(None) if positions == "all" else slice(read, read + 1)
         tokens += len(data.tokens[row]) if positions == "all" else 1
         for label in range(data.n_options[row]):
-            seen = {}
-            handles = [
-                layer.register_forward_hook(lambda _, args, out, name=name: seen.update({name: (args[0], _leaf(out))}))
-                for name, layer in layers.items()
-            ]
+            seen, handles = _watch(layers)
             with torch.enable_grad():
                 log_p = model(batch.input_ids, batch.lengths, batch.n_options).logits[0].log_softmax(0)[label]
                 grads = torch.autograd.grad(log_p, [out for _, out in seen.values()])
@@ -84,8 +79,14 @@ def kronecker_hessian(model: ReadOut, layers: dict, data: Encoded, positions: st
     return {name: torch.kron(outputs[name].contiguous(), inputs[name].contiguous() / tokens) for name in layers}
 
 
-def _leaf(out: torch.Tensor) -> torch.Tensor:
-    return out if out.requires_grad else out.requires_grad_()
+def _watch(layers: dict) -> tuple[dict, list]:
+    """What the layers take and give in the next forward pass, with gradients to be had at what they give."""
+    seen = {}
+
+    def note(name: str):
+        return lambda _, args, out: seen.update({name: (args[0], out if out.requires_grad else out.requires_grad_())})
+
+    return seen, [layer.register_forward_hook(note(name)) for name, layer in layers.items()]
 
 
 def fitted(kind: str, n: int = 7, **choices) -> tuple[ReadOut, dict, Encoded, kfac.Curvature]:

@@ -67,7 +67,7 @@ def test_batches_and_padding_change_nothing():
 
 
 def test_log_likelihood_and_norm():
-    model, layers, data, curvature = posteriors.fitted("choice")
+    model, _, data, curvature = posteriors.fitted("choice")
     log_p = [
         model(torch.tensor([tokens]), torch.tensor([len(tokens)]), torch.tensor([n])).logits[0].log_softmax(0)[label]
         for tokens, n, label in zip(data.tokens, data.n_options, data.label, strict=True)

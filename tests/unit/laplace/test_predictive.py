@@ -59,9 +59,7 @@ def test_missing_options_have_no_variance_and_batches_change_nothing(monkeypatch
     assert f_mu[0, 2] == -np.inf and np.isfinite(f_mu[1:]).all()
     assert not f_sigma[:, 0, 2].any() and not f_sigma[:, 0, :, 2].any()
     monkeypatch.setattr(predictive, "SLABS", 1)
-    alone = predictive.distribution(
-        model, layers, data, kfac.Running(7, 10_000, torch.float32), curvature, PRECISIONS
-    )
+    alone = predictive.distribution(model, layers, data, kfac.Running(7, 10_000, torch.float32), curvature, PRECISIONS)
     np.testing.assert_allclose(alone[1], f_sigma, rtol=1e-4, atol=1e-4 * f_sigma.max())
 
 

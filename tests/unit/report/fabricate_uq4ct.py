@@ -275,7 +275,7 @@ def _score_rows(key: tuple, part: str, score: str, rng: np.random.Generator) -> 
         base = {"flu": 0.74, "adue": 0.76, "information": 0.6}.get(score, 0.72 - 0.02 * index)
         values = {"auroc": base, "aurc": 0.2, "prr": 0.4, "error_ece_15": 0.1 if key[2] == "r4" else 0.3}
         if part != "test":
-            values["ood_auroc"] = 0.55 + 0.08 * (len(part) % 5)
+            values["ood_auroc"] = 0.9 if part == "arc_easy" else 0.7  # not the grid's order
         rows += [
             {"eval": part, "method": variant, "metric": metric, "value": value + 0.02 * rng.random()}
             for metric, value in values.items()

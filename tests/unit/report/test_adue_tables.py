@@ -35,7 +35,7 @@ def undefined(run: Run, **wanted) -> Run:
 
 
 def with_metrics(run: Run, metrics: dict) -> Run:
-    names = ("suites", "cells", "models", "datasets", "recipes", "methods", "limit")
+    names = ("suites", "cells", "models", "datasets", "recipes", "methods", "limit", "limits")
     return Run({name: getattr(run, name) for name in names}, metrics, run.paths.results)
 
 
@@ -112,7 +112,9 @@ def test_only_the_papers_own_cells_stand_beside_the_papers(run: Run):
 
 
 def test_methods_that_were_not_asked_for_are_named(run: Run):
-    cells = {name: getattr(run, name) for name in ("suites", "models", "datasets", "recipes", "methods", "limit")}
+    cells = {
+        name: getattr(run, name) for name in ("suites", "models", "datasets", "recipes", "methods", "limit", "limits")
+    }
     cells["cells"] = [{**cell, "scores": [s for s in cell["scores"] if s != "rde"]} for cell in run.cells]
     table = tables_of(Run(cells, run._metrics, run.paths.results))[HEADLINE]
     assert not any(row.labels[0].startswith("RDE") for row in table.rows)

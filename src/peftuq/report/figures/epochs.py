@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from peftuq.report.figures.style import STYLE, WIDTH, Look
 
 ACROSS = 5  # columns that fit side by side
-_TALL, _BELOW = 1.08, 0.32  # inches: a row of panels; the legend
+_TALL, _LEFT, _ABOVE, _BELOW = 1.02, 0.62, 0.24, 0.72  # inches: a row; room for labels, titles and the legend
 _DODGE = 0.06  # epochs between neighbouring sizes' bars, where a single epoch leaves no line to follow
 
 SIZES = (  # from the smallest ensemble up
@@ -43,20 +43,21 @@ class Line(NamedTuple):
 def draw(columns: Mapping[str, str], lines: Sequence[Line]) -> Figure:
     """`columns` are keys → titles. A line is the mean over the disjoint ensembles, a band from least to most."""
     with matplotlib.rc_context({**STYLE, "lines.markersize": 3}):
-        across, tall = len(columns), _TALL * len(lines) + 0.35 + _BELOW
-        figure = Figure(figsize=(min(WIDTH, 1.1 + 1.6 * max(3, across)), tall), layout="constrained")
-        figure.get_layout_engine().set(rect=(0, _BELOW / tall, 1, 1 - _BELOW / tall), h_pad=0.03, w_pad=0.03)
-        axes = figure.subplots(len(lines), across, squeeze=False, sharex=True, sharey="row")
+        wide, tall = min(WIDTH, _LEFT + 1.55 * max(3, len(columns))), _TALL * len(lines) + _ABOVE + _BELOW
+        figure = Figure(figsize=(wide, tall))
+        axes = figure.subplots(len(lines), len(columns), squeeze=False, sharex=True, sharey="row")
+        # In inches and at once: a solver for 25 panels takes longer than drawing them.
+        figure.subplots_adjust(_LEFT / wide, _BELOW / tall, 1 - 0.06 / wide, 1 - _ABOVE / tall, wspace=0.1, hspace=0.16)
         sizes = sorted({curve.size for line in lines for curves in line.curves.values() for curve in curves})
         for row, line in enumerate(lines):
             for ax, key in zip(axes[row], columns, strict=True):
                 _panel(ax, line.curves[key], sizes)
             axes[row][0].set_ylabel(line.label)
+            axes[row][0].yaxis.set_label_coords(-0.48 / (wide * axes[row][0].get_position().width), 0.5)
         for ax, title in zip(axes[0], columns.values(), strict=True):
             ax.set_title(title, loc="left")
         for ax in axes[-1]:
             ax.set_xlabel("epoch")
-        figure.align_ylabels(axes[:, 0])
         handles = {label: h for ax in axes.flat for h, label in zip(*ax.get_legend_handles_labels(), strict=True)}
         figure.legend(handles.values(), handles.keys(), loc="lower center", ncols=max(1, len(handles)))
     return figure

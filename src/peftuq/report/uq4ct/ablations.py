@@ -49,6 +49,10 @@ class Value(NamedTuple):
     label: str
     value: float
 
+    @property
+    def is_first(self) -> bool:
+        return self.label == f"{self.value:g}"
+
 
 def tables(run: Run, casts: Sequence[Cast]) -> dict[str, Table]:
     """By `Factor.key`; one of which no task has two values is not there."""

@@ -11,7 +11,7 @@ from peftuq.report.run import PREDICTION, Run
 from peftuq.report.tables import NOT_ASKED, Column, Entry, Row, Table, mark_best, measured
 from peftuq.report.uq4ct import methods
 from peftuq.report.uq4ct.methods import Method, Place
-from peftuq.report.uq4ct.recipes import Cast, beta, flu_tokens, is_incremental, mixture
+from peftuq.report.uq4ct.recipes import Cast, Task, beta, flu_tokens, is_incremental, mixture
 
 # (measure, variant): the columns of a table by method.
 MEASURES = [
@@ -132,13 +132,13 @@ def _is_new(run: Run, place: Place, method: Method) -> bool:
 def recipes(run: Run, casts: Sequence[Cast]) -> Table:
     """Each role's recipes, and what of them the comparison is about."""
     titles = {method.role: method.title for method in methods.present(run, casts) if method.predictive == "point"}
-    found: dict[tuple[str, str], list[str]] = {}
+    found: dict[tuple[str, str], list[Task]] = {}
     for cast in casts:
         for role, setting in cast.roles.items():
-            found.setdefault((role, setting.recipe), []).append(methods.title_of(run, cast.task))
+            found.setdefault((role, setting.recipe), []).append(cast.task)
     order = {role: place for place, role in enumerate(titles)}
     rows = [
-        Row((titles.get(role, role), recipe), (*_content(run.recipes[recipe]), Entry(_where(tasks, casts))))
+        Row((titles.get(role, role), recipe), (*_content(run.recipes[recipe]), Entry(_where(run, tasks, casts))))
         for (role, recipe), tasks in sorted(found.items(), key=lambda item: order.get(item[0][0], len(order)))
     ]
     labels = ("Rank", "E", "K", "β", "Tokens of FLU")
@@ -163,5 +163,11 @@ def _content(recipe: dict[str, Any]) -> tuple[Entry, ...]:
     return tuple(Entry(NOT_ASKED if value is None else str(value)) for value in values)
 
 
-def _where(tasks: Sequence[str], casts: Sequence[Cast]) -> str:
-    return "all" if len(tasks) == len(casts) else ", ".join(tasks)
+def _where(run: Run, tasks: Sequence[Task], casts: Sequence[Cast]) -> str:
+    """The tasks by model, such as "Mistral-7B: obqa, boolq; …"."""
+    if len(tasks) == len(casts):
+        return "all"
+    models: dict[str, list[str]] = {}
+    for task in tasks:
+        models.setdefault(run.models[task.model]["title"], []).append(task.dataset)
+    return "; ".join(f"{title}: {', '.join(datasets)}" for title, datasets in models.items())

@@ -1,7 +1,7 @@
 """The figures of the UQ4CT section: the paper's Figure 3, shift, ablations, and the reliability of FLU."""
 
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 
 import numpy as np
@@ -14,7 +14,7 @@ from peftuq.report.parts import Picture
 from peftuq.report.run import OverSeeds, Run, Setting
 from peftuq.report.uq4ct import ablations, methods, paper
 from peftuq.report.uq4ct.methods import METRICS, Method, Place
-from peftuq.report.uq4ct.recipes import Cast, mixture
+from peftuq.report.uq4ct.recipes import Cast, Task, mixture
 from peftuq.scores import flu
 
 LABELS = {"accuracy": "accuracy, %", "ece_15": "ECE, %"}
@@ -123,13 +123,20 @@ def _over(run: Run, places: Sequence[Place], method: Method, metric: str) -> cur
 
 
 def sweeps(run: Run, casts: Sequence[Cast]) -> Iterator[Picture]:
-    """A row of panels a factor, a curve a task."""
-    panels = []
-    for factor in ablations.FACTORS:
-        here = ablations.swept(run, casts, factor)
-        for metric in METRICS if here else ():
-            drawn = [_swept(run, cast, factor, metric, index) for index, cast in enumerate(here)]
-            panels.append(curves.Panel(factor.short, factor.symbol, LABELS[metric], drawn))
+    """A row of panels a factor of three values or more, a curve a task; of two values a table says all."""
+    varied = {
+        factor: [cast for cast in casts if len(cast.sweeps.get(factor.key, [])) > 2] for factor in ablations.FACTORS
+    }
+    tasks = list(dict.fromkeys(cast.task for here in varied.values() for cast in here))
+    looks = {task: _TASKS[index % len(_TASKS)] for index, task in enumerate(tasks)}
+    panels = [
+        curves.Panel(
+            factor.short, factor.symbol, LABELS[metric], [_swept(run, cast, factor, metric, looks) for cast in here]
+        )
+        for factor, here in varied.items()
+        if here
+        for metric in METRICS
+    ]
     if panels:
         caption = (
             f"One factor varies, the others stay at the values of UQ4CT’s own recipe; {layouts.SPREAD}; diamonds: the "
@@ -138,13 +145,14 @@ def sweeps(run: Run, casts: Sequence[Cast]) -> Iterator[Picture]:
         yield Picture("uq4ct_ablations", "Ablations.", caption, curves.draw(panels, height=1.7))
 
 
-def _swept(run: Run, cast: Cast, factor: ablations.Factor, metric: str, index: int) -> curves.Curve:
-    points = ablations.labelled(cast.sweeps[factor.key])
+def _swept(run: Run, cast: Cast, factor: ablations.Factor, metric: str, looks: Mapping[Task, str]) -> curves.Curve:
+    """Of several recipes with one value the first."""
+    points = {value: point for value, point in ablations.labelled(cast.sweeps[factor.key]).items() if value.is_first}
     numbers = _numbers([ablations.number(run, point, metric) for point in points.values()])
     printed = [ablations.papers_number(run, cast, factor, value, metric) for value in points]
-    look = _TASKS[index % len(_TASKS)]
     values = [value.value for value in points]
-    return curves.Curve(look, methods.title_of(run, cast.task), values, *numbers, [p and p.mean for p in printed])
+    title = methods.title_of(run, cast.task)
+    return curves.Curve(looks[cast.task], title, values, *numbers, [number and number.mean for number in printed])
 
 
 # -- reliability of FLU ----------------------------------------------------------------------------------------------

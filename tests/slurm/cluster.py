@@ -1,0 +1,160 @@
+"""A real Slurm on this machine: one controller and a few nodes of one fake GPU each, without systemd, cgroups, database.
+
+Memory is enforced by Slurm's own accounting of processes, so a job that asks for too little is killed as on a cluster.
+"""
+
+import contextlib
+import os
+import shutil
+import socket
+import stat
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "squeue", "scontrol", "srun")
+NODES, SHARDS = 4, 4  # a GPU is one device, or four shards
+CONTROLLER_PORT = 26817
+KEY, SOCKET = Path("/etc/munge/munge.key"), Path("/run/munge/munge.socket.2")
+CONF = """\
+ClusterName=test
+SlurmctldHost={host}(127.0.0.1)
+SlurmctldPort={port}
+SlurmUser=root
+SlurmdUser=root
+AuthType=auth/munge
+CredType=cred/munge
+StateSaveLocation={folder}/state
+SlurmdSpoolDir={folder}/spool/%n
+SlurmctldPidFile={folder}/slurmctld.pid
+SlurmdPidFile={folder}/slurmd-%n.pid
+SlurmctldLogFile={folder}/slurmctld.log
+SlurmdLogFile={folder}/slurmd-%n.log
+ProctrackType=proctrack/linuxproc
+TaskPlugin=task/none
+MpiDefault=none
+SelectType=select/cons_tres
+SelectTypeParameters=CR_Core_Memory
+SlurmdParameters=config_overrides
+JobAcctGatherType=jobacct_gather/linux
+JobAcctGatherFrequency=task=1
+JobAcctGatherParams=OverMemoryKill,UsePss
+AccountingStorageType=accounting_storage/none
+SchedulerParameters=sched_interval=2,bf_interval=2,batch_sched_delay=0
+PreemptType=preempt/partition_prio
+PreemptMode=REQUEUE
+ReturnToService=2
+MinJobAge=3600
+KillWait=5
+GresTypes=gpu,shard
+NodeName=n[1-{nodes}] NodeHostname={host} NodeAddr=127.0.0.1 Port=[{first}-{last}] CPUs=64 RealMemory=500000 \
+Gres=gpu:a100:1,shard:{shards} State=UNKNOWN
+PartitionName=gpu Nodes=ALL Default=YES MaxTime=2-00:00:00 PriorityTier=1 GraceTime=5
+PartitionName=cpu Nodes=ALL MaxTime=1-00:00:00 PriorityTier=1
+PartitionName=urgent Nodes=ALL MaxTime=1:00:00 PriorityTier=9
+"""
+
+
+def missing() -> list[str]:
+    """What this machine lacks to start a cluster."""
+    lacks = [name for name in PROGRAMS if shutil.which(name) is None]
+    return lacks if os.geteuid() == 0 else [*lacks, "root"]
+
+
+@contextlib.contextmanager
+def running(folder: Path) -> Iterator[None]:
+    """Start Slurm with its state in `folder`; `SLURM_CONF` names its configuration to everything that is run within."""
+    conf = folder / "slurm.conf"
+    _configure(folder, conf)
+    before, os.environ["SLURM_CONF"] = os.environ.get("SLURM_CONF"), str(conf)
+    with contextlib.ExitStack() as undo:
+        undo.callback(_restore, "SLURM_CONF", before)
+        _start_munge(folder, undo)
+        undo.callback(_stop, folder)
+        subprocess.run(["slurmctld", "-c"], check=True)
+        for node in names():
+            (folder / "spool" / node).mkdir(parents=True)
+            subprocess.run(["slurmd", "-N", node], check=True)
+        wait("the nodes to be idle", lambda: said("sinfo", "-hN", "-p", "cpu", "-t", "idle", "-o", "%N") == names(), 60)
+        yield
+
+
+def names() -> list[str]:
+    return [f"n{number + 1}" for number in range(NODES)]
+
+
+def _configure(folder: Path, conf: Path) -> None:
+    (folder / "state").mkdir(parents=True)
+    host = socket.gethostname().split(".")[0]
+    ports = {"port": CONTROLLER_PORT, "first": CONTROLLER_PORT + 1, "last": CONTROLLER_PORT + NODES}
+    conf.write_text(CONF.format(host=host, folder=folder, nodes=NODES, shards=SHARDS, **ports))
+    lines = []
+    for node in names():
+        # slurmd wants a device: a twin of /dev/null.
+        device = folder / "dev" / node / "nvidia0"
+        device.parent.mkdir(parents=True)
+        os.mknod(device, 0o666 | stat.S_IFCHR, os.makedev(1, 3))
+        lines.append(f"NodeName={node} Name=gpu Type=a100 File={device}\n")
+        lines.append(f"NodeName={node} Name=shard Count={SHARDS} File={device}\n")
+    (folder / "gres.conf").write_text("".join(lines))
+
+
+def _start_munge(folder: Path, undo: contextlib.ExitStack) -> None:
+    """Slurm's authentication; one that runs already is used and left alone."""
+    if SOCKET.exists() and subprocess.run(["munge", "-n"], capture_output=True).returncode == 0:
+        return
+    for path in (KEY.parent, SOCKET.parent):
+        path.mkdir(parents=True, exist_ok=True)
+        shutil.chown(path, "munge", "munge")
+    SOCKET.parent.chmod(0o755)
+    if not KEY.exists():
+        KEY.write_bytes(os.urandom(1024))
+        KEY.chmod(0o400)
+        shutil.chown(KEY, "munge", "munge")
+    daemon = subprocess.Popen(
+        ["munged", "--foreground", "--force"], user="munge", group="munge", extra_groups=[], cwd="/",
+        stdout=subprocess.DEVNULL, stderr=open(folder / "munged.log", "w"),
+    )  # fmt: skip
+    undo.callback(daemon.wait, 10)
+    undo.callback(daemon.terminate)
+    wait("munge to answer", lambda: subprocess.run(["munge", "-n"], capture_output=True).returncode == 0, 10)
+
+
+def _stop(folder: Path) -> None:
+    """End all jobs, then the daemons that were started here, by the process ids that they left."""
+    with contextlib.suppress(TimeoutError):
+        subprocess.run(["scancel", "--user=root"], capture_output=True, timeout=20)
+        wait("the jobs to end", lambda: not said("squeue", "-h"), 20)
+    pids = [int(file.read_text()) for file in sorted(folder.glob("*.pid"), reverse=True)]
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, 15)
+    wait("the daemons to end", lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids), 20)
+
+
+def _restore(variable: str, value: str | None) -> None:
+    if value is None:
+        os.environ.pop(variable, None)
+    else:
+        os.environ[variable] = value
+
+
+def wait(what: str, done: Callable[[], object], seconds: float) -> None:
+    """Poll until `done()`; `TimeoutError` names what was waited for."""
+    end = time.monotonic() + seconds
+    while not done():
+        if time.monotonic() > end:
+            raise TimeoutError(f"waited {seconds:g} s for {what}")
+        time.sleep(0.3)
+
+
+def said(*command: str) -> list[str]:
+    return subprocess.run(command, capture_output=True, text=True).stdout.split()
+
+
+def jobs() -> dict[int, dict[str, str]]:
+    """What `scontrol` knows of every job, finished ones among them, by number."""
+    lines = subprocess.run(["scontrol", "show", "job", "--oneliner"], capture_output=True, text=True).stdout.splitlines()
+    told = [dict(word.split("=", 1) for word in line.split() if "=" in word) for line in lines]
+    return {int(job["JobId"]): job for job in told if "JobId" in job}

@@ -1,0 +1,85 @@
+"""The comparison end to end on made-up records: complete, repeatable, and read back as it was written."""
+
+import numpy as np
+import pytest
+
+from peftuq import artifacts
+from peftuq.gold import file, standard
+from peftuq.scores.information import mutual_information
+
+SPEC = {"inputs": 3, "hidden": 3, "rank": 1, "alpha": 1, "half_lambda": 1, "dropout": 0.2, "examples": 20,
+        "chains": 2, "warmup": 20, "draws": 20, "seed": 0}  # fmt: skip
+METHODS = ["hmc", "map", "ensemble_5", "ensemble_20", "anchored_5", "anchored_20", "laplace", "mc_dropout", "hmc_5",
+           "hmc_20"]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def records(tmp_path_factory) -> artifacts.RecordFile:
+    rng = np.random.default_rng(0)
+    parts = {}
+    for part, n in (("train", 40), ("valid", 30), ("test", 25), ("other", 10)):
+        label = rng.integers(0, 2, n)
+        h = (rng.normal(size=(n, 5)) + label[:, None] * [1.5, 0, 0, 0, 0]).astype(np.float32)
+        parts[part] = artifacts.Record(np.arange(n), label, np.zeros((n, 2), np.float32), h)
+    path = tmp_path_factory.mktemp("gold") / "seed0.safetensors"
+    artifacts.write_records(path, parts, artifacts.Head(np.zeros((2, 5), np.float32)))
+    return artifacts.RecordFile(path)
+
+
+@pytest.fixture(scope="module")
+def written(records, tmp_path_factory):
+    said, facts = standard.compare(records, ["test", "other"], SPEC, lambda line: None)
+    path = tmp_path_factory.mktemp("gold") / "gold.safetensors"
+    file.write(path, said, facts)
+    return path
+
+
+def test_every_method_speaks_of_every_example(written):
+    found = file.GoldFile(written)
+    assert found.methods == METHODS and found.parts == ["test", "other"]
+    for part, n in (("test", 25), ("other", 10)):
+        for method in METHODS:
+            said = found.said(part, method)
+            assert said.probs.shape == (len(said.mi), n, 2)
+            assert said.probs.sum(axis=2) == pytest.approx(1)
+            assert said.mi.min() >= 0
+    assert not found.said("test", "map").mi.any() and found.said("test", "ensemble_20").mi.any()
+    assert found.facts["examples"] == 20 and found.facts["parameters"] == 3 + 3 + 3 + 2
+
+
+def test_the_facts_agree_with_the_arrays(written):
+    found = file.GoldFile(written)
+    exact, own = found.said("other", "hmc"), found.said("other", "anchored_20")
+    stated = found.facts["agreement"]["other"]["anchored_20"][0]
+    assert stated["tv"] == pytest.approx(np.abs(own.probs[0, :, 0] - exact.probs[0, :, 0]).mean())
+    assert stated["spearman"] == pytest.approx(
+        np.corrcoef(*(np.argsort(np.argsort(mi[0])) for mi in (own.mi, exact.mi)))[0, 1]
+    )
+    assert [len(found.facts["agreement"]["test"][m]) for m in METHODS] == [1, 4, 4, 1, 4, 1, 4, 4, 4, 4]
+
+
+def test_same_seed_same_bytes(records, written, tmp_path):
+    said, facts = standard.compare(records, ["test", "other"], SPEC, lambda line: None)
+    file.write(tmp_path / "again.safetensors", said, facts)
+    assert (tmp_path / "again.safetensors").read_bytes() == written.read_bytes()
+
+
+def test_spread_draws_are_disjoint_and_from_all_chains():
+    draws = np.arange(400.0).reshape(400, 1, 1)
+    sets = [set(chosen.ravel()) for chosen in standard._spread(draws, 20)]
+    assert [len(s) for s in sets] == [20] * 4 and len(set.union(*sets)) == 80
+    assert all({int(draw // 100) for draw in s} == {0, 1, 2, 3} for s in sets)
+
+
+def test_the_small_ensembles_are_disjoint_parts_of_the_large(records):
+    parts = standard._parts(records, ["test"], SPEC)
+    posterior = standard._posterior(parts, SPEC)
+    rng = np.random.default_rng(0)
+    size = posterior.network.size
+    fitted = standard.Fitted(rng.normal(size=(2, 50, size)), rng.normal(size=(20, size)), rng.normal(size=(20, size)),
+                             [np.eye(size)] * 4, rng.normal(size=(4, size)))  # fmt: skip
+    samples = dict(standard._samples(posterior.network, fitted, parts["test"].x, SPEC))
+    assert np.array_equal(np.concatenate(samples["ensemble_5"]), samples["ensemble_20"][0])
+    said = standard._said(posterior.network, fitted, parts["test"].x, SPEC)
+    assert np.array_equal(said["anchored_20"].mi[0], mutual_information(samples["anchored_20"][0]))
+    assert said["ensemble_20"].probs[0] == pytest.approx(said["ensemble_5"].probs.mean(axis=0))

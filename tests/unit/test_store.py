@@ -1,0 +1,214 @@
+"""What jobs made comes back to the byte, for the same content and for nothing else."""
+
+import json
+import os
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from peftuq import store
+
+ROOT = Path(__file__).parents[2]
+FACTS = {"script": "score.py", "code": "0123456789abcdef", "spec": {"power": 2}}
+
+
+@pytest.fixture
+def kept(tmp_path) -> store.Store:
+    return store.Store(tmp_path / "store")
+
+
+def write(path: Path, content: str) -> str:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(content)
+    return str(path)
+
+
+# -- keys ----------------------------------------------------------------------------------------------
+
+
+def key(inputs=None, outputs=("out/a.json",), **facts) -> str:
+    return store.key(FACTS | facts, inputs or {}, outputs)
+
+
+def test_a_key_depends_on_content_and_on_neither_path_nor_time(tmp_path):
+    one, other = write(tmp_path / "a/x.bin", "same"), write(tmp_path / "b/y.bin", "same")
+    os.utime(other, (1, 1))
+    assert key({"data": [one]}) == key({"data": [other]})
+    write(tmp_path / "b/y.bin", "diff")
+    assert key({"data": [one]}) != key({"data": [other]})
+
+
+def test_a_key_depends_on_everything_else_that_decides_a_job(tmp_path, monkeypatch):
+    a, b = write(tmp_path / "a", "a"), write(tmp_path / "b", "b")
+    keys = [
+        key({"data": [a, b]}),
+        key({"data": [b, a]}),
+        key({"data": [a], "more": [b]}),
+        key({"data": [a, b]}, code="0" * 16),
+        key({"data": [a, b]}, spec={"power": 3}),
+        key({"data": [a, b]}, script="predict.py"),
+        key({"data": [a, b]}, outputs=["out/b.json"]),
+        key({"data": ["none"]}),
+    ]
+    assert len(set(keys)) == len(keys)
+    monkeypatch.setattr(store, "software", lambda: ["torch-3.0.dist-info"])
+    assert key({"data": [a, b]}) != keys[0]
+
+
+def test_software_names_what_is_installed():
+    import numpy
+
+    assert f"numpy-{numpy.__version__}.dist-info" in store.software()
+
+
+def test_a_fetched_folder_is_its_provenance_and_an_adapter_its_weights_and_configuration(tmp_path):
+    model = write(tmp_path / "model/provenance.json", "{}")
+    write(tmp_path / "model/model.safetensors", "not read")
+    assert store.content(Path(model)) == store.content(tmp_path / "model")
+    assert store.content(Path(model)).keys() == {"provenance.json"}
+    adapter = Path(write(tmp_path / "seed0/adapter_model.safetensors", "weights"))
+    write(tmp_path / "seed0/adapter_config.json", '{"alpha": 1}')
+    write(tmp_path / "seed0/training.json", '{"seconds": 5}')
+    before = store.content(adapter)
+    write(tmp_path / "seed0/training.json", '{"seconds": 6}')
+    assert store.content(adapter) == before
+    write(tmp_path / "seed0/adapter_config.json", '{"alpha": 2}')
+    assert store.content(adapter) != before
+
+
+def test_a_folder_without_provenance_is_all_its_files(tmp_path):
+    write(tmp_path / "local/train.jsonl", "1")
+    before = store.content(tmp_path / "local")
+    write(tmp_path / "local/deep/test.jsonl", "2")
+    assert store.content(tmp_path / "local").keys() == before.keys() | {"deep/test.jsonl"}
+
+
+# -- contents ------------------------------------------------------------------------------------------
+
+
+def test_outputs_come_back_to_the_byte(kept, tmp_path):
+    outputs = [write(tmp_path / "out/a.json", "A"), write(tmp_path / "out/b.json", "B")]
+    assert not kept.restore("k", outputs)
+    kept.keep("k", outputs)
+    for path in outputs:
+        os.unlink(path)
+    assert kept.restore("k", outputs)
+    assert [Path(path).read_text() for path in outputs] == ["A", "B"]
+    assert not kept.restore("other", outputs)
+
+
+def test_an_adapter_comes_back_with_its_folder(kept, tmp_path):
+    weights = write(tmp_path / "seed0/adapter_model.safetensors", "weights")
+    log = Path(write(tmp_path / "seed0/train_log.jsonl", "{}"))
+    kept.keep("k", [weights])
+    os.unlink(weights)
+    log.unlink()
+    log.write_text("of another training")
+    write(tmp_path / "seed0/of_another.json", "{}")
+    assert kept.restore("k", [weights])
+    assert {path.name for path in log.parent.iterdir()} == {"adapter_model.safetensors", "train_log.jsonl"}
+
+
+def test_contents_cost_no_disk_and_results_never_share_theirs(kept, tmp_path):
+    first = write(tmp_path / "out/first.json", "same")
+    kept.keep("first", [first])
+    assert os.stat(first).st_nlink == 2
+    second = write(tmp_path / "out/second.json", "same")
+    kept.keep("second", [second])
+    os.unlink(second)
+    assert kept.restore("second", [second])
+    assert not os.path.samefile(first, second)
+
+
+@pytest.mark.parametrize("harm", ["edited", "removed"])
+def test_content_that_is_not_itself_is_not_brought_back(kept, tmp_path, harm):
+    outputs = [write(tmp_path / "out/a.json", "A"), write(tmp_path / "out/b.json", "B")]
+    kept.keep("k", outputs)
+    if harm == "edited":
+        with open(outputs[1], "r+") as file:
+            file.write("x")
+    else:
+        for path in (kept.folder / "objects").rglob("*"):
+            if path.is_file() and path.read_text() == "B":
+                path.unlink()
+    for path in outputs:
+        os.unlink(path)
+    assert not kept.restore("k", outputs)
+    assert not any(map(os.path.exists, outputs))
+    write(tmp_path / "out/a.json", "A"), write(tmp_path / "out/b.json", "B")
+    kept.keep("k", outputs)
+    assert kept.restore("k", outputs)
+
+
+def test_without_hard_links_contents_are_copied(kept, tmp_path, monkeypatch):
+    def refuse(source, target):
+        raise OSError(95, "Operation not supported")
+
+    monkeypatch.setattr(os, "link", refuse)
+    output = write(tmp_path / "out/a.json", "A")
+    kept.keep("k", [output])
+    os.unlink(output)
+    assert kept.restore("k", [output]) and Path(output).read_text() == "A"
+
+
+# -- programs ------------------------------------------------------------------------------------------
+
+SCRIPT = """
+    from pathlib import Path
+    from peftuq import program
+
+    args = program.arguments("Adds.", ["spec", "checkpoint"], ["numbers"])
+
+    from peftuq.progress import Log
+
+    def main(log):
+        total = sum(int(Path(path).read_text()) for path in args.numbers) + args.spec["plus"]
+        if total < 0:
+            raise ValueError("negative")
+        Path(args.output[0]).write_text(str(total))
+
+    program.run(main, Log(args.log, "add"))
+"""
+
+
+@pytest.fixture
+def add(tmp_path):
+    script = write(tmp_path / "add.py", textwrap.dedent(SCRIPT))
+
+    def run(*numbers: int, plus: int = 0, code: str | None = "abc", keep: bool = True) -> tuple[int, str, str]:
+        files = [write(tmp_path / f"{i}.txt", str(number)) for i, number in enumerate(numbers)]
+        command = [sys.executable, script, "--spec", json.dumps({"plus": plus}), "--numbers", *files]
+        command += ["--checkpoint", str(tmp_path), "--log", str(tmp_path / "log"), "--output", str(tmp_path / "sum")]
+        command += ["--code", code] if code else []
+        environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
+        environment |= {"PEFTUQ_STORE": str(tmp_path / "store")} if keep else {}
+        (tmp_path / "sum").unlink(missing_ok=True)
+        ended = subprocess.run(command, env=environment, capture_output=True, text=True)
+        made = (tmp_path / "sum").read_text() if (tmp_path / "sum").exists() else ""
+        return ended.returncode, made, (tmp_path / "log").read_text()
+
+    return run
+
+
+def test_a_program_ends_at_once_if_an_earlier_one_made_the_same(add):
+    assert add(1, 2)[1] == "3"
+    code, made, log = add(1, 2)
+    assert (code, made) == (0, "3") and "unchanged inputs: reused" in log
+    for again in (add(1, 3), add(1, 2, plus=1), add(1, 2, code="abd"), add(1, 2, code=None), add(1, 2, keep=False)):
+        assert again[0] == 0 and "reused" not in again[2]
+    assert "reused" in add(1, 2)[2]
+
+
+def test_a_failure_is_not_kept(add):
+    for _ in range(2):
+        code, made, log = add(1, plus=-5)
+        assert code == 1 and made == "" and "negative" in log
+
+
+def test_a_store_that_cannot_be_written_does_not_fail_the_job(add, tmp_path):
+    write(tmp_path / "store", "a file where the folder should be")
+    code, made, log = add(2, 2)
+    assert (code, made) == (0, "4") and "not kept for reuse" in log
