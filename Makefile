@@ -1,10 +1,11 @@
 # `make demo`: a real report on real weights in minutes. `make test`: everything that can be checked here.
+# `make test-slurm`: the cluster's profile on a real Slurm, started on this machine.
 VENV := .venv
 PYTHON ?= python3
 BIN := $(VENV)/bin
 SNAKEMAKE := $(BIN)/snakemake
 
-.PHONY: demo test env lint
+.PHONY: demo test test-slurm env lint
 
 demo: env
 	@date +%s > $(VENV)/.demo-start
@@ -13,6 +14,9 @@ demo: env
 
 test: env lint
 	$(BIN)/python -m pytest
+
+test-slurm: env
+	$(BIN)/python -m pytest tests/slurm
 
 lint: env
 	$(BIN)/ruff check .

@@ -4,10 +4,10 @@
 
 `ours`: one forward and C backward passes a batch, a layer's slabs meeting its Kronecker factors. `laplace-torch` (if it
 is installed): its Jacobian of a batch (`torch.func.jacrev`), then its Kronecker-decomposed matrix, at the batch size
-that suits it best. `loop`: the plain way, one backward pass for each example and class into the weights' gradients, then
-the same matrix products as ours. All have the same model (all-MiniLM-L6-v2's shape, random weights, LoRA of rank 8 on
-q, k, v), factors and precision, and full factors, so that there is nothing to disagree on: `difference` is the largest
-error against the loop, relative to the largest value.
+that suits it best. `loop`: the plain way, one backward pass for each example and class into the weights' gradients,
+then the same matrix products as ours. All have the same model (all-MiniLM-L6-v2's shape, random weights, LoRA of rank 8
+on q, k, v), factors and precision, and full factors, so that there is nothing to disagree on: `difference` is the
+largest error against the loop, relative to the largest value.
 """
 
 import argparse
@@ -103,6 +103,27 @@ def timed(run: Callable[[], np.ndarray]) -> tuple[np.ndarray, float]:
     return run(), time.perf_counter() - started
 
 
+def compare(classes: int, n: int, batches: list[int]) -> dict[str, tuple[np.ndarray, float]]:
+    """f_Sigma and seconds of every way that can be run here."""
+    model, data = build(classes), examples(n, classes)
+    layers, running = layers_of(model, "excluded"), kfac.Running(0, 1024, torch.float32)
+    curvature = kfac.fit(model, layers, data, running, "all", 10, 512)
+    ways: dict[str, Callable[[], np.ndarray]] = {
+        "ours": lambda: predictive.distribution(model, layers, data, running, curvature, [PRECISION])[1][0],
+        "loop": lambda: loop(model, layers, data, curvature),
+    }
+    for size in batches:
+        ways[f"laplace-torch, batch {size}"] = lambda size=size: peer(model, layers, data, curvature, size)
+    ways["ours"]()  # once for the allocator
+    results = {}
+    for name, run in ways.items():
+        try:
+            results[name] = timed(run)
+        except ImportError as error:
+            print(f"{classes:>7}  {name:<22} not run: {error}")
+    return results
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--examples", type=int, default=32)
@@ -113,22 +134,7 @@ def main() -> None:
     torch.set_num_threads(args.threads)
     print(f"{'classes':>7}  {'how':<22}{'seconds':>9}{'ratio':>8}{'difference':>12}")
     for classes in args.classes:
-        model, data = build(classes), examples(args.examples, classes)
-        layers, running = layers_of(model, "excluded"), kfac.Running(0, 1024, torch.float32)
-        curvature = kfac.fit(model, layers, data, running, "all", 10, 512)
-        ways: dict[str, Callable[[], np.ndarray]] = {
-            "ours": lambda: predictive.distribution(model, layers, data, running, curvature, [PRECISION])[1][0],
-            "loop": lambda: loop(model, layers, data, curvature),
-        }
-        for size in args.batches:
-            ways[f"laplace-torch, batch {size}"] = lambda size=size: peer(model, layers, data, curvature, size)
-        ways["ours"]()  # once for the allocator
-        results: dict[str, tuple[np.ndarray, float]] = {}
-        for name, run in ways.items():
-            try:
-                results[name] = timed(run)
-            except ImportError as error:
-                print(f"{classes:>7}  {name:<22} not run: {error}")
+        results = compare(classes, args.examples, args.batches)
         exact, (_, own) = results["loop"][0], results["ours"]
         for name, (sigma, seconds) in results.items():
             difference = np.abs(sigma - exact).max() / np.abs(exact).max()

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, settings
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "src"))
-for _helpers in ("unit/models", "unit/training", "unit/laplace", "workflow"):
+for _helpers in ("unit/models", "unit/training", "unit/laplace", "workflow", "slurm"):
     sys.path.insert(0, str(ROOT / "tests" / _helpers))
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from peftuq.errors import UserError
-from peftuq.grid import load, plan
+from peftuq.grid import budget, load, plan
 from peftuq.grid.jobs import Jobs
 from peftuq.grid.study import PACKAGE, Study
 
@@ -14,7 +14,11 @@ ROOT = PACKAGE.parents[1]
 
 
 def _plan(args: argparse.Namespace) -> Iterable[str]:
-    return plan.describe(Jobs(Study(load.read_yaml(args.configfile), ROOT / "config", str(args.configfile))))
+    config, where = load.read_yaml(args.configfile), str(args.configfile)
+    if args.budget_hours is None:
+        return plan.describe(Jobs(Study(config, ROOT / "config", where)))
+    steps = budget.fit(config, ROOT / "config", args.budget_hours, where)
+    return plan.describe_budget(steps, args.budget_hours, args.budget_out)
 
 
 def _why(args: argparse.Namespace) -> Iterable[str]:
@@ -26,8 +30,10 @@ def _why(args: argparse.Namespace) -> Iterable[str]:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="peftuq", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    planning = commands.add_parser("plan", help="cells, jobs, parameters and memory of a configuration")
+    planning = commands.add_parser("plan", help="jobs, GPU-hours, memory and disk of a configuration")
     planning.set_defaults(lines=_plan)
+    planning.add_argument("--budget-hours", type=float, help="GPU-hours: what to leave out to need no more")
+    planning.add_argument("--budget-out", type=Path, help="file for the configuration that leaves it out")
     asking = commands.add_parser("why", help="which change of configuration or code makes a job run again")
     asking.add_argument("target", help="an output file, or <rule>/<wildcards> as the job's log is named")
     asking.set_defaults(lines=_why)

@@ -1,4 +1,4 @@
-"""A real Slurm on this machine: one controller and a few nodes of one fake GPU each, without systemd, cgroups, database.
+"""A real Slurm on this machine: a controller and a few nodes of one fake GPU each; no systemd, cgroups or database.
 
 Memory is enforced by Slurm's own accounting of processes, so a job that asks for too little is killed as on a cluster.
 """
@@ -14,8 +14,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "squeue", "scontrol", "srun")
-NODES, SHARDS = 4, 4  # a GPU is one device, or four shards
+NODES, SHARDS = 5, 4  # a node has one GPU, which is one device or four shards
+KILL_WAIT = 5  # seconds from SIGTERM to SIGKILL
 CONTROLLER_PORT = 26817
+ETC = Path("/etc/slurm")  # what jobs read: the plug-in drops SLURM_CONF from their environment
+FILES = ("slurm.conf", "gres.conf")
 KEY, SOCKET = Path("/etc/munge/munge.key"), Path("/run/munge/munge.socket.2")
 CONF = """\
 ClusterName=test
@@ -39,14 +42,14 @@ SelectTypeParameters=CR_Core_Memory
 SlurmdParameters=config_overrides
 JobAcctGatherType=jobacct_gather/linux
 JobAcctGatherFrequency=task=1
-JobAcctGatherParams=OverMemoryKill,UsePss
+JobAcctGatherParams=OverMemoryKill
 AccountingStorageType=accounting_storage/none
 SchedulerParameters=sched_interval=2,bf_interval=2,batch_sched_delay=0
 PreemptType=preempt/partition_prio
 PreemptMode=REQUEUE
 ReturnToService=2
 MinJobAge=3600
-KillWait=5
+KillWait={kill_wait}
 GresTypes=gpu,shard
 NodeName=n[1-{nodes}] NodeHostname={host} NodeAddr=127.0.0.1 Port=[{first}-{last}] CPUs=64 RealMemory=500000 \
 Gres=gpu:a100:1,shard:{shards} State=UNKNOWN
@@ -59,17 +62,19 @@ PartitionName=urgent Nodes=ALL MaxTime=1:00:00 PriorityTier=9
 def missing() -> list[str]:
     """What this machine lacks to start a cluster."""
     lacks = [name for name in PROGRAMS if shutil.which(name) is None]
-    return lacks if os.geteuid() == 0 else [*lacks, "root"]
+    lacks += ["root"] if os.geteuid() else []
+    theirs = [name for name in FILES if (ETC / name).exists() and not (ETC / name).is_symlink()]
+    return [*lacks, *(f"a machine without an {ETC / name} of its own" for name in theirs)]
 
 
 @contextlib.contextmanager
 def running(folder: Path) -> Iterator[None]:
-    """Start Slurm with its state in `folder`; `SLURM_CONF` names its configuration to everything that is run within."""
-    conf = folder / "slurm.conf"
-    _configure(folder, conf)
-    before, os.environ["SLURM_CONF"] = os.environ.get("SLURM_CONF"), str(conf)
+    """Start Slurm with its files in `folder`, and links to its configuration where all of Slurm looks for it."""
+    _configure(folder)
     with contextlib.ExitStack() as undo:
-        undo.callback(_restore, "SLURM_CONF", before)
+        for name in FILES:
+            _link(folder / name, ETC / name)
+            undo.callback((ETC / name).unlink)
         _start_munge(folder, undo)
         undo.callback(_stop, folder)
         subprocess.run(["slurmctld", "-c"], check=True)
@@ -84,11 +89,12 @@ def names() -> list[str]:
     return [f"n{number + 1}" for number in range(NODES)]
 
 
-def _configure(folder: Path, conf: Path) -> None:
+def _configure(folder: Path) -> None:
     (folder / "state").mkdir(parents=True)
     host = socket.gethostname().split(".")[0]
     ports = {"port": CONTROLLER_PORT, "first": CONTROLLER_PORT + 1, "last": CONTROLLER_PORT + NODES}
-    conf.write_text(CONF.format(host=host, folder=folder, nodes=NODES, shards=SHARDS, **ports))
+    sizes = {"nodes": NODES, "shards": SHARDS, "kill_wait": KILL_WAIT}
+    (folder / "slurm.conf").write_text(CONF.format(host=host, folder=folder, **sizes, **ports))
     lines = []
     for node in names():
         # slurmd wants a device: a twin of /dev/null.
@@ -133,11 +139,10 @@ def _stop(folder: Path) -> None:
     wait("the daemons to end", lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids), 20)
 
 
-def _restore(variable: str, value: str | None) -> None:
-    if value is None:
-        os.environ.pop(variable, None)
-    else:
-        os.environ[variable] = value
+def _link(target: Path, link: Path) -> None:
+    link.parent.mkdir(parents=True, exist_ok=True)
+    link.unlink(missing_ok=True)
+    link.symlink_to(target)
 
 
 def wait(what: str, done: Callable[[], object], seconds: float) -> None:
@@ -155,6 +160,6 @@ def said(*command: str) -> list[str]:
 
 def jobs() -> dict[int, dict[str, str]]:
     """What `scontrol` knows of every job, finished ones among them, by number."""
-    lines = subprocess.run(["scontrol", "show", "job", "--oneliner"], capture_output=True, text=True).stdout.splitlines()
-    told = [dict(word.split("=", 1) for word in line.split() if "=" in word) for line in lines]
+    shown = subprocess.run(["scontrol", "show", "job", "--oneliner"], capture_output=True, text=True).stdout
+    told = [dict(word.split("=", 1) for word in line.split() if "=" in word) for line in shown.splitlines()]
     return {int(job["JobId"]): job for job in told if "JobId" in job}

@@ -18,7 +18,8 @@ rule train_lora:
         code=jobs.code_adapter("train"),
         checkpoint=paths.checkpoint(),
     shell:
-        "python $PEFTUQ_SCRIPTS/train.py --spec {params.spec:q} --code {params.code}"
+        # exec: Slurm signals every process of a job, and a shell in between would die and take the training along.
+        "exec python $PEFTUQ_SCRIPTS/train.py --spec {params.spec:q} --code {params.code}"
         " --model {input.model} --train {input.train} --valid {input.valid} --evals {input.evals}"
         " --threads {threads} --checkpoint {params.checkpoint} --log {log} --output {output}"
 

@@ -18,6 +18,9 @@ def main(log: Log) -> None:
             log(f"dequantising {args.spec['gguf']}")
             provenance |= convert.from_gguf(folder, args.spec["gguf"])
         provenance |= convert.from_torch(folder)
+        # What was fetched may be gone by now: whoever reads the folder is told by what it became.
+        fetched, there = provenance["files"], sources.inventory(folder)
+        provenance["made"] = {name: digest for name, digest in there.items() if fetched.get(name) != digest}
         files.write_json(folder / output.name, provenance)
 
 

@@ -8,7 +8,8 @@ from peftuq import program
 
 args = program.arguments(__doc__, ["spec", "model", "train", "valid", "checkpoint"], ["evals"])
 
-import torch  # noqa: E402  after the number of threads is set
+import numpy as np  # noqa: E402  after the number of threads is set
+import torch  # noqa: E402
 
 from peftuq import artifacts, files  # noqa: E402
 from peftuq.models import backbone, encode  # noqa: E402
@@ -48,7 +49,9 @@ def main(log: Log) -> None:
     )
     at_epoch = None
     if recipe["epoch_records"]:
-        parts = {"train": data["train"].take(range(min(recipe["epoch_records"], len(data["train"]))))}
+        # Drawn with a seed of its own: the same examples for every member, whatever order the file has.
+        shuffled = np.random.default_rng(0).permutation(len(data["train"]))
+        parts = {"train": data["train"].take(shuffled[: recipe["epoch_records"]])}
         for part, file in zip(args.spec["evals"], args.evals, strict=True):
             parts[part] = encode.encode(tokenizer, file, task)
         at_epoch = epochs.Recorder(parts, job.checkpoint)

@@ -4,9 +4,10 @@ Pure pydantic, for the grid to load without heavy imports. A dataset's examples 
 (`data/tasks.py`); `Dataset.preparation` gives exactly the part of a file that decides it.
 """
 
+import math
 from typing import Annotated, Any, Literal, Protocol, get_args
 
-from pydantic import Field, PositiveInt, model_validator
+from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
 from peftuq.data.source_schema import Hub, Kind, Registry, Strict
 from peftuq.errors import UserError
@@ -109,6 +110,28 @@ class Splits(Strict):
             raise ValueError("splits: 'test' is carved out of 'train', which is empty")
         return self
 
+    def sizes(self, rows: dict[Official, int]) -> dict[str, int]:
+        """Rows of train, valid and test, from those of the official splits: what `data/splits.py` will draw."""
+        sizes = {"train": sum(rows[name] for name in self.train)}
+        for part, rule in (("test", self.test), ("valid", self.valid)):
+            if isinstance(rule, Carve):
+                sizes[part] = rule.rows if rule.rows is not None else math.ceil(rule.share * sizes["train"])
+                sizes["train"] -= sizes[part]
+            else:
+                sizes[part] = sum(rows[name] for name in rule)
+        return sizes
+
+
+class Size(Strict):
+    """How large a dataset is: what `plan` counts with before anything is fetched.
+
+    `rows` of each official split, without those that the row's rules leave out; `tokens`: mean length of an example, at
+    most 512 each, as its text or in the prompt `letters`, in BERT's word pieces.
+    """
+
+    rows: dict[Official, PositiveInt] = Field(min_length=1)
+    tokens: PositiveFloat
+
 
 # -- files --------------------------------------------------------------------------------------------
 
@@ -185,6 +208,7 @@ class Dataset(Strict):
     row: Row
     splits: Splits
     sources: Sources
+    size: Size | None = None
 
     @model_validator(mode="after")
     def _complete(self) -> "Dataset":

@@ -1,6 +1,7 @@
 """What is affordable on a large model, on the small one: MAP members, Laplace, dropout."""
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 
@@ -13,41 +14,56 @@ ADAM_STEPS, ADAM_RATE = 3000, 0.005  # dropout's noise forbids L-BFGS
 
 def map_members(posterior: Posterior, seeds: Sequence[int]) -> np.ndarray:
     """(M, D): the maxima of the posterior that are found from each seed's LoRA initialisation."""
-    minimise = minimiser(posterior.potential)
-    return np.stack([minimise(posterior.network.initial(np.random.default_rng(seed))) for seed in seeds])
+    return _members(posterior, seeds, 0.0)
 
 
 def anchored_members(posterior: Posterior, seeds: Sequence[int]) -> np.ndarray:
     """(M, D): as `map_members`, each under a prior centred on its own draw from the prior (Pearce et al. 2020)."""
+    return _members(posterior, seeds, posterior.prior_std)
+
+
+def _members(posterior: Posterior, seeds: Sequence[int], anchor_std: float) -> np.ndarray:
     minimise, members = minimiser(posterior.potential), []
     for seed in seeds:
         rng = np.random.default_rng(seed)
-        start, centre = posterior.network.initial(rng), posterior.prior_std * rng.normal(size=posterior.network.size)
-        members.append(minimise(start, centre))
+        start = posterior.network.initial(rng)
+        members.append(minimise(start, anchor_std * rng.normal(size=start.shape)))
     return np.stack(members)
 
 
-def laplace_covariance(posterior: Posterior, theta: np.ndarray) -> np.ndarray:
-    """(D, D): inverse of the generalised Gauss-Newton matrix Σ JᵀΛJ plus the prior's precision 2·half_lambda, at θ.
+def laplace_covariances(posterior: Posterior, thetas: np.ndarray) -> np.ndarray:
+    """(R, D, D): inverse of the generalised Gauss-Newton matrix Σ JᵀΛJ plus the prior's precision 2·half_lambda, at
+    each of `thetas` (R, D).
 
     The full Hessian is singular along the rotations that leave BA and the prior unchanged, and indefinite off the
     maximum; this one is neither (Daxberger et al. 2021).
     """
-    network, x = posterior.network, posterior.x
-    jacobian = jax.jacobian(lambda t: network.logits(t, x))(jnp.asarray(theta))  # (N, C, D)
-    p = jax.nn.softmax(network.logits(theta, x))
-    curvature = p[:, :, None] * jnp.eye(p.shape[1]) - p[:, :, None] * p[:, None, :]
-    precision = jnp.einsum("nci,ncd,ndj->ij", jacobian, curvature, jacobian)
-    return np.linalg.inv(precision + 2 * posterior.half_lambda * np.eye(network.size))
+
+    @jax.jit
+    def curvature(theta):
+        logits = partial(posterior.network.logits, x=posterior.x)
+        jacobian, p = jax.jacobian(logits)(theta), jax.nn.softmax(logits(theta))  # (N, C, D), (N, C)
+        of_loss = p[:, :, None] * jnp.eye(p.shape[1]) - p[:, :, None] * p[:, None, :]
+        return jnp.einsum("nci,ncd,ndj->ij", jacobian, of_loss, jacobian)
+
+    prior = 2 * posterior.half_lambda * np.eye(posterior.network.size)
+    return np.linalg.inv(np.stack([np.asarray(curvature(theta)) for theta in thetas]) + prior)
 
 
-def linearised(network: Network, theta: np.ndarray, covariance: np.ndarray, x: np.ndarray, m: int, seed: int):
-    """Predictive distributions (M, N, C) of M draws from N(θ, covariance) through the network linearised at θ."""
+def linearised(
+    network: Network, thetas: np.ndarray, covariances: np.ndarray, x: np.ndarray, m: int, seed: int
+) -> np.ndarray:
+    """Predictive distributions (R, M, N, C): M draws from N(θ, covariance) through the network linearised at θ, for
+    each of `thetas` (R, D) and `covariances` (R, D, D)."""
     noise = np.random.default_rng(seed).normal(size=(m, network.size))
-    moved = noise @ np.linalg.cholesky(covariance).T
-    logits = jax.jit(lambda t: network.logits(t, x))
-    jacobian = jax.jacobian(logits)(jnp.asarray(theta))
-    return np.asarray(jax.nn.softmax(logits(theta) + jnp.einsum("ncd,md->mnc", jacobian, moved)))
+
+    @jax.jit
+    def one(theta, root):
+        logits = partial(network.logits, x=x)
+        return jax.nn.softmax(logits(theta) + jnp.einsum("ncd,md->mnc", jax.jacobian(logits)(theta), noise @ root.T))
+
+    roots = np.linalg.cholesky(covariances)
+    return np.stack([np.asarray(one(theta, root)) for theta, root in zip(thetas, roots, strict=True)])
 
 
 def dropout_masks(key: jax.Array, network: Network, n: int, rate: float) -> tuple[jax.Array, jax.Array]:
@@ -58,20 +74,25 @@ def dropout_masks(key: jax.Array, network: Network, n: int, rate: float) -> tupl
     return kept[0] / (1 - rate), kept[1] / (1 - rate)
 
 
-def train_with_dropout(posterior: Posterior, rate: float, seed: int) -> np.ndarray:
-    """(D,): θ after Adam on the potential under fresh masks each step."""
+def train_with_dropout(posterior: Posterior, rate: float, seeds: Sequence[int]) -> np.ndarray:
+    """(R, D): θ after Adam on the potential under fresh masks each step, from each seed's LoRA initialisation."""
 
     def potential(theta, key):
         return posterior.potential(theta, masks=dropout_masks(key, posterior.network, len(posterior.x), rate))
 
-    start = posterior.network.initial(np.random.default_rng(seed))
-    return descend(potential, start, ADAM_STEPS, ADAM_RATE, seed)
+    starts = np.stack([posterior.network.initial(np.random.default_rng(seed)) for seed in seeds])
+    return descend(potential, starts, ADAM_STEPS, ADAM_RATE, seeds)
 
 
-def dropout_passes(network: Network, theta: np.ndarray, rate: float, x: np.ndarray, m: int, seed: int) -> np.ndarray:
-    """Predictive distributions (M, N, C) of M passes with dropout (Gal and Ghahramani 2016)."""
+def dropout_passes(network: Network, thetas: np.ndarray, rate: float, x: np.ndarray, m: int, seed: int) -> np.ndarray:
+    """Predictive distributions (R, M, N, C): M passes with dropout (Gal and Ghahramani 2016), for `thetas` (R, D)."""
+    keys = jax.random.split(jax.random.key(seed), m)
 
-    def one(key):
-        return jax.nn.softmax(network.logits(theta, x, dropout_masks(key, network, len(x), rate)))
+    @jax.jit
+    def one(theta):
+        def passed(key):
+            return jax.nn.softmax(network.logits(theta, x, dropout_masks(key, network, len(x), rate)))
 
-    return np.asarray(jax.lax.map(one, jax.random.split(jax.random.key(seed), m)))
+        return jax.lax.map(passed, keys)
+
+    return np.stack([np.asarray(one(theta)) for theta in thetas])

@@ -1,6 +1,6 @@
 """Minima of smooth functions of a vector: quasi-Newton where the function is fixed, Adam where it is drawn anew."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -25,14 +25,19 @@ def minimiser(function: Callable[..., Any], steps: int = 5000) -> Callable[..., 
     return minimise
 
 
-def descend(function: Callable[[Any, Any], Any], start: np.ndarray, steps: int, rate: float, seed: int) -> np.ndarray:
-    """Where Adam has come to (D,) after `steps` on `function(theta, key)`, with a fresh random key each step."""
+def descend(
+    function: Callable[[Any, Any], Any], starts: np.ndarray, steps: int, rate: float, seeds: Sequence[int]
+) -> np.ndarray:
+    """Where Adam has come to (R, D) after `steps` on `function(θ, key)`, from each of `starts` (R, D) with random keys
+    of its own, fresh each step."""
     begin, update, parameters = adam(rate)
-    keys = jax.random.split(jax.random.key(seed), steps)
 
-    def step(state, at):
-        index, key = at
-        return update(index, jax.grad(function)(parameters(state), key), state), None
+    def one(start, seed):
+        def step(state, at):
+            index, key = at
+            return update(index, jax.grad(function)(parameters(state), key), state), None
 
-    last, _ = jax.lax.scan(step, begin(jnp.asarray(start)), (jnp.arange(steps), keys))
-    return np.asarray(parameters(last))
+        keys = jax.random.split(jax.random.key(seed), steps)
+        return parameters(jax.lax.scan(step, begin(start), (jnp.arange(steps), keys))[0])
+
+    return np.asarray(jax.jit(jax.vmap(one))(jnp.asarray(starts), jnp.asarray(seeds)))

@@ -4,7 +4,7 @@ The adapter was trained on `train`, so its features fit those labels too well. T
 (the model before adaptation), and the posterior is given `valid`, which is like the test set.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -33,13 +33,13 @@ class Part(NamedTuple):
 
 
 class Fitted(NamedTuple):
-    """Parameters: `exact` (K, S, D) draws; MAP and anchored members (M, D); of some of the MAPs their Laplace
-    covariances, and trained with dropout (R, D)."""
+    """Parameters: `exact` (K, S, D) draws; MAP and anchored members (M, D); the Laplace covariances (R, D, D) of every
+    fifth MAP; trained with dropout (R, D)."""
 
     exact: np.ndarray
     maps: np.ndarray
     anchored: np.ndarray
-    covariances: list[np.ndarray]
+    covariances: np.ndarray
     dropout: np.ndarray
 
 
@@ -57,17 +57,17 @@ def compare(
     log(f"{spec['chains']} chains of {spec['draws']} draws, {draws.leapfrogs:.0f} leapfrog steps each")
     fitted = _fit(posterior, draws.values, spec)
     log(f"{MEMBERS} MAP and {MEMBERS} anchored members, {REPETITIONS} Laplace and dropout fits")
-    said = {part: _said(posterior.network, fitted, parts[part].x, spec) for part in evals}
+    samples = _samples(posterior.network, fitted, np.concatenate([parts[part].x for part in evals]), spec)
+    said = _by_part({method: _said(repetitions) for method, repetitions in samples.items()}, parts, evals)
     facts = {
         "spec": dict(spec),
         "parameters": posterior.network.size,
         "examples": len(posterior.y),
-        "sampler": _diagnose(posterior.network, draws, [parts[part].x for part in evals]),
+        "sampler": _diagnose(draws, samples[EXACT][0]),
         "map_potentials": [float(posterior.potential(theta)) for theta in fitted.maps],
-        "unadapted": {part: accuracy(np.asarray(forward(posterior.network.layers, x)), y)
-                      for part, (x, y) in parts.items()},
+        "unadapted": {part: _accuracy(posterior.network, *parts[part]) for part in parts},
         "agreement": {part: _agreements(methods, parts[part].y) for part, methods in said.items()},
-    }  # fmt: skip
+    }
     return said, facts
 
 
@@ -107,20 +107,23 @@ def _draw(posterior: Posterior, spec: Mapping[str, Any]) -> hmc.Draws:
     return hmc.sample(posterior.potential, starts, spec["warmup"], spec["draws"], spec["seed"])
 
 
-def _diagnose(network: Network, draws: hmc.Draws, inputs: Sequence[np.ndarray]) -> dict[str, Any]:
-    """Mixing of the parameters, and of what they are for: the predictive probabilities of every example.
+def _diagnose(draws: hmc.Draws, probs: np.ndarray) -> dict[str, Any]:
+    """Mixing of the parameters, and of what they are for: the predictive probabilities (K·S, N, C) of every example.
 
     Rotations within the rank leave every prediction unchanged, so that chains may differ in θ and still agree.
     """
-    chains, kept, size = draws.values.shape
-    flat = draws.values.reshape(-1, size)
-    predicted = [probabilities(network, flat, x)[:, :, :-1].reshape(chains, kept, -1) for x in inputs]
+    chains, kept, _ = draws.values.shape
     return {
         "parameters": hmc.mixing(draws.values)._asdict(),
-        "predictives": hmc.mixing(np.concatenate(predicted, axis=2))._asdict(),
+        "predictives": hmc.mixing(probs[:, :, :-1].reshape(chains, kept, -1))._asdict(),
         "divergences": draws.divergences,
         "leapfrogs": draws.leapfrogs,
     }
+
+
+def _accuracy(network: Network, x: np.ndarray, y: np.ndarray) -> float:
+    """Of the frozen layers alone."""
+    return accuracy(np.asarray(forward(network.layers, x)), y)
 
 
 # -- the methods --------------------------------------------------------------------------------------------
@@ -133,46 +136,50 @@ def _fit(posterior: Posterior, exact: np.ndarray, spec: Mapping[str, Any]) -> Fi
         exact,
         maps,
         approximations.anchored_members(posterior, seeds),
-        [approximations.laplace_covariance(posterior, theta) for theta in maps[::FEW]],
-        np.stack([approximations.train_with_dropout(posterior, spec["dropout"], seed) for seed in seeds[::FEW]]),
+        approximations.laplace_covariances(posterior, maps[::FEW]),
+        approximations.train_with_dropout(posterior, spec["dropout"], seeds[::FEW]),
     )
-
-
-def _said(network: Network, fitted: Fitted, x: np.ndarray, spec: Mapping[str, Any]) -> dict[str, Said]:
-    return {
-        method: Said(
-            np.stack([probs.mean(axis=0) for probs in repetitions]),
-            np.stack([mutual_information(probs) for probs in repetitions]),
-        )
-        for method, repetitions in _samples(network, fitted, x, spec)
-    }
 
 
 def _samples(
     network: Network, fitted: Fitted, x: np.ndarray, spec: Mapping[str, Any]
-) -> Iterator[tuple[str, list[np.ndarray]]]:
+) -> dict[str, Sequence[np.ndarray]]:
     """Every method with the samples (M, N, C) of each of its repetitions, the exact posterior first."""
-    exact = probabilities(network, fitted.exact.reshape(-1, network.size), x)
-    yield EXACT, [exact]
-    maps, anchored = (probabilities(network, thetas, x) for thetas in (fitted.maps, fitted.anchored))
-    yield "map", [maps[[member]] for member in range(0, MEMBERS, FEW)]
-    for name, members in (("ensemble", maps), ("anchored", anchored)):
-        yield f"{name}_{FEW}", np.split(members, REPETITIONS)
-        yield f"{name}_{MEMBERS}", [members]
-    seed, rate = spec["seed"], spec["dropout"]
-    yield (
-        "laplace",
-        [
-            approximations.linearised(network, theta, covariance, x, SAMPLES, seed)
-            for theta, covariance in zip(fitted.maps[::FEW], fitted.covariances, strict=True)
-        ],
+    drawn = fitted.exact.reshape(-1, network.size)
+    every = probabilities(network, np.concatenate([drawn, fitted.maps, fitted.anchored]), x)
+    exact, maps, anchored = np.split(every, [len(drawn), len(drawn) + MEMBERS])
+    rate, common = spec["dropout"], (x, SAMPLES, spec["seed"])
+    return {
+        EXACT: [exact],
+        "map": [maps[[member]] for member in range(0, MEMBERS, FEW)],
+        f"ensemble_{FEW}": np.split(maps, REPETITIONS),
+        f"ensemble_{MEMBERS}": [maps],
+        f"anchored_{FEW}": np.split(anchored, REPETITIONS),
+        f"anchored_{MEMBERS}": [anchored],
+        "laplace": approximations.linearised(network, fitted.maps[::FEW], fitted.covariances, *common),
+        "mc_dropout": approximations.dropout_passes(network, fitted.dropout, rate, *common),
+        f"{EXACT}_{FEW}": _spread(exact, FEW),
+        f"{EXACT}_{MEMBERS}": _spread(exact, MEMBERS),
+    }
+
+
+def _said(repetitions: Sequence[np.ndarray]) -> Said:
+    return Said(
+        np.stack([probs.mean(axis=0) for probs in repetitions]),
+        np.stack([mutual_information(probs) for probs in repetitions]),
     )
-    yield (
-        "mc_dropout",
-        [approximations.dropout_passes(network, theta, rate, x, SAMPLES, seed) for theta in fitted.dropout],
-    )
-    for m in (FEW, MEMBERS):
-        yield f"{EXACT}_{m}", _spread(exact, m)
+
+
+def _by_part(
+    methods: Mapping[str, Said], parts: Mapping[str, Part], evals: Sequence[str]
+) -> dict[str, dict[str, Said]]:
+    """What was said of all evaluation sets, one after the other, as what was said of each."""
+    ends = np.cumsum([len(parts[part].y) for part in evals])
+    return {
+        part: {m: Said(said.probs[:, end - len(parts[part].y) : end], said.mi[:, end - len(parts[part].y) : end])
+               for m, said in methods.items()}
+        for part, end in zip(evals, ends, strict=True)
+    }  # fmt: skip
 
 
 def _spread(draws: np.ndarray, m: int) -> list[np.ndarray]:

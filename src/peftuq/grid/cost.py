@@ -78,6 +78,15 @@ class LoraSize(Protocol):
     top_layers: int | None
 
 
+class MixtureSize(Protocol):
+    experts: int
+    experts_at: list[str]
+
+
+class AdapterSize(LoraSize, Protocol):
+    mixture: MixtureSize | None
+
+
 def lora_parameters(shape: Shape, targets: list[str], rank: int, top_layers: int | None = None) -> int:
     """Trainable parameters of a LoRA adapter: Σ r (d_in + d_out) over the adapted layers (Hu et al. 2022)."""
     depth = min(top_layers or shape.depth, shape.depth)
@@ -96,6 +105,19 @@ def mixlora_parameters(
     routers = [role for role in mixed if not (shape.gated and role in ("up", "down"))]
     factors = sum((experts if role in mixed else 1) * rank * sum(shape.linear(role)) for role in targets)
     return depth * (factors + experts * sum(shape.linear(role)[0] for role in routers))
+
+
+def adapter_parameters(shape: Shape, adapter: AdapterSize) -> int:
+    """Trainable parameters of a recipe's adapter, whatever its kind."""
+    if adapter.mixture is None:
+        return lora_parameters(shape, adapter.targets, adapter.rank, adapter.top_layers)
+    sizes = (adapter.rank, adapter.mixture.experts, adapter.mixture.experts_at, adapter.top_layers)
+    return mixlora_parameters(shape, adapter.targets, *sizes)
+
+
+def head_parameters(shape: Shape, classes: int, dense: bool) -> int:
+    """Of a classification head: a linear layer, behind a dense one and with biases in BERT-type encoders."""
+    return shape.hidden * classes + (shape.hidden * (shape.hidden + 1) + classes if dense else 0)
 
 
 def training_memory(shape: Shape, trained: int, tokens: int, checkpointing: bool, untied: bool) -> float:
@@ -136,10 +158,21 @@ def laplace_memory(
     return base + 4 * trained + depth * (tokens * heard + factors) + slabs
 
 
-def training_flops(shape: Shape, tokens: float) -> float:
-    """Forward and backward through frozen weights: 2 FLOPs a weight and token each, none for weight gradients."""
-    return 4.0 * shape.block_weights * tokens
+def extraction_memory(shape: Shape, tokens: int, untied: bool) -> float:
+    """Peak bytes of asking a model: bf16 weights, and one layer's activations in float32 for a batch's tokens."""
+    frozen = 2 * (shape.weights + (shape.vocabulary * shape.hidden if untied else 0))
+    inner = (3 if shape.gated else 2) * shape.inner
+    return frozen + 4 * tokens * (4 * shape.hidden + 2 * shape.heads + 2 * shape.kv + inner)
 
 
-def forward_flops(shape: Shape, tokens: float) -> float:
-    return 2.0 * shape.block_weights * tokens
+def training_flops(shape: Shape, tokens: float, adapter: int = 0, checkpointing: bool = False) -> float:
+    """Forward and backward: 2 FLOPs a weight and token each, none for frozen weights' gradients, 2 for an adapter's.
+
+    With checkpointing, layers go forward twice.
+    """
+    passes = 6.0 if checkpointing else 4.0
+    return (passes * shape.block_weights + (passes + 2.0) * adapter) * tokens
+
+
+def forward_flops(shape: Shape, tokens: float, adapter: int = 0) -> float:
+    return 2.0 * (shape.block_weights + adapter) * tokens

@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 PACKAGE = Path(__file__).resolve().parents[1]
+_IMPORTS = (ast.Import, ast.ImportFrom)
+_DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
 
 def spec(**config: Any) -> str:
@@ -95,10 +97,10 @@ def _name(file: Path) -> str:
 @cache
 def _parse(file: Path) -> Source:
     tree = ast.parse(file.read_text())
-    imported = [path for node in ast.walk(tree) for path in _imports(node)]
-    for node in ast.walk(tree):
-        documented = isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
-        if documented and ast.get_docstring(node, clean=False) is not None:
+    nodes = list(ast.walk(tree))  # once: every job of a cluster starts with this
+    imported = [path for node in nodes if isinstance(node, _IMPORTS) for path in _imports(node)]
+    for node in nodes:
+        if isinstance(node, _DOCUMENTED) and ast.get_docstring(node, clean=False) is not None:
             node.body = node.body[1:]
     return Source(tree, ast.dump(tree), imported)
 

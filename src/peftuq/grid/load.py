@@ -4,6 +4,7 @@ import ast
 import difflib
 import typing
 from collections.abc import Callable, Iterable
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -119,11 +120,15 @@ class Recipes(Folder):
 
     def __init__(self, path: Path):
         super().__init__(path, lambda content, where: validate(schema.Recipe, content, where))
+        self._swept = cache(self._read_sweep)
 
     def expand(self, name: str, where: str) -> list[str]:
         """The recipes that a name stands for; a value that the extended recipe already has is that recipe itself."""
         pick(name, self.names, "recipe", where)
         return list(self._swept(name)) or [name]
+
+    def is_sweep(self, name: str) -> bool:
+        return bool(self._swept(name))
 
     def get(self, name: str, what: str, where: str) -> Any:
         file = self._sweep_of(name)
@@ -135,7 +140,7 @@ class Recipes(Folder):
         """The file of a recipe that is a value of a sweep."""
         return next((file for file in self.names if name.startswith(f"{file}.") and name not in self.names), None)
 
-    def _swept(self, name: str) -> dict[str, dict[str, Any]]:
+    def _read_sweep(self, name: str) -> dict[str, dict[str, Any]]:
         """A sweep's recipes by name; empty for a file that is a recipe."""
         sweep = self.raw(name).get("sweep")
         if sweep is None:

@@ -1,12 +1,18 @@
 """What a configuration would run and need, before anything runs: cells, jobs, parameters, memory of an A100."""
 
+import itertools
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
-from peftuq.grid import cost, schema
+import yaml
+
+from peftuq.grid import budget, cost, reported
+from peftuq.grid.disk import Disk
 from peftuq.grid.jobs import Jobs
-from peftuq.grid.study import Setting, Study
+from peftuq.grid.study import Adapter, Setting, Study
+from peftuq.grid.workload import Workload, trainings_without_sharing, utilisation
 
 
 def jobs_per_rule(jobs: Jobs) -> dict[str, int]:
@@ -35,35 +41,15 @@ def jobs_per_rule(jobs: Jobs) -> dict[str, int]:
     }
 
 
-def trainings_without_sharing(study: Study) -> int:
-    """Adapters to train if every suite and every predictive trained its own."""
-    return sum(
-        len(suites) * len(study.members(cell))
-        for cell, suites in study.suites_of.items()
-        if study.recipes.get(cell.recipe, "recipe", "").adapter is not None
-    )
-
-
-def adapter_parameters(shape: cost.Shape, adapter: schema.Adapter) -> int:
-    if adapter.mixture is None:
-        return cost.lora_parameters(shape, adapter.targets, adapter.rank, adapter.top_layers)
-    mixture = adapter.mixture
-    sizes = (adapter.rank, mixture.experts, mixture.experts_at, adapter.top_layers)
-    return cost.mixlora_parameters(shape, adapter.targets, *sizes)
-
-
 def training_needs(study: Study, setting: Setting) -> dict[str, Any]:
     """Parameters and peak memory (bytes, one GPU) of training a setting, from shapes alone."""
     model = study.models.get(setting.model, "model", "")
     recipe = study.recipes.get(setting.recipe, "recipe", "")
     dataset = study.dataset(setting.dataset)
     shape = cost.Shape.of(model.config)
-    adapter = adapter_parameters(shape, recipe.adapter)
-    head = 0
-    if dataset.kind == "classification":
-        dense = shape.hidden * (shape.hidden + 1) if model.kind == "encoder" else 0
-        bias = len(dataset.classes) if model.kind == "encoder" else 0
-        head = dense + shape.hidden * len(dataset.classes) + bias
+    adapter = cost.adapter_parameters(shape, recipe.adapter)
+    trained_head = dataset.kind == "classification"
+    head = cost.head_parameters(shape, len(dataset.classes), model.kind == "encoder") if trained_head else 0
     longest = min(recipe.max_length, model.max_length)
     tokens = max(longest, min(recipe.micro_batch_tokens, recipe.optimiser.batch_size * longest))
     untied = dataset.kind == "choice" and not model.config.get("tie_word_embeddings", False)
@@ -88,23 +74,89 @@ def laplace_needs(jobs: Jobs, setting: Setting) -> float:
     return cost.laplace_memory(cost.Shape.of(model.config), recipe.adapter, *sizes)
 
 
+def extraction_needs(study: Study, setting: Setting) -> float:
+    """Peak memory (bytes, one GPU) of asking a setting's adapters, from shapes alone."""
+    model = study.models.get(setting.model, "model", "")
+    recipe, dataset = study.recipes.get(setting.recipe, "recipe", ""), study.dataset(setting.dataset)
+    tokens = max(min(recipe.max_length, model.max_length), study.config.eval_batch_tokens)
+    untied = dataset.kind == "choice" and not model.config.get("tie_word_embeddings", False)
+    return cost.extraction_memory(cost.Shape.of(model.config), tokens, untied)
+
+
+def peak_memory(jobs: Jobs) -> dict[tuple[str, str], tuple[float, Setting]]:
+    """(rule, model) → bytes of its most demanding job on one GPU, and that job's setting."""
+    study = jobs.study
+    needs: list[tuple[str, Setting, float]] = [
+        (rule, setting, training_needs(study, setting)["memory"])
+        for setting in study.settings
+        if (rule := jobs.trained_by(setting.recipe)) is not None
+    ]
+    needs += [("extract", setting, extraction_needs(study, setting)) for setting in study.settings]
+    sampled = dict.fromkeys(cell.setting for cell in study.cells if jobs.made_by(cell.predictive) == "sample")
+    needs += [("sample", setting, extraction_needs(study, setting)) for setting in sampled]
+    fitted = dict.fromkeys(Adapter(*adapter).setting for adapter in jobs.fits)
+    needs += [("fit_laplace", setting, laplace_needs(jobs, setting)) for setting in fitted]
+    peaks: dict[tuple[str, str], tuple[float, Setting]] = {}
+    for rule, setting, memory in needs:
+        known = peaks.get((rule, setting.model))
+        if known is None or memory > known[0]:
+            peaks[rule, setting.model] = (memory, setting)
+    return peaks
+
+
+# -- as text --------------------------------------------------------------------------------------------
+
+
 def describe(jobs: Jobs) -> Iterator[str]:
     """The plan as lines of text."""
-    study = jobs.study
-    counts = jobs_per_rule(jobs)
+    work = Workload(jobs)
+    yield from _jobs(jobs)
+    yield ""
+    yield from _hours(work)
+    yield from reported.compare(work)
+    yield ""
+    yield "peak memory on one GPU, at the longest inputs a recipe allows (GiB of an A100's 80):"
+    for (rule, model), (memory, setting) in peak_memory(jobs).items():
+        yield f"  {rule:<22}{model:<14}{memory / cost.GIB:>7.1f}  {setting.dataset}, {setting.recipe}"
+    yield ""
+    yield from _disk(work)
+
+
+def _jobs(jobs: Jobs) -> Iterator[str]:
+    study, counts = jobs.study, jobs_per_rule(jobs)
     yield f"{len(study.cells)} cells of {len(study.settings)} settings, {sum(counts.values())} jobs:"
     yield from (f"  {rule:<22}{count:>7}" for rule, count in counts.items() if count)
     trained = sum(jobs.trained_by(adapter.recipe) is not None for adapter in study.adapters)
-    yield f"{trained} trainings; {trainings_without_sharing(study)} if suites and ensembles did not share them"
-    yield ""
-    yield "peak memory of a training on one GPU, at the longest inputs a recipe allows:"
-    yield f"  {'model':<14}{'dataset':<20}{'recipe':<14}{'frozen':>9}{'trained':>10}{'tokens':>8}{'GiB':>7}  of 80"
-    for setting in study.settings:
-        if jobs.trained_by(setting.recipe) is not None:
-            need = training_needs(study, setting)
-            names = f"{setting.model:<14}{setting.dataset:<20}{setting.recipe:<14}"
-            sizes = f"{need['frozen'] / 1e6:>8.0f}M{need['trained'] / 1e6:>9.2f}M{need['tokens']:>8}"
-            yield f"  {names}{sizes}{need['memory'] / cost.GIB:>7.1f}"
-    for setting in dict.fromkeys(adapter.setting for adapter in jobs.fits):
-        needed = laplace_needs(jobs, setting) / cost.GIB
-        yield f"  fit_laplace of {setting.model} {setting.dataset} {setting.recipe}: {needed:.1f} GiB"
+    alone = len(list(trainings_without_sharing(study)))
+    yield f"{trained} trainings; {alone} if suites and ensembles did not share them"
+
+
+def _hours(work: Workload) -> Iterator[str]:
+    hours = work.hours()
+    yield f"{sum(hours.values()):.1f} GPU-hours of an A100 ({utilisation()}):"
+    yield from (f"  {rule:<22}{spent:>7.1f}" for rule, spent in hours.items())
+    alone = work.hours_of_trainings_without_sharing()
+    shared = sum(spent for rule, spent in hours.items() if rule.startswith("train_"))
+    yield f"{shared:.1f} of them trainings; {alone:.1f} if suites and ensembles did not share them"
+
+
+def _disk(work: Workload) -> Iterator[str]:
+    sizes = Disk(work).all()
+    yield f"{sum(sizes.values()) / 1e9:.1f} GB of disk:"
+    yield from (f"  {kind:<22}{size / 1e9:>7.2f}" for kind, size in sizes.items() if size)
+
+
+def describe_budget(steps: list[budget.Step], hours: float, out: Path | None) -> Iterator[str]:
+    """What was left out to fit a budget, and the configuration that leaves it out; written to `out`, if given."""
+    yield f"budget: {hours:g} GPU-hours; needed: {steps[0].hours:.1f}"
+    for before, step in itertools.pairwise(steps):
+        yield f"  without {step.what:<32}{step.hours - before.hours:>8.1f} → {step.hours:.1f}"
+    if len(steps) == 1:
+        yield "nothing has to be left out"
+        return
+    if out is None:
+        yield "in the configuration (nothing was written; --budget-out FILE writes it whole):"
+        yield yaml.safe_dump({"trim": steps[-1].config["trim"]}, sort_keys=False).rstrip()
+    else:
+        out.write_text(yaml.safe_dump(steps[-1].config, sort_keys=False))
+        yield f"{out}: the configuration that leaves it out"

@@ -234,6 +234,15 @@ class Limit(Strict):
     shift: PositiveInt | None = None
 
 
+class Trim(Strict):
+    """What is left out of every grid, so that a run fits its budget: `peftuq plan --budget-hours` writes it."""
+
+    seeds: PositiveInt | None = None  # at most so many
+    members: PositiveInt | None = None  # predictives that pool more adapters
+    sweeps: Literal["keep", "leave out"] = "keep"
+    models: list[Name] = []  # left out
+
+
 class Config(Strict):
     suites: NonEmpty
     results: str = "results"
@@ -243,6 +252,7 @@ class Config(Strict):
     local_root: str | None = None
     limit: Limit = Limit()
     limits: dict[Name, Limit] = {}  # dataset → its own, in place of `limit`
+    trim: Trim = Trim()
     methods: dict[Name, dict[str, Any]] = {}  # score or predictive → parameters that differ from its defaults
     eval_batch_tokens: PositiveInt = 4096
     threads: PositiveInt = 1  # per computing job

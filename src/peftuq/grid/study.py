@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from peftuq.data import schema as data_schema
 from peftuq.errors import UserError
 from peftuq.grid import load, schema
+from peftuq.grid.trim import trimmed
 
 PACKAGE = Path(__file__).resolve().parents[1]
 BASE = "base"  # the recipe that trains nothing: the untuned model
@@ -68,6 +69,8 @@ class Study:
         self._check_overrides(where)
         for name in self.config.limits:
             self.dataset(name, f"{where}: limits")
+        for name in self.config.trim.models:
+            self.models.get(name, "model", f"{where}: trim.models")
         suites = load.suites(root)
         self.suites: dict[str, schema.Suite] = {
             name: suites.get(name, "suite", f"{where}: suites") for name in self.config.suites
@@ -78,6 +81,8 @@ class Study:
         for name, suite in self.suites.items():
             for index, grid in enumerate(suite.grids):
                 self._expand(name, grid, f"{root / 'suites' / name}.yaml: grids.{index}")
+        if not self.cells:
+            raise UserError(f"{where}: trim: leaves nothing to run")
         self.gold: dict[Adapter, schema.Gold] = {}
         for name, suite in self.suites.items():
             if suite.gold is not None:
@@ -130,6 +135,7 @@ class Study:
 
     def _expand(self, suite: str, grid: schema.Grid, where: str) -> None:
         self._check(grid, where)
+        grid = trimmed(self, grid)
         for model in grid.models:
             for dataset in grid.datasets:
                 for recipe in self._recipes(grid, where):

@@ -45,7 +45,7 @@ def test_without_data_anchored_members_are_draws_from_the_prior():
 def test_laplace_is_the_hessian_where_the_logits_are_linear():
     """With A fixed at its value, logits are linear in B2: that block is logistic regression's Hessian."""
     theta = RNG.normal(size=NETWORK.size)
-    precision = np.linalg.inv(approximations.laplace_covariance(POSTERIOR, theta))
+    precision = np.linalg.inv(approximations.laplace_covariances(POSTERIOR, theta[None])[0])
     hessian = np.asarray(jax.hessian(POSTERIOR.potential)(jnp.asarray(theta)))
     last = slice(NETWORK.size - C * R, None)
     assert precision[last, last] == pytest.approx(hessian[last, last], rel=1e-8, abs=1e-8)
@@ -56,8 +56,8 @@ def test_laplace_is_the_hessian_where_the_logits_are_linear():
 
 def test_the_linearised_logits_have_the_closed_forms_moments():
     theta = RNG.normal(size=NETWORK.size)
-    covariance = approximations.laplace_covariance(POSTERIOR, theta)
-    probs = approximations.linearised(NETWORK, theta, covariance, X, 20000, seed=0)
+    covariance = approximations.laplace_covariances(POSTERIOR, theta[None])[0]
+    probs = approximations.linearised(NETWORK, theta[None], covariance[None], X, 20000, seed=0)[0]
     difference = np.log(probs[..., 1]) - np.log(probs[..., 0])
     f = lambda t: jnp.diff(NETWORK.logits(t, X))[:, 0]  # noqa: E731
     jacobian = np.asarray(jax.jacobian(f)(jnp.asarray(theta)))
@@ -73,20 +73,20 @@ def test_dropout_keeps_the_mean_of_what_the_adapter_reads_and_nothing_else():
         assert set(np.unique(mask)) == {0.0, 1 / 0.75}
         assert mask.mean() == pytest.approx(1, abs=0.05)
     unadapted = NETWORK.initial(np.random.default_rng(0))  # B = 0: what is dropped feeds nothing
-    passes = approximations.dropout_passes(NETWORK, unadapted, 0.25, X, 3, seed=0)
+    passes = approximations.dropout_passes(NETWORK, unadapted[None], 0.25, X, 3, seed=0)[0]
     assert passes == pytest.approx(np.repeat(probabilities(NETWORK, unadapted[None], X), 3, axis=0), rel=1e-12)
 
 
 def test_dropout_passes_differ_and_repeat_with_their_seed():
     theta = RNG.normal(size=NETWORK.size)
-    passes = approximations.dropout_passes(NETWORK, theta, 0.25, X, 4, seed=0)
+    passes = approximations.dropout_passes(NETWORK, theta[None], 0.25, X, 4, seed=0)[0]
     assert np.abs(passes[0] - passes[1]).max() > 1e-3
-    assert np.array_equal(passes, approximations.dropout_passes(NETWORK, theta, 0.25, X, 4, seed=0))
+    assert np.array_equal(passes, approximations.dropout_passes(NETWORK, theta[None], 0.25, X, 4, seed=0)[0])
 
 
 def test_training_with_dropout_lowers_the_potential():
     start = NETWORK.initial(np.random.default_rng(2))
-    trained = approximations.train_with_dropout(POSTERIOR, 0.1, seed=2)
+    trained = approximations.train_with_dropout(POSTERIOR, 0.1, [2])[0]
     lowest = float(POSTERIOR.potential(approximations.map_members(POSTERIOR, [2])[0]))
     reached, begun = float(POSTERIOR.potential(trained)), float(POSTERIOR.potential(start))
     assert lowest < reached < lowest + 0.3 * (begun - lowest)

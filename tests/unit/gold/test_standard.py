@@ -77,9 +77,9 @@ def test_the_small_ensembles_are_disjoint_parts_of_the_large(records):
     rng = np.random.default_rng(0)
     size = posterior.network.size
     fitted = standard.Fitted(rng.normal(size=(2, 50, size)), rng.normal(size=(20, size)), rng.normal(size=(20, size)),
-                             [np.eye(size)] * 4, rng.normal(size=(4, size)))  # fmt: skip
-    samples = dict(standard._samples(posterior.network, fitted, parts["test"].x, SPEC))
+                             np.stack([np.eye(size)] * 4), rng.normal(size=(4, size)))  # fmt: skip
+    samples = standard._samples(posterior.network, fitted, parts["test"].x, SPEC)
     assert np.array_equal(np.concatenate(samples["ensemble_5"]), samples["ensemble_20"][0])
-    said = standard._said(posterior.network, fitted, parts["test"].x, SPEC)
-    assert np.array_equal(said["anchored_20"].mi[0], mutual_information(samples["anchored_20"][0]))
+    said = {method: standard._said(samples[method]) for method in ("ensemble_5", "ensemble_20")}
+    assert np.array_equal(said["ensemble_20"].mi[0], mutual_information(samples["ensemble_20"][0]))
     assert said["ensemble_20"].probs[0] == pytest.approx(said["ensemble_5"].probs.mean(axis=0))

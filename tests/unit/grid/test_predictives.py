@@ -83,7 +83,7 @@ def test_the_untuned_model_can_be_asked_in_other_words(root):
     ({"predictives": ["laplace"], "recipes": ["uq4ct_demo"]}, r"laplace needs a plain LoRA.*uq4ct_demo.*experts"),
     ({"predictives": ["mc_dropout-3"], "recipes": ["mixlora_demo"]}, r"mc_dropout needs a plain LoRA adapter"),
     ({"predictives": ["laplace"], "recipes": ["base"]}, r"laplace needs a plain LoRA adapter; .*base\.yaml is none"),
-    ({"predictives": ["mc_dropout-3"], "recipes": ["lora_map"]}, r"mc_dropout needs adapter\.dropout above 0 in .*lora_map"),
+    ({"predictives": ["mc_dropout-3"], "recipes": ["lora_map"]}, r"mc_dropout needs adapter\.dropout above 0 in"),
 ])  # fmt: skip
 def test_what_cannot_be_sampled_is_said_before_any_job(root, change, message):
     with pytest.raises(UserError, match=message) as raised:
@@ -92,13 +92,11 @@ def test_what_cannot_be_sampled_is_said_before_any_job(root, change, message):
 
 
 def test_the_posterior_of_a_7b_model_fits_on_one_gpu(root):
-    found = jobs(
-        root, models=["llama2_7b"], datasets=["obqa"], recipes=["lora_wide"], shifts={}, predictives=["laplace"]
-    )
+    grid = {"models": ["llama2_7b"], "datasets": ["obqa"], "recipes": ["lora_wide"], "predictives": ["laplace"]}
+    found = jobs(root, **grid, shifts={})
     (setting,) = found.study.settings
     assert 20 * cost.GIB < plan.laplace_needs(found, setting) < 80 * cost.GIB
-    exact = jobs(root, {"methods": {"laplace": {"exact_below": 20_000}}}, models=["llama2_7b"], datasets=["obqa"],
-                 recipes=["lora_wide"], shifts={}, predictives=["laplace"])  # fmt: skip
+    exact = jobs(root, {"methods": {"laplace": {"exact_below": 20_000}}}, **grid, shifts={})
     assert plan.laplace_needs(exact, setting) > 120 * cost.GIB
     assert any(line.startswith("  fit_laplace of llama2_7b obqa lora_wide:") for line in plan.describe(found))
 

@@ -1,0 +1,165 @@
+"""How long Snakemake plans a run of thousands of small jobs, how much of that is ours, and what scheduling costs a run.
+
+    python benchmarks/dag_scale.py [--jobs 1000 5000 20000] [--paper]
+
+Each grid is planned by `snakemake -n --profile local` in a process of its own: processor seconds, wall seconds and peak
+memory, as the kernel counts them. `ours` is the processor time of our part alone: to expand the configuration, and to
+call every input and parameter function once for every job. `--paper` plans the AdUE paper's grid and all papers' instead.
+
+The simulation runs the three papers' jobs on eight GPUs, longest first, with and without what scheduling adds to each: two
+starts of Snakemake for a GPU job, one for a group of forty small jobs and one for each of them.
+"""
+
+import argparse
+import heapq
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from types import SimpleNamespace
+from typing import NamedTuple
+
+import yaml
+
+from peftuq.grid import load
+from peftuq.grid.jobs import PREDICTION, Jobs
+from peftuq.grid.study import Study
+from peftuq.grid.workload import Workload
+
+ROOT = Path(__file__).parents[1]
+PARTS = ("Snakefile", "workflow", "src", "config", "local", "envs", "reports/template.typ")
+MODELS, DATASETS, SEEDS = ["minilm", "mpnet"], ["snippets2", "snippets5"], 9
+A_SEED = 11  # post-hoc jobs: a temperature, four scores, the metrics of those four and of two distributions
+GPUS, CPUS, GROUP = 8, 64, 40  # the AdUE paper's machine; `group-components` of the cluster's profile
+SMALL = 5.0  # seconds of a small job's own work, most of which is importing
+
+
+class Used(NamedTuple):
+    wall: float
+    processor: float
+    megabytes: float
+
+
+def copy(folder: Path) -> None:
+    for part in PARTS:
+        source, target = ROOT / part, folder / part
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if source.is_dir():
+            shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copyfile(source, target)
+
+
+def write_grid(folder: Path, posthoc: int) -> Path:
+    """A configuration with at least so many post-hoc jobs, over as many recipes as it takes."""
+    a_recipe = A_SEED * len(MODELS) * len(DATASETS) * SEEDS
+    recipes = [f"scale{number}" for number in range(-(-posthoc // a_recipe))]
+    for recipe in recipes:
+        (folder / f"config/recipes/{recipe}.yaml").write_text("extends: lora_demo\n")
+    grid = {"models": MODELS, "datasets": DATASETS, "recipes": recipes, "seeds": SEEDS,
+            "predictives": ["point", "temperature"], "scores": ["softmax", "mahalanobis", "rde"]}  # fmt: skip
+    suite = {"version": 1, "title": "Scale", "sections": ["adue"], "grids": [grid]}
+    (folder / "config/suites/scale.yaml").write_text(yaml.safe_dump(suite))
+    return write_config(folder, "scale")
+
+
+def write_config(folder: Path, *suites: str) -> Path:
+    path = folder / "config.yaml"
+    path.write_text(yaml.safe_dump({"suites": list(suites), "sources": ["registry", "hub"]}))
+    return path
+
+
+def dry_run(folder: Path, config: Path) -> Used:
+    command = [sys.executable, "-m", "snakemake", "-n", "-q", "all", "--profile", "local", "--configfile", str(config)]
+    started = time.monotonic()
+    process = subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL)
+    _, status, usage = os.wait4(process.pid, 0)
+    if status:
+        raise SystemExit(f"{' '.join(command)}: status {status}")
+    return Used(time.monotonic() - started, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
+
+
+def ours(folder: Path, config: Path) -> float:
+    """Processor seconds of all that Snakemake asks of us, each function called once for each job."""
+    started = time.process_time()
+    jobs = Jobs(Study(load.read_yaml(config), folder / "config"))
+    for cell, scores in jobs.study.cells.items():
+        for score in (PREDICTION, *scores):
+            w = SimpleNamespace(**cell._asdict(), score=score)
+            jobs.inputs_evaluate(w), jobs.spec_evaluate(w)
+            if score != PREDICTION:
+                jobs.inputs_samples(w), jobs.spec_score(w), jobs.code_score(w)
+        if jobs.made_by(cell.predictive) == "predict":
+            jobs.inputs_pool(w), jobs.spec_pool(w), jobs.code_pool(w)
+    for adapter in jobs.study.adapters:
+        w = SimpleNamespace(**adapter._asdict())
+        jobs.inputs_extract(w), jobs.spec_extract(w), jobs.code_adapter("extract")(w)
+        if jobs.trained_by(adapter.recipe) is not None:
+            jobs.inputs_train(w), jobs.spec_train(w), jobs.code_adapter("train")(w)
+    for setting in jobs.study.settings:
+        w = SimpleNamespace(**setting._asdict())
+        jobs.inputs_compare(w), jobs.spec_compare(w)
+    return time.process_time() - started
+
+
+# -- what scheduling costs --------------------------------------------------------------------------------
+
+
+def makespan(seconds: Sequence[float], slots: int) -> float:
+    """When the last of some independent jobs ends, the longest started first."""
+    free = [0.0] * slots
+    for job in sorted(seconds, reverse=True):
+        heapq.heappush(free, heapq.heappop(free) + job)
+    return max(free)
+
+
+def run(jobs: Jobs, a_start: float) -> float:
+    """Hours until everything is done: trainings, what asks the models, then the small jobs in groups."""
+    found = list(Workload(jobs).gpu_jobs())
+    training = [job.seconds + 2 * a_start for job in found if job.rule.startswith("train_")]
+    asking = [job.seconds + 2 * a_start for job in found if not job.rule.startswith("train_")]
+    predicted = sum(jobs.made_by(cell.predictive) == "predict" for cell in jobs.study.cells)
+    scored = sum(score != "adue" for scores in jobs.study.cells.values() for score in scores)
+    small = predicted + scored + len(jobs.metrics())
+    groups = [a_start + GROUP * (SMALL + a_start)] * -(-small // GROUP)
+    return (makespan(training, GPUS) + makespan(asking, GPUS) + makespan(groups, CPUS)) / 3600
+
+
+def simulate(a_start: float) -> str:
+    jobs = Jobs(Study(load.read_yaml(ROOT / "config" / "paper.yaml"), ROOT / "config"))
+    alone, scheduled = run(jobs, 0.0), run(jobs, a_start)
+    return f"the papers' grids on {GPUS} GPUs: {alone:.2f} h, {scheduled:.2f} h with scheduling: {scheduled / alone - 1:+.1%}"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--jobs", type=int, nargs="*", default=[1000, 5000, 20000])
+    parser.add_argument("--paper", action="store_true", help="the papers' grids in place of generated ones")
+    args = parser.parse_args()
+    print(f"{'grid':<24}{'jobs':>7}{'wall s':>9}{'cpu s':>9}{'ours s':>9}{'MB':>7}")
+    starts = []
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        copy(folder)
+        grids = [("adue",), ("adue", "ensembles", "uq4ct", "cross")] if args.paper else args.jobs
+        for grid in grids:
+            config = write_config(folder, *grid) if args.paper else write_grid(folder, grid)
+            study = Study(load.read_yaml(config), folder / "config")
+            count = len(Jobs(study).metrics()) + sum(map(len, study.cells.values())) + len(study.cells) // 2
+            used = dry_run(folder, config)
+            starts.append(used)
+            title = "+".join(grid) if args.paper else f"{grid} post-hoc"
+            spent = ours(folder, config)
+            print(f"{title:<24}{count:>7}{used.wall:>9.1f}{used.processor:>9.1f}{spent:>9.2f}{used.megabytes:>7.0f}", flush=True)
+        write_grid(folder, 1)
+        start = dry_run(folder, folder / "config.yaml")
+    print(f"one start of Snakemake: {start.processor:.1f} s")
+    print(simulate(start.processor))
+
+
+if __name__ == "__main__":
+    main()

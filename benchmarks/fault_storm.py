@@ -1,0 +1,127 @@
+"""A storm of faults over a run, and the same bytes in the end.
+
+    python benchmarks/fault_storm.py [--faults 30] [--seed 0]
+
+A small grid (tests/workflow/nano.py) runs once in peace. Then it runs again while SIGKILL and SIGTERM hit its jobs
+and Snakemake itself, at random moments of a seeded draw; whenever Snakemake has gone, the same command is given again,
+after `--unlock` if it was killed. Jobs that a killed Snakemake leaves behind run on beside the next one's, and are hit
+as well. Printed: the faults by signal and rule, the number of starts, and whether metrics.csv is the same to the byte.
+"""
+
+import argparse
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+
+import psutil
+
+ROOT = Path(__file__).parents[1]
+sys.path[:0] = [str(ROOT / "src"), str(ROOT / "tests" / "workflow")]
+
+import faulty  # noqa: E402
+from checkout import Checkout  # noqa: E402
+
+GRID = {
+    "models": ["nano_encoder"],
+    "datasets": ["words"],
+    "recipes": ["tiny"],
+    "seeds": 2,
+    "shifts": {"words": ["other_words"]},
+    "predictives": ["point", "temperature"],
+    "scores": ["softmax", "mahalanobis", "adue"],
+}
+PAUSE = (0.5, 7.0)  # seconds between two faults, uniform
+AT_SNAKEMAKE = 0.25  # the share of faults that hit Snakemake, not one of its jobs
+SNAKEMAKE = "(snakemake)"
+
+
+class Storm:
+    def __init__(self, checkout: Checkout, faults: int, seed: int):
+        self.checkout, self.due, self.draw = checkout, faults, random.Random(seed)
+        self.delivered: Counter[tuple[str, str]] = Counter()  # (rule, signal) → how often
+        self.starts = 0
+
+    def run(self) -> None:
+        """Give the same command until it succeeds."""
+        done = None
+        while done != 0:
+            process = self._start()
+            while process.poll() is None and sum(self.delivered.values()) < self.due:
+                self._wait(process, self.draw.uniform(*PAUSE))
+                self._strike(process)
+            done = process.wait()
+            if done == -signal.SIGKILL:
+                subprocess.run(self.checkout.command("--unlock"), cwd=self.checkout.folder, capture_output=True)
+
+    def _start(self) -> subprocess.Popen:
+        self.starts += 1
+        log = open(self.checkout.folder / f"snakemake{self.starts}.txt", "w")
+        command = self.checkout.command(faulty.METRICS)
+        return subprocess.Popen(command, cwd=self.checkout.folder, stdout=log, stderr=subprocess.STDOUT)
+
+    def _wait(self, process: subprocess.Popen, seconds: float) -> None:
+        """Wait, and on until there is a job to hit."""
+        end = time.monotonic() + seconds
+        while process.poll() is None and (time.monotonic() < end or not self._jobs()):
+            time.sleep(0.05)
+
+    def _strike(self, process: subprocess.Popen) -> None:
+        jobs = self._jobs()
+        if process.poll() is not None or not jobs:
+            return
+        number = self.draw.choice([signal.SIGKILL, signal.SIGTERM])
+        rule, victim = self.draw.choice(sorted(jobs.items()))
+        if self.draw.random() < AT_SNAKEMAKE:
+            rule, victim = SNAKEMAKE, psutil.Process(process.pid)
+        try:
+            victim.send_signal(number)
+        except psutil.NoSuchProcess:
+            return
+        self.delivered[rule, number.name] += 1
+
+    def _jobs(self) -> dict[str, psutil.Process]:
+        """A running job of every rule that has one."""
+        found = {}
+        for process in psutil.process_iter(["cmdline", "cwd"]):
+            words = process.info["cmdline"] or []
+            if process.info["cwd"] == str(self.checkout.folder) and words[:1] == ["python"] and "--log" in words:
+                found[Path(words[words.index("--log") + 1]).parts[2]] = process
+        return found
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--faults", type=int, default=30)
+    parser.add_argument("--seed", type=int, default=0)
+    asked = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        quiet, hit = (faulty.furnished(Path(folder, name), GRID) for name in ("quiet", "hit"))
+        began = time.monotonic()
+        subprocess.run(quiet.command(faulty.METRICS), cwd=quiet.folder, check=True, capture_output=True)
+        in_peace = time.monotonic() - began
+        faulty.slow(hit, 0.3)
+        storm = Storm(hit, asked.faults, asked.seed)
+        began = time.monotonic()
+        storm.run()
+        same = hit.metrics() == quiet.metrics()
+        left = len(hit.half_files())
+        seconds = time.monotonic() - began
+    rules = sorted({rule for rule, _ in storm.delivered})
+    print(f"{'':24}{'SIGKILL':>8}{'SIGTERM':>8}")
+    for rule in rules:
+        print(f"{rule:24}{storm.delivered[rule, 'SIGKILL']:8}{storm.delivered[rule, 'SIGTERM']:8}")
+    total = sum(storm.delivered.values())
+    print(f"{total} faults; Snakemake was started {storm.starts} times; {seconds:.0f} s, in peace {in_peace:.0f} s")
+    print(f"metrics.csv is {'the same to the byte' if same else 'NOT the same'}; {left} half-written files are left")
+    if total < asked.faults:
+        print(f"the run ended after {total} faults of {asked.faults}: make its jobs slower")
+    return 0 if same and total >= asked.faults else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,169 @@
+"""A run on a cluster where everything happens that can: told once, and kept for the tests to look at."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import cluster
+import faulty
+import psutil
+import yaml
+from checkout import Checkout
+
+COMMON = {"models": ["nano_encoder"], "datasets": ["words"], "recipes": ["tiny"], "shifts": {"words": ["other_words"]}}
+GRIDS = (
+    {**COMMON, "seeds": cluster.NODES, "predictives": ["point"], "scores": ["softmax"]},
+    {**COMMON, "seeds": 1, "predictives": ["point", "temperature"], "scores": ["adue", "mahalanobis"]},
+)
+CELL = "nano_encoder/words/tiny"
+# In place of a whole GPU a quarter of one, and at first less memory than any job of PyTorch needs.
+FIT_ADUE = {"slurm_partition": "gpu", "gpu": 0, "gres": "'shard:1'", "mem_mb": "1000 * attempt - 800", "runtime": 60}
+
+
+@dataclass
+class Story:
+    """A checkout, what is done to it, and what Slurm and Snakemake say of it."""
+
+    checkout: Checkout
+    hit: dict[str, int] = field(default_factory=dict)  # fault → the job that it hit
+    interrupted: list[int] = field(default_factory=list)  # jobs of the first run when ^C came
+    left: list[int] = field(default_factory=list)  # and those of them that were left when it had ended
+    returncodes: list[int] = field(default_factory=list)
+    said: list[str] = field(default_factory=list)  # by Snakemake, a text a run
+    jobs: dict[int, dict[str, str]] = field(default_factory=dict)  # by Slurm of every job, in the end
+
+    # -- what happened -----------------------------------------------------------------------------------
+
+    def of(self, rule: str, seed: int | None = None) -> list[dict[str, str]]:
+        """The jobs of a rule, or of its one seed, in the order of their submission."""
+        return of(self.jobs, rule, seed)
+
+    def slurm_log(self, job: dict[str, str]) -> str:
+        return Path(job["StdOut"]).read_text()
+
+    # -- how it happens ----------------------------------------------------------------------------------
+
+    def tell(self) -> None:
+        faulty.slow(self.checkout, 0.8)
+        profile = self.checkout.folder / "slurm/config.yaml"
+        settings = yaml.safe_load(profile.read_text())
+        settings["set-resources"]["fit_adue"] = FIT_ADUE
+        profile.write_text(yaml.safe_dump(settings))
+        self._interrupted_run()
+        self._finished_run()
+        self.jobs = cluster.jobs()
+
+    def _interrupted_run(self) -> None:
+        began = time.time()
+        with self._snakemake(2) as run:
+            self._wait(run, "a checkpoint", lambda: any(self._left_a_checkpoint(s, began) for s in _seeds()), 300)
+            self.interrupted = active()
+            os.killpg(run.pid, signal.SIGINT)
+            self._wait(run, "the end", lambda: run.poll() is not None, 60)
+        time.sleep(cluster.KILL_WAIT + 3)
+        self.left = active()
+
+    def _finished_run(self) -> None:
+        began = time.time()
+        with self._snakemake(64) as run:
+            for seed, fault in enumerate(FAULTS):
+                self._wait(run, f"seed {seed}", lambda s=seed: self._left_a_checkpoint(s, began) and trainings(s), 300)
+                (number,) = trainings(seed)
+                self.hit[fault] = number
+                FAULTS[fault](self, seed, number)
+            self._wait(run, "the end", lambda: run.poll() is not None, 600)
+
+    def _left_a_checkpoint(self, seed: int, since: float) -> bool:
+        state = self.checkout.folder / f"results/checkpoints/{CELL}/seed{seed}/state.safetensors"
+        return state.exists() and state.stat().st_mtime > since
+
+    @contextmanager
+    def _snakemake(self, jobs: int) -> Iterator[subprocess.Popen]:
+        """The command of the README; the plug-in looks after its jobs 2 s after the last news rather than 40."""
+        command = [sys.executable, "-m", "snakemake", "--profile", "slurm", "-j", str(jobs), faulty.METRICS]
+        command += ["--slurm-init-seconds-before-status-checks", "2"]
+        output = self.checkout.folder / f"said{len(self.said)}.txt"
+        with open(output, "w") as file:
+            run = subprocess.Popen(
+                command, cwd=self.checkout.folder, stdout=file, stderr=subprocess.STDOUT, start_new_session=True,
+                # What a shell starts in the background ignores ^C, and so would all that is started from here.
+                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+            )  # fmt: skip
+        try:
+            yield run
+        finally:
+            if run.poll() is None:
+                os.killpg(run.pid, signal.SIGKILL)
+            self.returncodes.append(run.wait())
+            self.said.append(output.read_text())
+
+    def _wait(self, run: subprocess.Popen, what: str, done: Callable[[], object], seconds: float) -> None:
+        try:
+            cluster.wait(what, lambda: run.poll() is not None or done(), seconds)
+            assert done(), f"Snakemake ended before {what}"
+        except (AssertionError, TimeoutError) as error:
+            said = (self.checkout.folder / f"said{len(self.said)}.txt").read_text()
+            raise AssertionError(f"{error}\n{cluster.jobs()}\n{said[-8000:]}") from error
+
+    # -- faults of a training's job ------------------------------------------------------------------------
+
+    def cancelled(self, seed: int, number: int) -> None:
+        _slurm("scancel", number)
+
+    def node_down(self, seed: int, number: int) -> None:
+        node = cluster.jobs()[number]["NodeList"]
+        _slurm("scontrol", "update", f"nodename={node}", "state=down", "reason=test")
+
+    def preempted(self, seed: int, number: int) -> None:
+        node = cluster.jobs()[number]["NodeList"]
+        options = f"--partition=urgent --nodelist={node} --gpus=1 --mem=1000 --chdir=/ --output=/dev/null"
+        _slurm("sbatch", *options.split(), "--wrap=sleep 5")
+
+    def warned_of_its_limit(self, seed: int, number: int) -> None:
+        _slurm("scontrol", "update", f"JobId={number}", "TimeLimit=2")
+
+    def out_of_time(self, seed: int, number: int) -> None:
+        """It stands still, and heeds no warning."""
+        for process in self.checkout.jobs("train"):
+            if f"{CELL}/seed{seed}/" in " ".join(psutil.Process(process).cmdline()):
+                os.kill(process, signal.SIGSTOP)
+        _slurm("scontrol", "update", f"JobId={number}", "TimeLimit=1")
+
+
+FAULTS = {
+    "scancel": Story.cancelled,
+    "node down": Story.node_down,
+    "preempted": Story.preempted,
+    "warned": Story.warned_of_its_limit,
+    "out of time": Story.out_of_time,
+}
+assert len(FAULTS) == cluster.NODES
+
+
+def _seeds() -> range:
+    return range(len(FAULTS))
+
+
+def _slurm(*command: object) -> None:
+    subprocess.run([str(word) for word in command], check=True, capture_output=True)
+
+
+def of(jobs: dict[int, dict[str, str]], rule: str, seed: int | None = None) -> list[dict[str, str]]:
+    pattern = re.compile(rf"rule_{rule}(_wildcards_.*)?" if seed is None else rf"rule_{rule}_.*_tiny_{seed}(_.*)?")
+    return [job for _, job in sorted(jobs.items()) if pattern.fullmatch(job.get("Comment", ""))]
+
+
+def trainings(seed: int) -> list[int]:
+    return [int(job["JobId"]) for job in of(cluster.jobs(), "train_lora", seed) if job["JobState"] == "RUNNING"]
+
+
+def active() -> list[int]:
+    """Jobs that run or wait."""
+    return [int(number) for number in cluster.said("squeue", "--noheader", "--format=%i")]

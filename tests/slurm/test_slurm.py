@@ -1,0 +1,123 @@
+"""`snakemake --profile slurm` on a real Slurm: what jobs ask for, and that no fault loses or changes a result."""
+
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import cluster
+import faulty
+import pytest
+from story import CELL, FAULTS, GRIDS, Story
+
+pytestmark = pytest.mark.slurm
+
+
+@pytest.fixture(scope="module")
+def quiet(tmp_path_factory) -> bytes:
+    """The metrics of the same grid on one machine, with nothing in its way."""
+    checkout = faulty.furnished(tmp_path_factory.mktemp("quiet"), *GRIDS)
+    done = checkout.run(faulty.METRICS)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return checkout.metrics()
+
+
+@pytest.fixture(scope="module")
+def story(tmp_path_factory) -> Iterator[Story]:
+    if cluster.missing():
+        pytest.skip(f"no Slurm can be started here, for want of {', '.join(cluster.missing())} (see .ci/run)")
+    told = Story(faulty.furnished(tmp_path_factory.mktemp("checkout"), *GRIDS))
+    with cluster.running(tmp_path_factory.mktemp("cluster")):
+        told.tell()
+        yield told
+
+
+def test_the_metrics_are_those_of_a_quiet_run_on_one_machine(story, quiet):
+    assert story.returncodes[-1] == 0, story.said[-1][-8000:]
+    assert story.checkout.metrics() == quiet
+    assert not story.checkout.half_files()
+
+
+@pytest.mark.parametrize("rule, asked", [
+    ("train_lora", {"Partition": "gpu", "TresPerJob": "gres:gpu:a100:1", "CPUs/Task": "4", "MinMemoryNode": "32000M"}),
+    ("extract", {"Partition": "gpu", "TresPerJob": "gres:gpu:a100:1", "TimeLimit": "02:00:00"}),
+    ("fit_adue", {"Partition": "gpu", "TresPerNode": "gres:shard:1", "TimeLimit": "01:00:00"}),
+    ("prepare_data", {"Partition": "cpu", "MinMemoryNode": "4000M", "TimeLimit": "00:30:00", "NumCPUs": "1"}),
+    ("aggregate", {"Partition": "cpu", "MinMemoryNode": "8000M"}),
+])  # fmt: skip
+def test_a_job_gets_what_the_profile_says(story, rule, asked):
+    first = story.of(rule)[0]
+    assert {key: first.get(key) for key in asked} == asked
+
+
+def test_fetching_runs_on_this_host(story):
+    assert not story.of("fetch_model") and not story.of("list_cells")
+
+
+def test_post_hoc_jobs_travel_together_on_cpu_nodes_and_share_a_few_cores(story):
+    groups = [job for job in story.jobs.values() if job.get("Comment", "").startswith("group_posthoc")]
+    singles = [rule for rule in ("predict", "fit_baselines", "evaluate") if story.of(rule)]
+    assert groups and not singles
+    for job in groups:
+        assert job["Partition"] == "cpu" and "TresPerJob" not in job
+        assert int(job["NumCPUs"]) <= 16 and int(job["MinMemoryNode"].removesuffix("M")) <= 64000
+
+
+def test_an_interrupt_cancels_what_was_submitted(story):
+    assert story.returncodes[0] != 0
+    assert story.interrupted and not story.left
+    assert {story.jobs[number]["JobState"] for number in story.interrupted} == {"CANCELLED"}
+
+
+def test_a_job_that_runs_out_of_memory_comes_back_with_more(story):
+    jobs = story.of("fit_adue")
+    assert [job["MinMemoryNode"] for job in jobs] == ["200M", "1200M"]
+    assert jobs[0]["JobState"] in ("OUT_OF_MEMORY", "FAILED", "CANCELLED") and jobs[1]["JobState"] == "COMPLETED"
+
+
+@pytest.mark.parametrize("seed, fault", enumerate(FAULTS))
+def test_a_training_resumes_after_its_fault(story, seed, fault):
+    jobs = story.of("train_lora", seed)
+    assert jobs[-1]["JobState"] == "COMPLETED"
+    text = (story.checkout.folder / f"results/logs/train_lora/{CELL}/seed{seed}.log").read_text()
+    assert re.search(rf"resumed at step \d+ of {faulty.STEPS}", text)
+
+
+@pytest.mark.parametrize("fault, state", [("scancel", "CANCELLED"), ("warned", "FAILED"), ("out of time", "TIMEOUT")])
+def test_a_fault_is_noticed_and_the_next_attempt_has_more_time(story, fault, state):
+    jobs = story.of("train_lora", list(FAULTS).index(fault))
+    hit, last = story.jobs[story.hit[fault]], jobs[-1]
+    assert hit["JobState"] == state
+    assert last["JobId"] != hit["JobId"]
+    assert (last["TimeLimit"], last["MinMemoryNode"]) == ("1-00:00:00", "64000M")
+
+
+@pytest.mark.parametrize("fault", ["node down", "preempted"])
+def test_what_slurm_requeues_is_left_to_slurm(story, fault):
+    hit = story.jobs[story.hit[fault]]
+    assert hit["JobState"] == "COMPLETED" and hit["Restarts"] == "1"
+
+
+def test_a_warned_training_leaves_a_checkpoint_before_its_limit(story):
+    assert "asked to stop: checkpoint at step" in story.slurm_log(story.jobs[story.hit["warned"]])
+
+
+def test_logs_are_where_the_readme_says(story):
+    logs = story.checkout.folder / "results/logs"
+    for name in (f"train_lora/{CELL}/seed0", f"evaluate/{CELL}/seed0/point/softmax", "aggregate/metrics"):
+        assert (logs / f"{name}.log").is_file()
+    failed = [job for job in story.jobs.values() if job["JobState"] in ("FAILED", "TIMEOUT") and "Comment" in job]
+    assert failed
+    for job in failed:
+        assert Path(job["StdOut"]).is_relative_to(logs / "slurm") and Path(job["StdOut"]).is_file()
+
+
+def test_four_shards_are_one_gpu(story):
+    options = "--parsable --gres=shard:1 --mem=100 --nodelist=n1 --output=/dev/null"
+    submit = ["sbatch", *options.split(), "--wrap=sleep 6"]
+    numbers = [int(subprocess.check_output(submit, cwd="/")) for _ in range(cluster.SHARDS + 1)]
+
+    def states() -> list[str]:
+        return [cluster.jobs()[number]["JobState"] for number in numbers]
+
+    cluster.wait("the shards", lambda: states() == ["RUNNING"] * cluster.SHARDS + ["PENDING"], 20)
