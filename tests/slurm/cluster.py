@@ -53,7 +53,7 @@ KillWait={kill_wait}
 GresTypes=gpu,shard
 NodeName=n[1-{nodes}] NodeHostname={host} NodeAddr=127.0.0.1 Port=[{first}-{last}] CPUs=64 RealMemory=500000 \
 Gres=gpu:a100:1,shard:{shards} State=UNKNOWN
-PartitionName=gpu Nodes=ALL Default=YES MaxTime=2-00:00:00 PriorityTier=1 GraceTime=5
+PartitionName=gpu Nodes=ALL Default=YES MaxTime=2-00:00:00 PriorityTier=1
 PartitionName=cpu Nodes=ALL MaxTime=1-00:00:00 PriorityTier=1
 PartitionName=urgent Nodes=ALL MaxTime=1:00:00 PriorityTier=9
 """

@@ -61,9 +61,8 @@ class Story:
         self.jobs = cluster.jobs()
 
     def _interrupted_run(self) -> None:
-        began = time.time()
         with self._snakemake(2) as run:
-            self._wait(run, "a checkpoint", lambda: any(self._left_a_checkpoint(s, began) for s in _seeds()), 300)
+            self._wait(run, "a training", lambda: any(map(trainings, _seeds())), 300)
             self.interrupted = active()
             os.killpg(run.pid, signal.SIGINT)
             self._wait(run, "the end", lambda: run.poll() is not None, 60)
@@ -78,6 +77,8 @@ class Story:
                 (number,) = trainings(seed)
                 self.hit[fault] = number
                 FAULTS[fault](self, seed, number)
+            requeued = [self.hit[fault] for fault in REQUEUED]
+            self._wait(run, "the requeues", lambda: all(map(_hastened, requeued)), 60)
             self._wait(run, "the end", lambda: run.poll() is not None, 600)
 
     def _left_a_checkpoint(self, seed: int, since: float) -> bool:
@@ -120,6 +121,8 @@ class Story:
     def node_down(self, seed: int, number: int) -> None:
         node = cluster.jobs()[number]["NodeList"]
         _slurm("scontrol", "update", f"nodename={node}", "state=down", "reason=test")
+        time.sleep(2)
+        _slurm("scontrol", "update", f"nodename={node}", "state=resume")
 
     def preempted(self, seed: int, number: int) -> None:
         node = cluster.jobs()[number]["NodeList"]
@@ -144,11 +147,19 @@ FAULTS = {
     "warned": Story.warned_of_its_limit,
     "out of time": Story.out_of_time,
 }
+REQUEUED = ("node down", "preempted")  # by Slurm itself
 assert len(FAULTS) == cluster.NODES
 
 
 def _seeds() -> range:
     return range(len(FAULTS))
+
+
+def _hastened(number: int) -> bool:
+    """Whether a requeued job may start: Slurm lets it wait two minutes unless it is told otherwise."""
+    if cluster.jobs()[number]["Reason"] == "BeginTime":
+        _slurm("scontrol", "update", f"JobId={number}", "StartTime=now")
+    return cluster.jobs()[number]["Restarts"] == "1"
 
 
 def _slurm(*command: object) -> None:

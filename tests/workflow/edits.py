@@ -119,7 +119,7 @@ EDITS: dict[str, tuple[Edit, dict[str, int]]] = {
     "`bootstrap`": (keys(CONFIGURATION, bootstrap=21), {"compare": 4, "render_report": 1}),
     "code of a metric": (
         appended("src/peftuq/metrics/calibration.py", "NEW = 1\n"),
-        {"evaluate": 21, **GATHERED},
+        {"trace": 1, "evaluate": 21, **GATHERED},
     ),
     "a parameter of AdUE": (
         keys(CONFIGURATION, methods__adue__epochs=[3]),

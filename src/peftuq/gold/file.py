@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from peftuq.files import ArrayFile, write_arrays
+from peftuq.files import ArrayFile, canonical, write_arrays
 
 EXACT = "hmc"
 
@@ -29,7 +29,8 @@ def write(path: str | os.PathLike, parts: Mapping[str, Mapping[str, Said]], fact
     }
     methods = list(next(iter(parts.values())))
     described = {"parts": list(parts), "methods": methods, "facts": dict(facts)}
-    write_arrays(path, arrays, {key: json.dumps(value, allow_nan=False) for key, value in described.items()})
+    # One entry: safetensors writes several in an order that differs from process to process.
+    write_arrays(path, arrays, {"comparison": canonical(described)})
 
 
 class GoldFile:
@@ -37,9 +38,10 @@ class GoldFile:
 
     def __init__(self, path: str | os.PathLike):
         self._arrays = ArrayFile(path)
-        self.parts: list[str] = json.loads(self._arrays.metadata["parts"])
-        self.methods: list[str] = json.loads(self._arrays.metadata["methods"])
-        self.facts: dict = json.loads(self._arrays.metadata["facts"])
+        described = json.loads(self._arrays.metadata["comparison"])
+        self.parts: list[str] = described["parts"]
+        self.methods: list[str] = described["methods"]
+        self.facts: dict = described["facts"]
 
     def said(self, part: str, method: str) -> Said:
         return Said(*(self._arrays[f"{part}/{method}/{field}"] for field in Said._fields))

@@ -14,7 +14,7 @@ PRIORS = ("marglik", "valid")  # how the prior's precision was chosen
 
 @dataclass(frozen=True)
 class GaussianLogits:
-    """Logits ~ N(`f_mu`, `f_sigma`) of N examples.
+    """Logits ~ N(`f_mu`, `f_sigma`) of N examples, up to a shift that all options share: `f_sigma` is without it.
 
     `id`, `label` int64 (N,); `f_mu` float64 (N, C), -inf for missing options; `f_sigma`: prior → float64 (N, C, C).
     """

@@ -1,7 +1,8 @@
 """The linearised predictive distribution of an adapter's posterior: logits ~ N(f_mu, f_Sigma) for every example.
 
-f_Sigma = J (F + λ)⁻¹ Jᵀ with J the Jacobian of an example's answer logits in the weights. J exists for one batch at a
-time, as each layer's slabs Σ_t g_t a_tᵀ, and meets (F + λ)⁻¹ only through a layer's Kronecker factors.
+f_Sigma = J (F + λ)⁻¹ Jᵀ with J the Jacobian of an example's answer logits in the weights, less their mean over its
+options: a shift that all options share changes no probability, so that C - 1 backward passes say all that matters. J
+exists for one batch at a time, as each layer's slabs Σ_t g_t a_tᵀ, and meets (F + λ)⁻¹ only through a layer's Kronecker factors.
 """
 
 import numpy as np
@@ -21,7 +22,7 @@ SLABS = 2**28  # numbers that the slabs of a batch may hold: 1 GiB in float32
 def quadratic_forms(
     jacobian: Float[Tensor, "n C out in"], factors: Factors, precisions: Float[Tensor, " P"]
 ) -> Float[Tensor, "P n C C"]:
-    """J_c (A ⊗ G + λ)⁻¹ J_c'ᵀ of one layer, for several precisions λ.
+    """J_c (A ⊗ G + λ)⁻¹ J_c'ᵀ of one layer, for several precisions λ; c counts rows of any Jacobian.
 
     In the eigenbasis the inverse is a division. What lies outside the eigenvectors that are kept has curvature 0, so
     that its share is what is left of J_c J_c'ᵀ, divided by λ.
@@ -35,6 +36,14 @@ def quadratic_forms(
         outside = whole @ whole.mT - inside @ inside.mT
         forms += outside / precisions[:, None, None, None]
     return forms
+
+
+def contrasts(logits: Float[Tensor, "n C"]) -> Float[Tensor, "n C k"]:
+    """An orthonormal basis of what is left of the logits without their mean over an example's options; k = C - 1."""
+    exists = logits.isfinite().double()
+    mean = exists[:, :, None] * exists[:, None] / exists.sum(dim=1)[:, None, None]
+    centring = torch.eye(logits.shape[1], dtype=torch.float64, device=logits.device) - mean
+    return torch.linalg.eigh(centring).eigenvectors[:, :, 1:]  # the shift of all options has eigenvalue 0
 
 
 class _Slabs:
@@ -62,9 +71,9 @@ def distribution(
     precisions: list[float],
     progress: Progress | None = None,
 ) -> tuple[Float[np.ndarray, "N C"], Float[np.ndarray, "P N C C"]]:
-    """f_mu and, for each prior precision, f_Sigma of every example, in float64; -inf and 0 for missing options.
+    """f_mu and, for each prior precision, the centred f_Sigma of every example (float64); -inf and 0 where no option is.
 
-    One forward and C backward passes, whatever the number of precisions. The model must be in evaluation mode with
+    One forward and C - 1 backward passes, whatever the number of precisions. The model must be in evaluation mode with
     frozen weights.
     """
     device = next(model.parameters()).device
@@ -78,15 +87,16 @@ def distribution(
         for rows in _at_most(token_batches(data.lengths, running.max_tokens), most):
             batch = collate(data, rows, running.pad).to(device)
             logits = running.logits(model, batch)
-            seeds = torch.eye(logits.shape[1], device=device)[:, None].expand(-1, len(rows), -1)
-            backward_each(logits, seeds.unbind(dim=0))
-            forms = torch.zeros(len(wanted), *logits.shape, logits.shape[1], dtype=torch.float64, device=device)
+            basis = contrasts(logits.detach())
+            backward_each(logits, basis.unbind(dim=2))
+            size = basis.shape[2]
+            forms = torch.zeros(len(wanted), len(rows), size, size, dtype=torch.float64, device=device)
             for name, factors in curvature.factors.items():
                 if slabs.of[name]:
                     forms += quadratic_forms(torch.stack(slabs.of[name], dim=1), factors, wanted)
             order.append(rows)
             means.append(logits.detach().double().cpu())
-            covariances.append(forms.cpu())
+            covariances.append((basis @ forms @ basis.mT).cpu())
             if progress is not None:
                 progress(len(rows))
     back = np.argsort(np.concatenate(order), kind="stable")

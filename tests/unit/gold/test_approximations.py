@@ -15,8 +15,11 @@ X = RNG.normal(size=(N, D))
 POSTERIOR = Posterior(NETWORK, X, (X[:, 0] > 0).astype(int), 0.2)
 
 
-def slope(theta, centre=0.0) -> float:
-    return float(np.abs(jax.grad(POSTERIOR.potential)(jnp.asarray(theta), centre)).max())
+GRADIENT = jax.jit(jax.grad(POSTERIOR.potential))
+
+
+def slope(theta, centre=None) -> float:
+    return float(np.abs(GRADIENT(theta, np.zeros(NETWORK.size) if centre is None else centre)).max())
 
 
 def test_members_are_maxima_of_the_posterior_from_their_own_starts():
@@ -46,7 +49,7 @@ def test_laplace_is_the_hessian_where_the_logits_are_linear():
     """With A fixed at its value, logits are linear in B2: that block is logistic regression's Hessian."""
     theta = RNG.normal(size=NETWORK.size)
     precision = np.linalg.inv(approximations.laplace_covariances(POSTERIOR, theta[None])[0])
-    hessian = np.asarray(jax.hessian(POSTERIOR.potential)(jnp.asarray(theta)))
+    hessian = np.asarray(jax.jit(jax.hessian(POSTERIOR.potential))(theta))
     last = slice(NETWORK.size - C * R, None)
     assert precision[last, last] == pytest.approx(hessian[last, last], rel=1e-8, abs=1e-8)
     others = slice(0, NETWORK.size - C * R)
@@ -60,7 +63,7 @@ def test_the_linearised_logits_have_the_closed_forms_moments():
     probs = approximations.linearised(NETWORK, theta[None], covariance[None], X, 20000, seed=0)[0]
     difference = np.log(probs[..., 1]) - np.log(probs[..., 0])
     f = lambda t: jnp.diff(NETWORK.logits(t, X))[:, 0]  # noqa: E731
-    jacobian = np.asarray(jax.jacobian(f)(jnp.asarray(theta)))
+    jacobian = np.asarray(jax.jit(jax.jacobian(f))(theta))
     std = np.sqrt(np.einsum("nd,de,ne->n", jacobian, covariance, jacobian))
     assert np.abs(difference.mean(axis=0) - np.asarray(f(theta))).max() < 4 * std.max() / np.sqrt(20000)
     assert difference.std(axis=0) == pytest.approx(std, rel=0.03)

@@ -56,6 +56,13 @@ def jacobian(model: ReadOut, layers: dict, data: Encoded, row: int) -> dict[str,
     return whole
 
 
+def centred(sigma: np.ndarray, data: Encoded) -> np.ndarray:
+    """Covariances (N, C, C) of the logits less their mean over an example's options."""
+    exists = (np.arange(sigma.shape[-1]) < data.n_options[:, None]).astype(float)
+    centring = np.eye(sigma.shape[-1]) - np.einsum("nc,nk->nck", exists, exists) / data.n_options[:, None, None]
+    return centring @ sigma @ centring.transpose(0, 2, 1)
+
+
 def kronecker_hessian(model: ReadOut, layers: dict, data: Encoded, positions: str = "all") -> dict[str, torch.Tensor]:
     """A ⊗ G of each layer by its definition: example by example, label by label, token by token."""
     inputs, outputs = dict.fromkeys(layers, 0.0), dict.fromkeys(layers, 0.0)
