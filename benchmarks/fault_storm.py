@@ -99,7 +99,7 @@ def main() -> int:
     parser.add_argument("--faults", type=int, default=30)
     parser.add_argument("--seed", type=int, default=0)
     asked = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         quiet, hit = (faulty.furnished(Path(folder, name), GRID) for name in ("quiet", "hit"))
         began = time.monotonic()
         subprocess.run(quiet.command(faulty.METRICS), cwd=quiet.folder, check=True, capture_output=True)

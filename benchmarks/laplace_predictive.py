@@ -3,12 +3,12 @@
     python benchmarks/laplace_predictive.py [--examples 32 --classes 2 5 --batches 1 8 --threads 1]
 
 `ours`: one forward and C - 1 backward passes a batch, a layer's slabs meeting its Kronecker factors. `laplace-torch`
-(if it is installed): its Jacobian of a batch (`torch.func.jacrev`), then its Kronecker-decomposed matrix, at the batch size
-that suits it best. `loop`: the plain way, one backward pass for each example and class into the weights' gradients,
-then the same matrix products as ours. All have the same model (all-MiniLM-L6-v2's shape, random weights, LoRA of rank 8
-on q, k, v), factors and precision, and full factors, so that there is nothing to disagree on: `difference` is the
-largest error against the loop, relative to the largest value, of the covariances without the shift that all classes
-share. Seconds are the process's CPU time, which other jobs on the machine do not stretch.
+(if it is installed): its Jacobian of a batch (`torch.func.jacrev`), then its Kronecker-decomposed matrix. `loop`: the
+plain way, one backward pass for each example and class into the weights' gradients, then the same matrix products as
+ours. All have the same model (all-MiniLM-L6-v2's shape, random weights, LoRA of rank 8 on q, k, v), factors and
+precision, and full factors, so that there is nothing to disagree on: `difference` is the largest error against the
+loop, relative to the largest value, of the covariances without the shift that all classes share. Seconds are the
+process's CPU time, which other jobs on the machine do not stretch.
 """
 
 import argparse

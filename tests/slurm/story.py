@@ -78,8 +78,8 @@ class Story:
                 self.hit[fault] = number
                 FAULTS[fault](self, seed, number)
             requeued = [self.hit[fault] for fault in REQUEUED]
-            self._wait(run, "the requeues", lambda: all(map(_hastened, requeued)), 60)
-            self._wait(run, "the end", lambda: run.poll() is not None, 600)
+            self._wait(run, "the requeues", lambda: all(map(_runs_again, requeued)), 300)
+            self._wait(run, "the end", lambda: run.poll() is not None, 1200)
 
     def _left_a_checkpoint(self, seed: int, since: float) -> bool:
         state = self.checkout.folder / f"results/checkpoints/{CELL}/seed{seed}/state.safetensors"
@@ -119,10 +119,9 @@ class Story:
         _slurm("scancel", number)
 
     def node_down(self, seed: int, number: int) -> None:
+        """It comes back when its daemon next reports (ReturnToService)."""
         node = cluster.jobs()[number]["NodeList"]
         _slurm("scontrol", "update", f"nodename={node}", "state=down", "reason=test")
-        time.sleep(2)
-        _slurm("scontrol", "update", f"nodename={node}", "state=resume")
 
     def preempted(self, seed: int, number: int) -> None:
         node = cluster.jobs()[number]["NodeList"]
@@ -130,7 +129,8 @@ class Story:
         _slurm("sbatch", *options.split(), "--wrap=sleep 5")
 
     def warned_of_its_limit(self, seed: int, number: int) -> None:
-        _slurm("scontrol", "update", f"JobId={number}", "TimeLimit=2")
+        hours, minutes, _ = cluster.jobs()[number]["RunTime"].split(":")
+        _slurm("scontrol", "update", f"JobId={number}", f"TimeLimit={60 * int(hours) + int(minutes) + 2}")
 
     def out_of_time(self, seed: int, number: int) -> None:
         """It stands still, and heeds no warning."""
@@ -155,11 +155,12 @@ def _seeds() -> range:
     return range(len(FAULTS))
 
 
-def _hastened(number: int) -> bool:
-    """Whether a requeued job may start: Slurm lets it wait two minutes unless it is told otherwise."""
-    if cluster.jobs()[number]["Reason"] == "BeginTime":
-        _slurm("scontrol", "update", f"JobId={number}", "StartTime=now")
-    return cluster.jobs()[number]["Restarts"] == "1"
+def _runs_again(number: int) -> bool:
+    """Whether a requeued job has started; Slurm lets it wait two minutes unless it is told otherwise."""
+    job = cluster.jobs()[number]
+    if job["Reason"] == "BeginTime":
+        subprocess.run(["scontrol", "update", f"JobId={number}", "StartTime=now"], capture_output=True)
+    return job["Restarts"] == "1" and job["JobState"] in ("RUNNING", "COMPLETED")
 
 
 def _slurm(*command: object) -> None:

@@ -23,5 +23,5 @@ rule gold_standard:
         spec=jobs.spec_gold,
         code=jobs.code("gold"),
     shell:
-        "python $PEFTUQ_SCRIPTS/gold.py --spec {params.spec:q} --records {input}"
-        " --log {log} --output {output}"
+        "python $PEFTUQ_SCRIPTS/gold.py --spec {params.spec:q} --code {params.code}"
+        " --records {input} --log {log} --output {output}"

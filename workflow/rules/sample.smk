@@ -5,7 +5,8 @@ rule sample:
     input:
         unpack(jobs.inputs_sample),
     output:
-        paths.samples(),
+        samples=paths.samples(),
+        facts=paths.duration(paths.samples()),
     log:
         paths.log("sample", "{model}/{dataset}/{recipe}/seed{seed}/{predictive}"),
     wildcard_constraints:
@@ -27,7 +28,8 @@ rule fit_laplace:
     input:
         unpack(jobs.inputs_laplace),
     output:
-        paths.laplace(),
+        gaussians=paths.laplace(),
+        facts=paths.duration(paths.laplace()),
     log:
         paths.log("fit_laplace", "{model}/{dataset}/{recipe}/seed{seed}"),
     conda:

@@ -47,7 +47,7 @@ rule extract:
         unpack(jobs.inputs_extract),
     output:
         records=paths.records(),
-        facts=paths.extraction(),
+        facts=paths.duration(paths.records()),
     log:
         paths.log("extract", "{model}/{dataset}/{recipe}/seed{seed}"),
     conda:

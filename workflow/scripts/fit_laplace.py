@@ -1,6 +1,7 @@
 """Fit the Laplace approximation of a saved adapter and write the Gaussian logits of every evaluation set."""
 
 import importlib
+import time
 from pathlib import Path
 
 from peftuq import program
@@ -9,8 +10,9 @@ args = program.arguments(__doc__, ["spec", "model", "adapter", "train"], ["data"
 
 import torch  # noqa: E402  after the number of threads is set
 
-from peftuq.files import read_columns  # noqa: E402
+from peftuq.files import read_columns, write_json  # noqa: E402
 from peftuq.laplace import file, fit, kfac  # noqa: E402
+from peftuq.models import backbone  # noqa: E402
 from peftuq.models.adapted import Adapted  # noqa: E402
 from peftuq.progress import Log  # noqa: E402
 
@@ -24,9 +26,12 @@ def main(log: Log) -> None:
     evals = {part: adapted.encode(read_columns(data)) for part, data in zip(spec["evals"], args.data, strict=True)}
     tokens = min(spec["task"]["batch_tokens"], spec["params"]["batch_tokens"])
     running = kfac.Running(adapted.tokenizer.pad_token_id, tokens, adapted.dtype)
+    started = time.monotonic()
     said, facts = fit.fit(adapted.read_out, train, evals, running, spec["params"], spec["seed"], log)
     log(f"prior precision {facts['precision']}, validation NLL {facts['valid_nll']}")
+    took = {"examples": sum(map(len, evals.values())), "seconds": time.monotonic() - started}
     file.write(args.output[0], said, facts)
+    write_json(args.output[1], {**took, "device": str(backbone.device())})
 
 
 program.run(main, Log(args.log, f"fit_laplace {args.output[0]}"))

@@ -1,6 +1,7 @@
 """Make the samples of a predictive distribution that asks the model again."""
 
 import importlib
+import time
 from pathlib import Path
 
 from peftuq import program
@@ -10,6 +11,7 @@ args = program.arguments(__doc__, ["spec", "model", "adapter"], ["data"])
 import torch  # noqa: E402  after the number of threads is set
 
 from peftuq import artifacts, files  # noqa: E402
+from peftuq.models import backbone  # noqa: E402
 from peftuq.models.adapted import Adapted  # noqa: E402
 from peftuq.progress import Log  # noqa: E402
 
@@ -21,8 +23,11 @@ def main(log: Log) -> None:
     adapters = importlib.import_module(f"peftuq.adapters.{spec['adapter']}")
     adapted = Adapted.load(adapters, spec["task"], Path(args.model).parent, adapter, log)
     data = {part: files.read_columns(file) for part, file in zip(spec["evals"], args.data, strict=True)}
+    started = time.monotonic()
     samples, facts = method.predict(adapted, data, spec["evals"], spec["params"], spec["seed"], spec["size"])
+    took = {"examples": sum(len(d["id"]) for d in data.values()), "seconds": time.monotonic() - started}
     artifacts.write_samples(args.output[0], samples, facts)
+    files.write_json(args.output[1], {**took, "device": str(backbone.device())})
 
 
 program.run(main, Log(args.log, f"sample {args.output[0]}"))

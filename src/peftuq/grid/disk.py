@@ -34,10 +34,7 @@ class Disk:
 
     def _head(self, adapter: Adapter) -> int:
         """Numbers of a trained head; a choice task's is the frozen model's."""
-        if self._study.dataset(adapter.dataset).kind == "choice":
-            return 0
-        dense = self._study.models.get(adapter.model, "model", "").kind == "encoder"
-        return cost.head_parameters(self._work.shape(adapter.model), self._classes(adapter.dataset), dense)
+        return 0 if self._study.dataset(adapter.dataset).kind == "choice" else self._work.head(adapter.setting)
 
     def records(self, adapter: Adapter) -> int:
         """id, label, logits (C), h (d); the answer mass of choice tasks; FLU (L, 2) of mixtures; the head's rows."""
@@ -46,9 +43,7 @@ class Disk:
         row += FLOAT if self._study.dataset(adapter.dataset).kind == "choice" else 0
         if self._study.recipes.get(adapter.recipe, "recipe", "").is_mixture:
             row += FLOAT * 2 * shape.depth
-        return row * self._rows(adapter, self._work.jobs.parts(adapter)) + FLOAT * (
-            self._head(adapter) or shape.hidden * classes
-        )
+        return row * self._rows(adapter, self._work.jobs.parts(adapter)) + FLOAT * self._work.head(adapter.setting)
 
     def epochs(self, adapter: Adapter) -> int:
         """What a recipe that asks for it records after each epoch: id, label, logits, answer mass."""

@@ -63,15 +63,17 @@ class Jobs(PredictiveJobs):
         key, _ = self._source(w.dataset)
         if key is not None:
             return [self.paths.source(key)]
-        folder, patterns = Path(self.source_folder(w)), self.study.preparation(w.dataset).files.values()
+        folder, patterns = Path(self._local_folder(w)), self.study.preparation(w.dataset).files.values()
         files = sorted(path for path in folder.rglob("*") if path.is_file())
         return [str(path) for path in files if matches(path.relative_to(folder).as_posix(), patterns)]
 
-    def source_folder(self, w: Any) -> str:
-        """Where a dataset's source files lie."""
-        key, (_, source) = self._source(w.dataset)
-        if key is not None:
-            return self.paths.source(key).rpartition("/")[0]
+    def source_folder(self, wildcards: Any, input: Any) -> str:
+        """Where a dataset's source files lie: beside their provenance, wherever a storage puts that."""
+        fetched = self._source(wildcards.dataset)[0] is not None
+        return input[0].rpartition("/")[0] if fetched else self._local_folder(wildcards)
+
+    def _local_folder(self, w: Any) -> str:
+        _, (_, source) = self._source(w.dataset)
         return f"{self.study.config.local_root}/{source['folder']}"
 
     def spec_prepare_data(self, w: Any) -> str:
@@ -242,7 +244,6 @@ class Jobs(PredictiveJobs):
     def spec_compare(self, w: Any) -> str:
         cells = self.study.cells_of(Setting(w.model, w.dataset, w.recipe))
         return identity.spec(
-            results=self.paths.results,
             cells=[[list(cell), scores] for cell, scores in cells.items()],
             evals=self.study.evals(Setting(w.model, w.dataset, w.recipe)),
             resamples=self.study.config.bootstrap,

@@ -39,13 +39,9 @@ class Paths:
     def records(self, model="{model}", dataset="{dataset}", recipe="{recipe}", seed="{seed}") -> str:
         return f"{self.results}/records/{model}/{dataset}/{recipe}/seed{seed}.safetensors"
 
-    def extraction(self, model="{model}", dataset="{dataset}", recipe="{recipe}", seed="{seed}") -> str:
-        """How long the records took; apart from them, so that they are a function of the adapter alone."""
-        return f"{self.results}/records/{model}/{dataset}/{recipe}/seed{seed}.json"
-
-    def laplace(self, model="{model}", dataset="{dataset}", recipe="{recipe}", seed="{seed}") -> str:
-        """Gaussian logits of every example under an adapter's posterior, for both choices of the prior."""
-        return f"{self.results}/laplace/{model}/{dataset}/{recipe}/seed{seed}.safetensors"
+    def duration(self, of: str) -> str:
+        """How long a file that a model's answers fill took; apart from it, so that it depends on the model alone."""
+        return f"{of.removesuffix('.safetensors')}.json"
 
     def _cell(self, model: str, dataset: str, recipe: str, seed: int | str, predictive: str) -> str:
         return f"{model}/{dataset}/{recipe}/seed{seed}/{predictive}"

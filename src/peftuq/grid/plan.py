@@ -96,6 +96,8 @@ def peak_memory(jobs: Jobs) -> dict[tuple[str, str], tuple[float, Setting]]:
     needs += [("sample", setting, extraction_needs(study, setting)) for setting in sampled]
     fitted = dict.fromkeys(Adapter(*adapter).setting for adapter in jobs.fits)
     needs += [("fit_laplace", setting, laplace_needs(jobs, setting)) for setting in fitted]
+    scored = dict.fromkeys(cell.setting for cell, scores in study.cells.items() if "adue" in scores)
+    needs += [("fit_adue", setting, Workload(jobs).adue_memory(setting)) for setting in scored]
     peaks: dict[tuple[str, str], tuple[float, Setting]] = {}
     for rule, setting, memory in needs:
         known = peaks.get((rule, setting.model))

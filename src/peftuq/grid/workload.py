@@ -120,17 +120,23 @@ class Workload:
         asked = ["train", "valid", *self.study.evals(adapter.setting)]
         return self.start(adapter.model) + self.forward(adapter.setting, asked, 1 + classes)
 
-    def fit_adue(self, cell: Cell) -> float:
+    def fit_adue(self, setting: Setting) -> float:
         """Every fit of the grid over its training rows, forward and backward through a copy of the head."""
-        params, classes = self.study.method("adue")["params"], len(self.study.dataset(cell.dataset).classes)
-        grid = prod(len(params[name]) for name in ("lr", "alpha", "beta")) * sum(params["epochs"])
-        rows = self.parts(cell.dataset)[params["train_on"]]
-        head = cost.head_parameters(self.shape(cell.model), classes, self._dense(cell.setting))
-        return START + ADUE_FITS * grid * rows * 6 * head / FLOAT32
+        params = self.study.method("adue")["params"]
+        passes = ADUE_FITS * prod(len(params[name]) for name in ("lr", "alpha", "beta")) * sum(params["epochs"])
+        return START + passes * self.parts(setting.dataset)[params["train_on"]] * 6 * self.head(setting) / FLOAT32
 
-    def _dense(self, setting: Setting) -> bool:
-        """Whether the head has a dense layer, as an encoder's has."""
-        return self.study.models.get(setting.model, "model", "").kind == "encoder"
+    def adue_memory(self, setting: Setting) -> float:
+        """Bytes: value, gradient and two moments of all heads at once, in float32, and the rows they are fitted on."""
+        params = self.study.method("adue")["params"]
+        fits = ADUE_FITS * prod(len(params[name]) for name in ("lr", "epochs", "alpha", "beta"))
+        rows = self.parts(setting.dataset)[params["train_on"]] * self.shape(setting.model).hidden
+        return 16 * fits * self.head(setting) + 4 * rows
+
+    def head(self, setting: Setting) -> int:
+        """Numbers from the representation to the logits: an encoder's head has a dense layer."""
+        dense = self.study.models.get(setting.model, "model", "").kind == "encoder"
+        return cost.head_parameters(self.shape(setting.model), len(self.study.dataset(setting.dataset).classes), dense)
 
     def gpu_jobs(self) -> Iterator[GpuJob]:
         """Every job that the cluster's profile sends to a GPU."""
@@ -145,7 +151,7 @@ class Workload:
             if self.jobs.made_by(cell.predictive) == "sample":
                 yield GpuJob("sample", cell, self.sample(cell))
             if "adue" in scores:
-                yield GpuJob("fit_adue", cell, self.fit_adue(cell))
+                yield GpuJob("fit_adue", cell, self.fit_adue(cell.setting))
 
     def hours_of_trainings_without_sharing(self) -> float:
         return sum(map(cache(self.train), trainings_without_sharing(self.study))) / 3600

@@ -2,7 +2,8 @@
 
 f_Sigma = J (F + λ)⁻¹ Jᵀ with J the Jacobian of an example's answer logits in the weights, less their mean over its
 options: a shift that all options share changes no probability, so that C - 1 backward passes say all that matters. J
-exists for one batch at a time, as each layer's slabs Σ_t g_t a_tᵀ, and meets (F + λ)⁻¹ only through a layer's Kronecker factors.
+exists for one batch at a time, as each layer's slabs Σ_t g_t a_tᵀ, and meets (F + λ)⁻¹ only through a layer's Kronecker
+factors.
 """
 
 import numpy as np
@@ -71,7 +72,7 @@ def distribution(
     precisions: list[float],
     progress: Progress | None = None,
 ) -> tuple[Float[np.ndarray, "N C"], Float[np.ndarray, "P N C C"]]:
-    """f_mu and, for each prior precision, the centred f_Sigma of every example (float64); -inf and 0 where no option is.
+    """f_mu and, for each prior precision, the centred f_Sigma of every example; -inf and 0 where no option is.
 
     One forward and C - 1 backward passes, whatever the number of precisions. The model must be in evaluation mode with
     frozen weights.

@@ -225,11 +225,11 @@ class Run:
         It stands beside the adapter's records or, where a predictive asks the model again, beside its samples or fit.
         """
         of = self.methods.get(predictive.partition("-")[0], {}).get("of")
-        if of == "adapter":
-            return _read_json(Path(self.paths.samples(*setting, seed, predictive)).with_suffix(".json"))
-        if of == "laplace":
-            return _read_json(Path(self.paths.laplace(*setting, seed)).with_suffix(".json"))
-        return _read_json(self.paths.extraction(*setting, seed))
+        made = {
+            "adapter": self.paths.samples(*setting, seed, predictive),
+            "laplace": self.paths.laplace(*setting, seed),
+        }
+        return _read_json(self.paths.duration(made.get(of, self.paths.records(*setting, seed))))
 
 
 def _setting(cell: Mapping[str, Any]) -> Setting:

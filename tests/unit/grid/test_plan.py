@@ -115,6 +115,17 @@ def test_a_dataset_without_sizes_is_named(root):
         workload(root, GRID).hours()
 
 
+def test_memory_is_that_of_the_most_demanding_setting(root):
+    jobs = workload(root, GRID, {**GRID, "datasets": ["newsgroups"]}, SAMPLED).jobs
+    peaks = plan.peak_memory(jobs)
+    assert peaks["train_lora", "roberta"][1].dataset == "newsgroups"  # more classes, the same inputs
+    assert peaks["train_lora", "llama2_7b"][1].recipe == "lora_wide"  # untied LM head, longer inputs, more parameters
+    weights = 2 * (LLAMA + 2 * 32000 * 4096)
+    assert weights < peaks["extract", "llama2_7b"][0] < 1.5 * weights < peaks["train_lora", "llama2_7b"][0]
+    dense = 16 * 473 * (768 * 769 + 768 * 20 + 20) + 4 * 768 * 9051
+    assert peaks["fit_adue", "roberta"][0] == pytest.approx(dense)
+
+
 # -- jobs -------------------------------------------------------------------------------------------------
 
 

@@ -230,7 +230,7 @@ def _write_adapter(paths: Paths, found: dict[str, Any], n: int, rng: np.random.G
     artifacts.write_records(paths.records(*key), records, artifacts.Head(np.eye(classes, 4, dtype=np.float32)))
     slower = 1.6 if mixture else 1.0
     facts = {"examples": n * len(records), "seconds": 0.02 * slower * n * len(records), "device": "cuda"}
-    files.write_json(paths.extraction(*key), facts)
+    files.write_json(paths.duration(paths.records(*key)), facts)
     if found["recipe"] != "r0":
         folder = Path(paths.adapter(*key)).parent
         facts = {"trainable": 4000000 if slower > 1 else 250000 * RECIPES[found["recipe"]]["adapter"]["rank"]}

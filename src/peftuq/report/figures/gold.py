@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from peftuq.report.figures.style import ACROSS, STYLE, WIDTH, facets, legend
 
-_SETS = (("o", "none", "0.0"), ("^", "0.45", "0.45"))  # marker, face and edge: the test split, the shift sets
+_SETS = (("o", "none", "0.0"), ("^", "0.75", "0.4"))  # marker, face and edge: the test split, the shift sets
 
 
 class Scatter(NamedTuple):
@@ -21,7 +21,8 @@ class Scatter(NamedTuple):
 
 
 def scatter(panels: Sequence[Scatter], most: float) -> Figure:
-    """A panel a method; nats from 0 to `most` on both axes."""
+    """A panel a method; the methods' own axis goes to `most` nats, the exact one as far as its values."""
+    farthest = 1.05 * max(exact.max() for panel in panels for exact, _ in panel.groups.values())
     with matplotlib.rc_context(STYLE):
         figure, axes = facets(len(panels), 2.1, sharex=True, sharey=True)
         for index, (ax, panel) in enumerate(zip(axes, panels, strict=True)):
@@ -30,7 +31,7 @@ def scatter(panels: Sequence[Scatter], most: float) -> Figure:
             for (title, (exact, own)), (marker, face, edge) in zip(panel.groups.items(), _SETS, strict=False):
                 drawn = {"ls": "none", "marker": marker, "mfc": face, "mec": edge, "ms": 2.6, "mew": 0.5}
                 ax.plot(exact, own, label=title, **drawn)
-            ax.set(xlim=(0, most), ylim=(0, most))
+            ax.set(xlim=(0, farthest), ylim=(0, most))
             ax.set_xlabel("exact MI, nats")
             if index % ACROSS == 0:
                 ax.set_ylabel("MI of the method, nats")

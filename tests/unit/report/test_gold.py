@@ -1,0 +1,104 @@
+"""What the report shows of a comparison with the exact posterior: its numbers, its verdicts, and its absence."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from peftuq.gold import file
+from peftuq.gold.agreement import agreement
+from peftuq.grid.paths import Paths
+from peftuq.report import gold
+from peftuq.report.figures import style
+from peftuq.report.parts import Picture
+from peftuq.report.tables import UNDEFINED, Table
+
+ASKED = {"model": "m", "dataset": "d", "recipe": "r", "seed": 0}
+SPEC = {"inputs": 16, "hidden": 16, "rank": 4, "half_lambda": 1, "dropout": 0.1, "chains": 4, "warmup": 9, "draws": 9}
+PARTS = {"test": 30, "s1": 10, "s2": 10, "s3": 10}
+REPEATED = {"map", "ensemble_5", "anchored_5", "laplace", "mc_dropout", "hmc_5", "hmc_20"}
+
+
+def said(rng: np.random.Generator, method: str, n: int) -> file.Said:
+    repetitions = 4 if method in REPEATED else 1
+    scale = {"map": 0.0, "mc_dropout": 0.1, "laplace": 0.6}.get(method, 0.3)
+    return file.Said(rng.dirichlet(np.ones(2), size=(repetitions, n)), scale * rng.uniform(size=(repetitions, n)))
+
+
+def facts(parts: dict[str, dict[str, file.Said]], rhat: float) -> dict:
+    agreements = {
+        part: {
+            method: [
+                {
+                    **agreement(p, mi, m["hmc"].probs[0], m["hmc"].mi[0])._asdict(),
+                    "mi": 0.1,
+                    "accuracy": 0.7,
+                    "nll": 0.5,
+                }
+                for p, mi in zip(*one, strict=True)
+            ]
+            for method, one in m.items()
+        }
+        for part, m in parts.items()
+    }
+    mixing = {"rhat": rhat, "ess": 900.0, "error": 0.01}
+    sampler = {"parameters": mixing, "predictives": mixing, "divergences": 0, "leapfrogs": 120.0}
+    return {"spec": SPEC, "parameters": 200, "examples": 150, "sampler": sampler, "agreement": agreements}
+
+
+def run(folder, **suites):
+    return SimpleNamespace(paths=Paths(str(folder)), models={"m": {"title": "Model"}}, suites=suites)
+
+
+def made(folder, rhat: float = 1.005):
+    """A run with a comparison of made-up numbers."""
+    rng = np.random.default_rng(0)
+    parts = {part: {method: said(rng, method, n) for method in gold.TITLES} for part, n in PARTS.items()}
+    file.write(Paths(str(folder)).gold("m", "d", "r", 0), parts, facts(parts, rhat))
+    return run(folder, one={"gold": ASKED}, two={"gold": ASKED}, three={"gold": None}, old={})
+
+
+def test_nothing_where_nothing_is_asked_for(tmp_path):
+    assert gold.items(run(tmp_path, one={"gold": None}, old={})) == []
+
+
+def test_a_missing_file_is_said_to_be_missing(tmp_path):
+    (sentence,) = gold.items(run(tmp_path, one={"gold": ASKED}))
+    assert "missing" in sentence and "Model on d" in sentence
+
+
+def test_the_tables_hold_the_files_numbers(tmp_path):
+    items = gold.items(made(tmp_path))
+    test, shifts = (item for item in items if isinstance(item, Table))
+    rows = {row.labels[0]: row.entries for row in test.rows}
+    stated = file.GoldFile(Paths(str(tmp_path)).gold("m", "d", "r", 0)).facts["agreement"]
+    tv = [repetition["tv"] for repetition in stated["test"]["ensemble_5"]]
+    assert rows["MAP ensemble, M = 5"][0].value == pytest.approx(np.mean(tv))
+    assert rows["MAP ensemble, M = 5"][0].std == pytest.approx(np.std(tv, ddof=1))
+    assert rows["MAP ensemble, M = 20"][0].std is None
+    assert rows["One MAP member"][3].text == UNDEFINED and rows["One MAP member"][3].note
+    assert rows["Exact (HMC)"][0].empty and rows["Exact (HMC)"][5].plain == "70.0"
+    spearman = {row.labels[0]: row.entries for row in shifts.rows}["MAP ensemble, M = 20"][5]
+    assert spearman.value == pytest.approx(stated["s2"]["ensemble_20"][0]["spearman"])
+    assert [column.group for column in shifts.columns] == ["s1"] * 3 + ["s2"] * 3 + ["s3"] * 3
+
+
+def test_the_words_follow_the_numbers(tmp_path):
+    words = [item for item in gold.items(made(tmp_path)) if isinstance(item, str)]
+    assert "The chains mixed." in words[1]
+    less, more = words[2].split("less mutual information")
+    assert "MC dropout" in less and "Laplace" in more and "One MAP member" not in less
+    unmixed = [item for item in gold.items(made(tmp_path, rhat=1.2)) if isinstance(item, str)]
+    assert "did NOT mix" in unmixed[1] and "1.200" in unmixed[1]
+
+
+def test_the_figures_are_drawn(tmp_path):
+    pictures = [item for item in gold.items(made(tmp_path)) if isinstance(item, Picture)]
+    assert [picture.name for picture in pictures] == ["gold_mi", "gold_tv"]
+    scatter, boxes = (picture.figure.axes for picture in pictures)
+    assert [len(ax.lines[1].get_xdata()) for ax in scatter] == [30] * 6
+    assert [ax.get_title(loc="left") for ax in boxes] == ["d", "s1", "s2", "s3"]
+    assert [label.get_text() for label in boxes[0].get_yticklabels()][0] == "One MAP member"
+    assert boxes[0].yaxis_inverted()
+    style.save(pictures[1].figure, tmp_path, "tv")
+    assert (tmp_path / "tv.png").stat().st_size > 0
