@@ -43,6 +43,10 @@ class Paths:
         """How long a file that a model's answers fill took; apart from it, so that it depends on the model alone."""
         return f"{of.removesuffix('.safetensors')}.json"
 
+    def laplace(self, model="{model}", dataset="{dataset}", recipe="{recipe}", seed="{seed}") -> str:
+        """Gaussian logits of every example under an adapter's posterior, for both choices of the prior."""
+        return f"{self.results}/laplace/{model}/{dataset}/{recipe}/seed{seed}.safetensors"
+
     def _cell(self, model: str, dataset: str, recipe: str, seed: int | str, predictive: str) -> str:
         return f"{model}/{dataset}/{recipe}/seed{seed}/{predictive}"
 

@@ -64,7 +64,7 @@ def test_suites_that_ask_for_the_same_share_it(tmp_path):
 
 
 @pytest.mark.parametrize("golds, grid, message", [
-    ([{**GOLD, "seed": 2}], {}, r"suite0\.yaml: gold: no grid of this run has minilm/snippets2/lora_demo, seed 2: name"),
+    ([{**GOLD, "seed": 2}], {}, r"suite0\.yaml: gold: no grid of this run has minilm/snippets2/lora_demo, seed 2"),
     ([{**GOLD, "model": "mpnet"}], {}, r"no grid of this run has mpnet/snippets2"),
     ([{**GOLD, "rnak": 3}], {}, r"unknown key 'gold\.rnak' \(did you mean 'rank'\?\)"),
     ([{**GOLD, "chains": 1}], {}, r"key 'gold\.chains'"),

@@ -98,7 +98,7 @@ def test_the_figures_are_drawn(tmp_path):
     scatter, boxes = (picture.figure.axes for picture in pictures)
     assert [len(ax.lines[1].get_xdata()) for ax in scatter] == [30] * 6
     assert [ax.get_title(loc="left") for ax in boxes] == ["d", "s1", "s2", "s3"]
-    assert [label.get_text() for label in boxes[0].get_yticklabels()][0] == "One MAP member"
+    assert boxes[0].get_yticklabels()[0].get_text() == "One MAP member"
     assert boxes[0].yaxis_inverted()
     style.save(pictures[1].figure, tmp_path, "tv")
     assert (tmp_path / "tv.png").stat().st_size > 0
