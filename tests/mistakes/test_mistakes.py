@@ -38,39 +38,58 @@ MISTAKES = {
         "data/prompts.py", "if len(ids) != len(own) + 1:", "if len(ids) < len(own) + 1:", "data/test_prompts.py"
     ),
     "loss over padding": Mistake(
-        "models/readout.py", "device=hidden.device), lengths - 1]", "device=hidden.device), -1]", "models/test_readout.py"
+        "models/readout.py",
+        "device=hidden.device), lengths - 1]",
+        "device=hidden.device), -1]",
+        "models/test_readout.py",
     ),
     "loss over the prompt": Mistake(
-        "models/readout.py", "device=hidden.device), lengths - 1]", "device=hidden.device), lengths - 2]",
+        "models/readout.py",
+        "device=hidden.device), lengths - 1]",
+        "device=hidden.device), lengths - 2]",
         "models/test_readout.py",
     ),
     "last partial batch dropped": Mistake(
-        "models/batching.py", "return [batches[i] for i in rng", "batches = batches[:-1]\n    return [batches[i] for i in rng",
+        "models/batching.py",
+        "return [batches[i] for i in rng",
+        "batches = batches[:-1]\n    return [batches[i] for i in rng",
         "training/test_loop.py",
     ),
     "mean of batch means": Mistake(
-        "training/loop.py", "loss_sum += float(loss.detach()) * len(part)", "loss_sum += float(loss.detach()) * 4",
+        "training/loop.py",
+        "loss_sum += float(loss.detach()) * len(part)",
+        "loss_sum += float(loss.detach()) * 4",
         "training/test_loop.py",
     ),
     "NLL of the wrong mean": Mistake(
-        "metrics/calibration.py", "1.0)).mean())", "1.0)).reshape(-1, 2).mean(1)[:-1].mean())", "metrics/test_calibration.py"
+        "metrics/calibration.py",
+        "1.0)).mean())",
+        "1.0)).reshape(-1, 2).mean(1)[:-1].mean())",
+        "metrics/test_calibration.py",
     ),
     "ensemble averages logits": Mistake(
-        "artifacts.py", "return self.probs.mean(axis=0)", "return softmax(np.log(self.probs + 1e-300).mean(axis=0))",
+        "artifacts.py",
+        "return self.probs.mean(axis=0)",
+        "return softmax(np.log(self.probs + 1e-300).mean(axis=0))",
         "predict/test_pooling.py",
     ),
     "FLU from renormalised weights": Mistake(
-        "models/mixlora/record.py", "return probabilities.topk(self.top_k, dim=-1).values.sum(dim=-1)",
-        "kept = probabilities.topk(self.top_k, dim=-1).values\n        return (kept / kept.sum(-1, keepdim=True)).sum(-1)",
+        "models/mixlora/record.py",
+        "return probabilities.topk(self.top_k, dim=-1).values.sum(dim=-1)",
+        "kept = probabilities.topk(self.top_k).values\n        return (kept / kept.sum(-1, keepdim=True)).sum(-1)",
         "models/test_mixlora_record.py",
     ),
     "background covariance not divided by N": Mistake(
-        "scores/mahalanobis.py", "background = within + between.T @ between",
-        "background = (within + between.T @ between) * len(z)", "scores/test_mahalanobis.py",
+        "scores/mahalanobis.py",
+        "background = within + between.T @ between",
+        "background = (within + between.T @ between) * len(z)",
+        "scores/test_mahalanobis.py",
     ),
     "ECE wrong at confidence 1": Mistake(
-        "metrics/calibration.py", 'np.searchsorted(np.arange(1, bins) / bins, confidence, side="left")',
-        "np.minimum((confidence * bins).astype(int), bins)", "metrics/test_calibration.py",
+        "metrics/calibration.py",
+        'np.searchsorted(np.arange(1, bins) / bins, confidence, side="left")',
+        "np.minimum((confidence * bins).astype(int), bins)",
+        "metrics/test_calibration.py",
     ),
     "MC dropout that does not sample": Mistake(
         "predict/mc_dropout.py", "return x * kept(", "return x + 0 * kept(", "predict/test_mc_dropout.py"
@@ -78,7 +97,7 @@ MISTAKES = {
     "results depend on padding": Mistake(
         "models/readout.py", "attention_mask=mask.long()", "attention_mask=None", "models/test_inference.py"
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", MISTAKES)

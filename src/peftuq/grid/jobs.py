@@ -159,7 +159,8 @@ class Jobs(PredictiveJobs):
         """What an adapter is asked: its training set only where something is fitted on it."""
         scores = self.study.cells.get(Cell(*adapter, "point"), [])
         fitted = any("train" in self.study.method(score)["needs"] for score in scores)
-        return [*(["train"] if fitted or adapter in self.study.gold else []), "valid", *self.study.evals(adapter.setting)]
+        train = ["train"] if fitted or adapter in self.study.gold else []
+        return [*train, "valid", *self.study.evals(adapter.setting)]
 
     def inputs_extract(self, w: Any) -> dict[str, Any]:
         data = [self._part_data(w.dataset, part) for part in self.parts(self._adapter(w))]
