@@ -121,12 +121,16 @@ def read_columns(path: str | os.PathLike) -> dict[str, Any]:
 # -- arrays (safetensors) -----------------------------------------------------------------------------
 
 
+_ENTRY = "peftuq"  # the one entry of a file's metadata
+
+
 def write_arrays(path: str | os.PathLike, arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str] = {}) -> None:
     from safetensors.numpy import save_file
 
     with atomic(path) as temporary:
         contiguous = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
-        save_file(contiguous, temporary, metadata={k: str(v) for k, v in metadata.items()})
+        # One entry: safetensors writes several in an order that differs from process to process.
+        save_file(contiguous, temporary, metadata={_ENTRY: canonical({k: str(v) for k, v in metadata.items()})})
 
 
 class ArrayFile:
@@ -139,7 +143,7 @@ class ArrayFile:
             self._file = safe_open(path, framework="numpy")
         except SafetensorError as error:
             raise UserError(f"{path}: not a complete safetensors file ({error}); delete it and run again") from error
-        self.metadata: dict[str, str] = self._file.metadata() or {}
+        self.metadata: dict[str, str] = json.loads((self._file.metadata() or {}).get(_ENTRY, "{}"))
         self.names: list[str] = list(self._file.keys())
 
     def __getitem__(self, name: str) -> np.ndarray:

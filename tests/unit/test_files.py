@@ -96,6 +96,17 @@ def test_records_survive_their_file(tmp_path_factory, logits):
     assert read.head.activation == "tanh" and read.head.dense_weight is None and read.metadata["by"] == "test"
 
 
+def test_the_same_arrays_are_the_same_bytes_in_every_process(tmp_path):
+    script = (
+        "import sys, numpy as np; from peftuq import files\n"
+        "files.write_arrays(sys.argv[1], {'b': np.ones(2), 'a': np.zeros(3)}, {k: '1' for k in 'qwertyuiop'})"
+    )
+    for name in "xyz":
+        subprocess.run([sys.executable, "-c", script, str(tmp_path / name)], check=True)
+    assert len({(tmp_path / name).read_bytes() for name in "xyz"}) == 1
+    assert files.ArrayFile(tmp_path / "x").metadata == dict.fromkeys("qwertyuiop", "1")
+
+
 def test_a_truncated_file_is_named(tmp_path):
     path = tmp_path / "r.safetensors"
     files.write_arrays(path, {"x": np.zeros(1000)})

@@ -29,7 +29,6 @@ def write(path: str | os.PathLike, parts: Mapping[str, Mapping[str, Said]], fact
     }
     methods = list(next(iter(parts.values())))
     described = {"parts": list(parts), "methods": methods, "facts": dict(facts)}
-    # One entry: safetensors writes several in an order that differs from process to process.
     write_arrays(path, arrays, {"comparison": canonical(described)})
 
 

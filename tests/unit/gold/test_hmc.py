@@ -36,6 +36,12 @@ def test_agrees_with_the_conjugate_posterior(draws):
     assert mixed.error == pytest.approx((std / np.sqrt(mixed.ess)).mean(), rel=0.5)
 
 
+def test_same_seed_same_draws(draws):
+    starts = np.random.default_rng(1).normal(size=(4, 3))
+    again = hmc.sample(potential, starts, warmup=200, draws=400, seed=0)
+    assert np.array_equal(draws.values, again.values)
+
+
 def test_a_chain_in_another_mode_shows(draws):
     apart = draws.values.copy()
     apart[0] += 5

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from peftuq import artifacts
-from peftuq.gold import file, standard
+from peftuq.gold import approximations, file, hmc, standard
 from peftuq.scores.information import mutual_information
 
 SPEC = {"inputs": 3, "hidden": 3, "rank": 1, "alpha": 1, "half_lambda": 1, "dropout": 0.2, "examples": 20,
@@ -24,6 +24,21 @@ def records(tmp_path_factory) -> artifacts.RecordFile:
     path = tmp_path_factory.mktemp("gold") / "seed0.safetensors"
     artifacts.write_records(path, parts, artifacts.Head(np.zeros((2, 5), np.float32)))
     return artifacts.RecordFile(path)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def quick():
+    """Few of everything, and draws that cost nothing: the sampler has its own tests."""
+
+    def sample(potential, starts, warmup, draws, seed):
+        noise = np.random.default_rng(seed).normal(size=(len(starts), draws, starts.shape[1]))
+        return hmc.Draws(starts[:, None] + 0.3 * noise, 0, 1.0)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(hmc, "sample", sample)
+        patch.setattr(approximations, "ADAM_STEPS", 20)
+        patch.setattr(standard, "SAMPLES", 10)
+        yield
 
 
 @pytest.fixture(scope="module")

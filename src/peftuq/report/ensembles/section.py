@@ -1,5 +1,6 @@
 """The report's section on LoRA ensembles (Balabanov and Linander, arXiv 2402.12264)."""
 
+from peftuq.report import gold
 from peftuq.report.ensembles import findings, pictures, predictives, traces
 from peftuq.report.layouts import Headings
 from peftuq.report.parts import Section
@@ -52,6 +53,7 @@ def section(run: Run) -> Section | None:
             ],
         ),
     ]
+    parts.append(Section("How good an approximation is an ensemble?", gold.items(run)))
     kept = [Section(part.title, [item for item in part.items if item is not None]) for part in parts]
     sentences = findings.sentences(run, settings, judged)
     return Section("LoRA ensembles", [READING, *(part for part in kept if part.items)], sentences)

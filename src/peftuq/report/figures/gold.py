@@ -48,18 +48,24 @@ def distributions(parts: dict[str, dict[str, np.ndarray]]) -> Figure:
         for ax in axes[len(parts) :]:
             ax.remove()
         for ax, (title, methods) in zip(axes, parts.items(), strict=False):
-            _boxes(ax, title, methods)
+            ax.set_title(title, loc="left")
+            _boxes(ax, list(methods.values()))
             ax.tick_params(labelbottom=True)
+        # The axes are shared: what is set of one is set of all.
+        names = list(next(iter(parts.values())))
+        axes[0].set_yticks(range(len(names)), names)
+        axes[0].invert_yaxis()
+        axes[0].set_xlim(left=0)
         figure.supxlabel("total variation between the method’s prediction and the exact one", fontsize=9)
     return figure
 
 
-def _boxes(ax: Axes, title: str, methods: dict[str, np.ndarray]) -> None:
-    ax.set_title(title, loc="left")
+def _boxes(ax: Axes, values: list[np.ndarray]) -> None:
     ax.boxplot(
-        list(methods.values()),
+        values,
+        positions=range(len(values)),
+        manage_ticks=False,
         orientation="horizontal",
-        tick_labels=list(methods),
         whis=(5, 95),
         widths=0.6,
         showfliers=False,
@@ -72,6 +78,3 @@ def _boxes(ax: Axes, title: str, methods: dict[str, np.ndarray]) -> None:
         meanprops={"marker": "D", "markerfacecolor": "white", "markeredgecolor": "black", "markersize": 3},
     )
     ax.grid(axis="y", visible=False)
-    ax.set_xlim(left=0)
-    if not ax.yaxis_inverted():  # shared by the panels
-        ax.invert_yaxis()
