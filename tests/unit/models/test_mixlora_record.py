@@ -17,7 +17,7 @@ E, K = 5, 2
 MODULES = {role: f"{role}_proj" for role in ("q", "k", "v", "o", "gate", "up", "down")}
 ADAPTER = {
     "targets": list(MODULES), "rank": 2, "alpha": 4, "dropout": 0.1, "top_layers": None,
-    "experts": E, "top_k": K, "experts_at": ["ffn"],
+    "mixture": {"experts": E, "top_k": K, "experts_at": ["ffn"]},
 }  # fmt: skip
 LENGTHS = torch.tensor([7, 3, 5])
 
@@ -132,7 +132,7 @@ def test_flu_is_differentiable_in_the_routers():
 
 
 def test_attention_experts_are_averaged_within_their_block():
-    model = read_out(experts_at=["attention", "ffn"]).eval()
+    model = read_out(mixture={**ADAPTER["mixture"], "experts_at": ["attention", "ffn"]}).eval()
     with record(model) as said:
         model(tokens(), LENGTHS)
     assert [len(block) for block in said.blocks()] == [5, 5] and said.flu(LENGTHS).shape == (3, 2, 2)
@@ -206,7 +206,7 @@ def test_collection_ends_when_the_forward_pass_fails():
 
 def gradients(checkpointing: bool) -> tuple[dict, int, int]:
     """Gradients of a loss made of everything; how many routers were heard, and how often the first FFN ran."""
-    model, runs = read_out(experts_at=["attention", "ffn"]).train(), []
+    model, runs = read_out(mixture={**ADAPTER["mixture"], "experts_at": ["attention", "ffn"]}).train(), []
     if checkpointing:
         model.hf.gradient_checkpointing_enable({"use_reentrant": False})
     model.hf.model.layers[0].mlp.base_layer.gate_proj.register_forward_hook(lambda *_: runs.append(1))

@@ -92,7 +92,7 @@ def test_the_adapters_of_a_setting_include_an_ensembles_members():
     cells["cells"] += [
         {**cells["cells"][0], "predictive": name, "scores": []} for name in ("ensemble-5", "mc_dropout-10")
     ]
-    assert run.adapters(COLA) == [0, 1, 2, 3, 4]
+    assert Run(cells, fabricate.long_table([]), "nowhere").adapters(COLA) == [0, 1, 2, 3, 4]
     untrained = copy.deepcopy(cells)
     untrained["recipes"]["lora"]["adapter"] = None
     assert Run(untrained, fabricate.long_table([]), "nowhere").adapters(COLA) == []

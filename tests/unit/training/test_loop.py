@@ -104,7 +104,7 @@ def test_divergence_is_a_users_error(tmp_path):
 
 
 def test_signal_leaves_a_checkpoint_and_asks_to_be_requeued(tmp_path):
-    def at_epoch(epoch, record):
+    def at_epoch(epoch, record, valid):
         os.kill(os.getpid(), signal.SIGUSR1)
 
     with pytest.raises(SystemExit) as ended:
