@@ -141,3 +141,17 @@ def test_token_batches_respect_the_budget():
     batches = token_batches(lengths, 128)
     assert sorted(np.concatenate(batches).tolist()) == list(range(200))
     assert all(len(b) * lengths[b].max() <= 128 for b in batches)
+
+
+def test_training_loss_and_accuracy_weigh_every_example_alike(tmp_path):
+    """At a rate that moves nothing, an epoch's loss is the fresh model's over all examples; the last batch has two."""
+    model = read_out(dropout=0.0)
+    recipe = {**RECIPE, "optimiser": {**RECIPE["optimiser"], "lr": 1e-12, "epochs": 1}}
+    history, _ = loop.train(model, DATA, job(tmp_path, recipe))
+    batch = collate(DATA["train"], np.arange(18), 0)
+    with torch.no_grad():
+        logits = model.eval()(batch.input_ids, batch.lengths).logits
+    expected = torch.nn.functional.cross_entropy(logits, batch.label)
+    assert history[0]["train_loss"] == pytest.approx(float(expected), rel=1e-5)
+    right = (logits.argmax(dim=1) == batch.label).double().mean()
+    assert history[0]["train_accuracy"] == pytest.approx(float(right))
