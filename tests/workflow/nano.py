@@ -3,6 +3,7 @@
 import itertools
 import json
 import os
+import time
 import random
 import re
 import subprocess
@@ -141,6 +142,10 @@ class Nano(Checkout):
                 path.write_bytes(content)
         for path in (self.folder / "results").rglob(f"*{AWAY}"):
             path.rename(path.with_suffix(""))
+        now = time.time()
+        for path in (self.folder / "results").rglob("*.*"):
+            if path.stat().st_mtime > now:  # touched into the future, where a later edit would look older
+                os.utime(path, (now, now))
 
     def due(self, *arguments: str) -> dict[str, int]:
         """Jobs that Snakemake would run, by rule."""
