@@ -3,11 +3,11 @@
 import itertools
 import json
 import os
-import time
 import random
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import torch
