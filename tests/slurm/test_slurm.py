@@ -25,7 +25,7 @@ def quiet(tmp_path_factory) -> bytes:
 @pytest.fixture(scope="module")
 def story(tmp_path_factory) -> Iterator[Story]:
     if cluster.missing():
-        pytest.skip(f"no Slurm can be started here, for want of {', '.join(cluster.missing())} (see .ci/run)")
+        pytest.skip(f"no Slurm can be started here, for want of {', '.join(cluster.missing())} (see docs/cluster.md)")
     told = Story(faulty.furnished(tmp_path_factory.mktemp("checkout"), *GRIDS))
     with cluster.running(tmp_path_factory.mktemp("cluster")):
         told.tell()
