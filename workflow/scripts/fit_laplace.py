@@ -1,8 +1,6 @@
 """Fit the Laplace approximation of a saved adapter and write the Gaussian logits of every evaluation set."""
 
-import importlib
 import time
-from pathlib import Path
 
 from peftuq import program
 
@@ -12,16 +10,14 @@ import torch  # noqa: E402  after the number of threads is set
 
 from peftuq.files import read_columns, write_json  # noqa: E402
 from peftuq.laplace import file, fit, kfac  # noqa: E402
-from peftuq.models import backbone  # noqa: E402
-from peftuq.models.adapted import Adapted  # noqa: E402
+from peftuq.models.adapted import Adapted, duration  # noqa: E402
 from peftuq.progress import Log  # noqa: E402
 
 
 def main(log: Log) -> None:
     torch.set_num_threads(args.threads)
     spec = args.spec
-    adapters = importlib.import_module(f"peftuq.adapters.{spec['adapter']}")
-    adapted = Adapted.load(adapters, spec["task"], Path(args.model).parent, Path(args.adapter).parent, log)
+    adapted = Adapted.load(spec, args.model, args.adapter, log)
     train = adapted.encode(read_columns(args.train))
     evals = {part: adapted.encode(read_columns(data)) for part, data in zip(spec["evals"], args.data, strict=True)}
     tokens = min(spec["task"]["batch_tokens"], spec["params"]["batch_tokens"])
@@ -29,9 +25,9 @@ def main(log: Log) -> None:
     started = time.monotonic()
     said, facts = fit.fit(adapted.read_out, train, evals, running, spec["params"], spec["seed"], log)
     log(f"prior precision {facts['precision']}, validation NLL {facts['valid_nll']}")
-    took = {"examples": sum(map(len, evals.values())), "seconds": time.monotonic() - started}
+    took = duration(sum(map(len, evals.values())), started)
     file.write(args.output[0], said, facts)
-    write_json(args.output[1], {**took, "device": str(backbone.device())})
+    write_json(args.output[1], took)
 
 
 program.run(main, Log(args.log, f"fit_laplace {args.output[0]}"))

@@ -91,7 +91,7 @@ class Disk:
             "adapters": sum(made),
             "records": sum(map(self.records, adapters)),
             "epochs": sum(map(self.epochs, adapters)),
-            "laplace": sum(self.laplace(Adapter(*adapter)) for adapter in self._work.jobs.fits),
+            "laplace": sum(map(self.laplace, self._work.jobs.fits)),
             "samples": sum(self.samples(cell) for cell, _ in cells),
             "scores": sum(self.scores(cell, scores) for cell, scores in cells),
             "one checkpoint": 3 * max(made, default=0),

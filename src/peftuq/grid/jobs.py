@@ -5,7 +5,6 @@ job sees: it is passed to the script and kept by Snakemake as the job's paramete
 """
 
 import hashlib
-import re
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from peftuq.files import write_json
 from peftuq.grid import identity
 from peftuq.grid.codes import Codes
 from peftuq.grid.paths import Paths
-from peftuq.grid.predictives import PredictiveJobs
+from peftuq.grid.predictives import PredictiveJobs, pattern
 from peftuq.grid.study import PACKAGE, Adapter, Cell, Setting, Study
 
 SCRIPTS = PACKAGE.parents[1] / "workflow" / "scripts"
@@ -106,9 +105,7 @@ class Jobs(PredictiveJobs):
 
     def recipes_that(self, rule: str) -> str:
         """A pattern of the recipes that a training rule serves; one that matches nothing if there are none."""
-        names = [setting.recipe for setting in self.study.settings]
-        served = sorted({name for name in names if self.trained_by(name) == rule})
-        return "|".join(map(re.escape, served)) or "(?!)"
+        return pattern(s.recipe for s in self.study.settings if self.trained_by(s.recipe) == rule)
 
     def trained_by(self, recipe: str) -> str | None:
         found = self.study.recipes.get(recipe, "recipe", "")
@@ -163,16 +160,10 @@ class Jobs(PredictiveJobs):
         return [*train, "valid", *self.study.evals(adapter.setting)]
 
     def inputs_extract(self, w: Any) -> dict[str, Any]:
-        data = [self._part_data(w.dataset, part) for part in self.parts(self._adapter(w))]
-        inputs: dict[str, Any] = {"model": self.paths.model(w.model), "data": data}
-        if self.study.recipes.get(w.recipe, "recipe", "").adapter is not None:
-            inputs["adapter"] = self.paths.adapter(w.model, w.dataset, w.recipe, w.seed)
-        return inputs
+        return self._inputs_model(w, self.parts(self._adapter(w)))
 
     def spec_extract(self, w: Any) -> str:
-        adapter = self._adapter(w)
-        task = self._task(adapter.setting, self.study.evals(adapter.setting))
-        return identity.spec(task=task, adapter=self.adapter_kind(w.recipe), parts=self.parts(adapter))
+        return identity.spec(**self._spec_model(w), parts=self.parts(self._adapter(w)))
 
     def _cell(self, w: Any) -> Cell:
         return Cell(w.model, w.dataset, w.recipe, int(w.seed), w.predictive)
@@ -181,10 +172,8 @@ class Jobs(PredictiveJobs):
         return self.paths.samples(*self._cell(w))
 
     def spec_score(self, w: Any) -> str:
-        method = self.study.method(w.score)
         evals = self.study.evals(self._cell(w).setting)
-        chosen = {key: method[key] for key in ("version", "params", "of")}
-        return identity.spec(method=w.score, **chosen, evals=evals, seed=int(w.seed))
+        return identity.spec(**self._method(w.score), evals=evals, seed=int(w.seed))
 
     def code_score(self, w: Any) -> str:
         return self.code("score", self.study.score_files[w.score])

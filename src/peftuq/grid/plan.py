@@ -11,7 +11,7 @@ import yaml
 from peftuq.grid import budget, cost, reported
 from peftuq.grid.disk import Disk
 from peftuq.grid.jobs import Jobs
-from peftuq.grid.study import Adapter, Setting, Study
+from peftuq.grid.study import Setting, Study
 from peftuq.grid.workload import Workload, trainings_without_sharing, utilisation
 
 
@@ -41,6 +41,18 @@ def jobs_per_rule(jobs: Jobs) -> dict[str, int]:
     }
 
 
+def _longest(study: Study, setting: Setting) -> int:
+    """Tokens of the longest input that a recipe allows its model."""
+    recipe = study.recipes.get(setting.recipe, "recipe", "")
+    return min(recipe.max_length, study.models.get(setting.model, "model", "").max_length)
+
+
+def _untied(study: Study, setting: Setting) -> bool:
+    """Whether an LM head is read that is not the embedding's own matrix."""
+    tied = study.models.get(setting.model, "model", "").config.get("tie_word_embeddings", False)
+    return study.dataset(setting.dataset).kind == "choice" and not tied
+
+
 def training_needs(study: Study, setting: Setting) -> dict[str, Any]:
     """Parameters and peak memory (bytes, one GPU) of training a setting, from shapes alone."""
     model = study.models.get(setting.model, "model", "")
@@ -50,9 +62,8 @@ def training_needs(study: Study, setting: Setting) -> dict[str, Any]:
     adapter = cost.adapter_parameters(shape, recipe.adapter)
     trained_head = dataset.kind == "classification"
     head = cost.head_parameters(shape, len(dataset.classes), model.kind == "encoder") if trained_head else 0
-    longest = min(recipe.max_length, model.max_length)
+    longest, untied = _longest(study, setting), _untied(study, setting)
     tokens = max(longest, min(recipe.micro_batch_tokens, recipe.optimiser.batch_size * longest))
-    untied = dataset.kind == "choice" and not model.config.get("tie_word_embeddings", False)
     return {
         "frozen": shape.weights,
         "trained": adapter + head,
@@ -67,25 +78,21 @@ def laplace_needs(jobs: Jobs, setting: Setting) -> float:
     model = study.models.get(setting.model, "model", "")
     recipe = study.recipes.get(setting.recipe, "recipe", "")
     dataset, params = study.dataset(setting.dataset), study.method("laplace")["params"]
-    longest = min(recipe.max_length, model.max_length)
-    tokens = max(longest, min(study.config.eval_batch_tokens, params["batch_tokens"]))
-    untied = dataset.kind == "choice" and not model.config.get("tie_word_embeddings", False)
-    sizes = (len(dataset.classes), tokens, untied, params["rank"], params["exact_below"])
+    tokens = max(_longest(study, setting), min(study.config.eval_batch_tokens, params["batch_tokens"]))
+    sizes = (len(dataset.classes), tokens, _untied(study, setting), params["rank"], params["exact_below"])
     return cost.laplace_memory(cost.Shape.of(model.config), recipe.adapter, *sizes)
 
 
 def extraction_needs(study: Study, setting: Setting) -> float:
     """Peak memory (bytes, one GPU) of asking a setting's adapters, from shapes alone."""
-    model = study.models.get(setting.model, "model", "")
-    recipe, dataset = study.recipes.get(setting.recipe, "recipe", ""), study.dataset(setting.dataset)
-    tokens = max(min(recipe.max_length, model.max_length), study.config.eval_batch_tokens)
-    untied = dataset.kind == "choice" and not model.config.get("tie_word_embeddings", False)
-    return cost.extraction_memory(cost.Shape.of(model.config), tokens, untied)
+    shape = cost.Shape.of(study.models.get(setting.model, "model", "").config)
+    tokens = max(_longest(study, setting), study.config.eval_batch_tokens)
+    return cost.extraction_memory(shape, tokens, _untied(study, setting))
 
 
 def peak_memory(jobs: Jobs) -> dict[tuple[str, str], tuple[float, Setting]]:
     """(rule, model) → bytes of its most demanding job on one GPU, and that job's setting."""
-    study = jobs.study
+    study, work = jobs.study, Workload(jobs)
     needs: list[tuple[str, Setting, float]] = [
         (rule, setting, training_needs(study, setting)["memory"])
         for setting in study.settings
@@ -94,10 +101,10 @@ def peak_memory(jobs: Jobs) -> dict[tuple[str, str], tuple[float, Setting]]:
     needs += [("extract", setting, extraction_needs(study, setting)) for setting in study.settings]
     sampled = dict.fromkeys(cell.setting for cell in study.cells if jobs.made_by(cell.predictive) == "sample")
     needs += [("sample", setting, extraction_needs(study, setting)) for setting in sampled]
-    fitted = dict.fromkeys(Adapter(*adapter).setting for adapter in jobs.fits)
+    fitted = dict.fromkeys(adapter.setting for adapter in jobs.fits)
     needs += [("fit_laplace", setting, laplace_needs(jobs, setting)) for setting in fitted]
     scored = dict.fromkeys(cell.setting for cell, scores in study.cells.items() if "adue" in scores)
-    needs += [("fit_adue", setting, Workload(jobs).adue_memory(setting)) for setting in scored]
+    needs += [("fit_adue", setting, work.adue_memory(setting)) for setting in scored]
     peaks: dict[tuple[str, str], tuple[float, Setting]] = {}
     for rule, setting, memory in needs:
         known = peaks.get((rule, setting.model))

@@ -1,9 +1,12 @@
 """What the rules that make predictive distributions need: from records, from the model, or from its posterior."""
 
 import re
+from collections.abc import Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from peftuq.grid import identity
+from peftuq.grid.study import Adapter
 
 if TYPE_CHECKING:
     from peftuq.grid.jobs import Jobs
@@ -11,50 +14,61 @@ if TYPE_CHECKING:
 RULES = {"records": "predict", "epochs": "predict", "laplace": "predict", "adapter": "sample"}  # by what they work on
 
 
+def pattern(names: Iterable[str]) -> str:
+    """A regular expression that matches exactly these names; one that matches nothing if there are none."""
+    return "|".join(map(re.escape, sorted(set(names)))) or "(?!)"
+
+
 class PredictiveJobs:
     """The part of `Jobs` that belongs to predictive distributions."""
 
     def made_by(self: "Jobs", predictive: str) -> str | None:
         """The rule that makes a predictive's samples; `point` is an adapter's records themselves."""
-        name, _ = self.study.predictive(predictive)
-        return None if name == "point" else RULES[self.study.method(name)["of"]]
+        return None if predictive == "point" else RULES[self._works_on(predictive)]
+
+    def _works_on(self: "Jobs", predictive: str) -> str:
+        return self.study.method(self.study.predictive(predictive)[0])["of"]
+
+    def _plugin(self: "Jobs", predictive: str) -> Path:
+        return self.study.predictive_files[self.study.predictive(predictive)[0]]
 
     def predictives_that(self: "Jobs", rule: str) -> str:
         """A pattern of the predictives that a rule makes; one that matches nothing if there are none."""
-        made = sorted({cell.predictive for cell in self.study.cells if self.made_by(cell.predictive) == rule})
-        return "|".join(map(re.escape, made)) or "(?!)"
+        return pattern(cell.predictive for cell in self.study.cells if self.made_by(cell.predictive) == rule)
 
     def _evals(self: "Jobs", w: Any) -> list[str]:
         return ["valid", *self.study.evals(self._adapter(w).setting)]  # valid calibrates conformal sets
 
+    def _method(self: "Jobs", name: str) -> dict[str, Any]:
+        """What decides a score or predictive, whatever it is applied to."""
+        method = self.study.method(name)
+        return {"method": name, **{key: method[key] for key in ("version", "params", "of")}}
+
     def _method_spec(self: "Jobs", w: Any) -> dict[str, Any]:
         name, size = self.study.predictive(w.predictive)
-        method = self.study.method(name)
-        chosen = {key: method[key] for key in ("version", "params", "of")}
-        return {"method": name, **chosen, "size": size, "evals": self._evals(w), "seed": int(w.seed)}
+        return {**self._method(name), "size": size, "evals": self._evals(w), "seed": int(w.seed)}
 
     # -- from files, no model ------------------------------------------------------------------------------
 
     def inputs_pool(self: "Jobs", w: Any) -> list[str]:
         """What a post-hoc predictive works on: the files of all its members or of its adapter."""
         cell = self._cell(w)
-        of = self.study.method(self.study.predictive(w.predictive)[0])["of"]
-        path = {"records": self.paths.records, "epochs": self.paths.epochs, "laplace": self.paths.laplace}[of]
+        paths = {"records": self.paths.records, "epochs": self.paths.epochs, "laplace": self.paths.laplace}
+        path = paths[self._works_on(w.predictive)]
         return [path(*cell.setting, seed) for seed in self.study.members(cell)]
 
     def spec_pool(self: "Jobs", w: Any) -> str:
         return identity.spec(**self._method_spec(w))
 
     def code_pool(self: "Jobs", w: Any) -> str:
-        return self.code("predict", self.study.predictive_files[self.study.predictive(w.predictive)[0]])
+        return self.code("predict", self._plugin(w.predictive))
 
     # -- from the model ------------------------------------------------------------------------------------
 
-    def _inputs_model(self: "Jobs", w: Any) -> dict[str, Any]:
-        inputs: dict[str, Any] = {
-            "model": self.paths.model(w.model),
-            "data": [self._part_data(w.dataset, part) for part in self._evals(w)],
-        }
+    def _inputs_model(self: "Jobs", w: Any, parts: list[str]) -> dict[str, Any]:
+        """Of a job that asks an adapter, or its recipe's untuned model, about some parts of its data."""
+        data = [self._part_data(w.dataset, part) for part in parts]
+        inputs: dict[str, Any] = {"model": self.paths.model(w.model), "data": data}
         if self.study.recipes.get(w.recipe, "recipe", "").adapter is not None:
             inputs["adapter"] = self.paths.adapter(w.model, w.dataset, w.recipe, w.seed)
         return inputs
@@ -64,17 +78,16 @@ class PredictiveJobs:
         return {"task": self._task(setting, self.study.evals(setting)), "adapter": self.adapter_kind(w.recipe)}
 
     def inputs_sample(self: "Jobs", w: Any) -> dict[str, Any]:
-        return self._inputs_model(w)
+        return self._inputs_model(w, self._evals(w))
 
     def spec_sample(self: "Jobs", w: Any) -> str:
         return identity.spec(**self._spec_model(w), **self._method_spec(w))
 
     def code_sample(self: "Jobs", w: Any) -> str:
-        plugin = self.study.predictive_files[self.study.predictive(w.predictive)[0]]
-        return self.code_adapter("sample", plugin)(w)
+        return self.code_adapter("sample", self._plugin(w.predictive))(w)
 
     def inputs_laplace(self: "Jobs", w: Any) -> dict[str, Any]:
-        return {**self._inputs_model(w), "train": self.paths.data("train", w.dataset)}
+        return {**self._inputs_model(w, self._evals(w)), "train": self.paths.data("train", w.dataset)}
 
     def spec_laplace(self: "Jobs", w: Any) -> str:
         """The fit's parameters are `laplace`'s; the other predictives that read it have none of them."""
@@ -83,14 +96,7 @@ class PredictiveJobs:
         return identity.spec(**self._spec_model(w), params=params, evals=self._evals(w), seed=int(w.seed))
 
     @property
-    def fits(self: "Jobs") -> list[tuple]:
+    def fits(self: "Jobs") -> list[Adapter]:
         """The adapters whose posterior is fitted."""
-        found = {
-            cell.adapter: None
-            for cell in self.study.cells
-            if cell.predictive != "point" and self._works_on(cell.predictive) == "laplace"
-        }
-        return list(found)
-
-    def _works_on(self: "Jobs", predictive: str) -> str:
-        return self.study.method(self.study.predictive(predictive)[0])["of"]
+        cells = [cell for cell in self.study.cells if cell.predictive != "point"]
+        return list(dict.fromkeys(cell.adapter for cell in cells if self._works_on(cell.predictive) == "laplace"))

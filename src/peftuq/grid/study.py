@@ -13,7 +13,6 @@ from peftuq.grid import load, schema
 from peftuq.grid.trim import trimmed
 
 PACKAGE = Path(__file__).resolve().parents[1]
-BASE = "base"  # the recipe that trains nothing: the untuned model
 _PREDICTIVE = re.compile(r"(?P<name>[a-z][a-z_]*)(-(?P<size>[1-9]\d*))?")
 
 
@@ -126,10 +125,12 @@ class Study:
 
     def members(self, cell: Cell) -> list[int]:
         """The seeds whose adapters supply a cell's samples: the first M for an ensemble, else its own."""
-        name, size = self.predictive(cell.predictive)
-        if name == "point" or "members" not in self.method(name)["needs"]:
-            return [cell.seed]
-        return list(range(cell.seed, cell.seed + (size or 1)))
+        return list(range(cell.seed, cell.seed + (self.pooled(cell.predictive) or 1)))
+
+    def pooled(self, predictive: str) -> int | None:
+        """How many adapters a predictive pools; None for one that works on a single adapter."""
+        name, size = self.predictive(predictive)
+        return (size or 1) if name != "point" and "members" in self.method(name)["needs"] else None
 
     # -- expansion ------------------------------------------------------------------------------------
 
@@ -151,9 +152,7 @@ class Study:
 
     def _cells_of(self, setting: Setting, grid: schema.Grid) -> Iterator[Cell]:
         for predictive in grid.predictives:
-            name, _ = self.predictive(predictive)
-            pooled = name != "point" and "members" in self.method(name)["needs"]
-            alone = pooled or self.recipes.get(setting.recipe, "recipe", "").adapter is None
+            alone = self.pooled(predictive) or self.recipes.get(setting.recipe, "recipe", "").adapter is None
             for seed in [0] if alone else grid.seed_list:
                 yield Cell(*setting, seed, predictive)
 

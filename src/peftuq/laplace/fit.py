@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from peftuq.laplace import evidence, kfac, predictive
-from peftuq.laplace.file import GaussianLogits
+from peftuq.laplace.file import PRIORS, GaussianLogits
 from peftuq.laplace.layers import layers_of
 from peftuq.laplace.link import monte_carlo
 from peftuq.models.batching import Encoded
@@ -57,7 +57,7 @@ def fit(
             args = (model, layers, data, running, curvature, precisions, progress)
             said[part] = _part(data, *predictive.distribution(*args))
     facts = {
-        "precision": dict(zip(("marglik", "valid"), precisions, strict=True)),
+        "precision": dict(zip(PRIORS, precisions, strict=True)),
         "log_evidence": evidence.log_evidence(best, spectrum, curvature.log_likelihood, curvature.squared_norm),
         "log_likelihood": curvature.log_likelihood,
         "squared_norm": curvature.squared_norm,
@@ -68,4 +68,4 @@ def fit(
 
 
 def _part(data: Encoded, f_mu: np.ndarray, f_sigma: np.ndarray) -> GaussianLogits:
-    return GaussianLogits(data.id, data.label, f_mu, dict(zip(("marglik", "valid"), f_sigma, strict=True)))
+    return GaussianLogits(data.id, data.label, f_mu, dict(zip(PRIORS, f_sigma, strict=True)))

@@ -1,9 +1,10 @@
-"""A saved adapter on its backbone, ready to be asked: what plug-ins that need the model work with."""
+"""A saved adapter on its backbone, ready to be asked: what extraction and plug-ins that need the model work with."""
 
+import importlib
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import torch
@@ -27,16 +28,19 @@ class Adapted:
     log: Log
 
     @classmethod
-    def load(
-        cls, adapters: ModuleType, task: dict[str, Any], folder: Path, adapter: Path | None, log: Log
-    ) -> "Adapted":
-        """The backbone in `folder`, with an adapter of the kind that `adapters` knows unless `adapter` is None."""
+    def load(cls, spec: Mapping[str, Any], model: str, adapter: str, log: Log) -> "Adapted":
+        """The backbone beside the file `model`, with the adapter whose weights are the file `adapter` unless "none".
+
+        `spec`: `task`, and as `adapter` the module of `peftuq.adapters` that knows its kind.
+        """
+        adapters = importlib.import_module(f"peftuq.adapters.{spec['adapter']}")
+        task, folder = spec["task"], Path(model).parent
         torch.manual_seed(0)  # an untuned classification head would be random; a trained one replaces it
         dtype = backbone.dtype(task["precision"])
         tokenizer = backbone.tokenizer(folder)
         hf = backbone.load(folder, task["kind"], len(task["classes"]), dtype)
-        model = hf if adapter is None else adapters.load(hf, adapter)
-        read_out = adapters.read_out(model, hf, encode.answer_tokens(tokenizer, task), None).to(backbone.device())
+        adapted = hf if adapter == "none" else adapters.load(hf, Path(adapter).parent)
+        read_out = adapters.read_out(adapted, hf, encode.answer_tokens(tokenizer, task), None).to(backbone.device())
         return cls(read_out.eval(), tokenizer, task, dtype, log)
 
     def encode(self, columns: Mapping[str, Any], task: dict[str, Any] | None = None) -> Encoded:
@@ -46,3 +50,8 @@ class Adapted:
     def run(self, data: Encoded, progress: Progress | None = None) -> Record:
         sizes = (self.tokenizer.pad_token_id, self.task["batch_tokens"], self.dtype)
         return inference.run(self.read_out, data, *sizes, progress)
+
+
+def duration(examples: int, started: float) -> dict[str, Any]:
+    """How long asking about so many `examples` took since `started` (time.monotonic), in seconds, and on what."""
+    return {"examples": examples, "seconds": time.monotonic() - started, "device": str(backbone.device())}

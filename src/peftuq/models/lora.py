@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 import torch
-from peft import LoraConfig, PeftModel, TaskType, get_peft_model
+from peft import LoraConfig, PeftConfig, PeftModel, TaskType, get_peft_model
 from torch import nn
 from transformers import PreTrainedModel
 
@@ -36,14 +36,24 @@ def attach(model: PreTrainedModel, modules: dict[str, str], adapter: dict, kind:
 
     Initialisation draws from torch's global generator.
     """
+    return wrap(model, kind, LoraConfig, adapter, target_modules=target_pattern(model, modules, adapter))
+
+
+def wrap(
+    model: PreTrainedModel, kind: str, method: type[PeftConfig], adapter: dict, **where: str | int | None
+) -> PeftModel:
+    """`model` frozen, with a fresh adapter of a PEFT `method` and what a task of this kind trains beside it.
+
+    `where`: the method's own fields. All that is trained is float32.
+    """
     classification = kind == "classification"
-    config = LoraConfig(
+    config = method(
         r=adapter["rank"],
         lora_alpha=adapter["alpha"],
         lora_dropout=adapter["dropout"],
-        target_modules=target_pattern(model, modules, adapter),
         modules_to_save=head_modules(model) if classification else None,
         task_type=TaskType.SEQ_CLS if classification else TaskType.CAUSAL_LM,
+        **where,
     )
     peft = get_peft_model(model, config)
     for parameter in trainable(peft).values():

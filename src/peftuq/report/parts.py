@@ -25,8 +25,15 @@ class Section:
     """`findings`: sentences computed from the run, for the document's first page."""
 
     title: str
-    items: list[Union[str, Table, Picture, "Section"]] = field(default_factory=list)
+    items: list[Union[str, Table, Picture, "Section", None]] = field(default_factory=list)
     findings: list[str] = field(default_factory=list)
+
+    @property
+    def filled(self) -> "Section":
+        """Without what there was nothing to say of: items that are None, and sections that are then empty."""
+        inner = [item.filled if isinstance(item, Section) else item for item in self.items if item is not None]
+        kept = [item for item in inner if not isinstance(item, Section) or item.items]
+        return Section(self.title, kept, self.findings)
 
     def all(self) -> Iterator[Table | Picture]:
         """The tables and pictures of the section and of those inside it, in their order."""

@@ -2,16 +2,14 @@
 
 import re
 
-import torch
-from peft import PeftModel, TaskType, get_peft_model
+from peft import PeftModel
 from transformers import PreTrainedModel
 
 from peftuq.errors import UserError
 from peftuq.grid.roles import FFN, PLACES
-from peftuq.models.lora import target_pattern, trainable
+from peftuq.models.lora import target_pattern, wrap
 from peftuq.models.mixlora import register  # noqa: F401  PEFT must know the method
 from peftuq.models.mixlora.config import MixLoraConfig
-from peftuq.models.readout import head_modules
 
 
 def patterns(model: PreTrainedModel, modules: dict[str, str], adapter: dict) -> dict[str, str | None]:
@@ -50,19 +48,5 @@ def attach(model: PreTrainedModel, modules: dict[str, str], adapter: dict, kind:
     `adapter`: `targets`, `rank`, `alpha`, `dropout`, `top_layers` as for LoRA, and in `mixture` `experts`, `top_k` and
     `experts_at`. Initialisation draws from torch's global generator.
     """
-    classification = kind == "classification"
-    config = MixLoraConfig(
-        r=adapter["rank"],
-        lora_alpha=adapter["alpha"],
-        lora_dropout=adapter["dropout"],
-        num_experts=adapter["mixture"]["experts"],
-        top_k=adapter["mixture"]["top_k"],
-        **patterns(model, modules, adapter),
-        modules_to_save=head_modules(model) if classification else None,
-        task_type=TaskType.SEQ_CLS if classification else TaskType.CAUSAL_LM,
-    )
-    peft = get_peft_model(model, config)
-    for parameter in trainable(peft).values():
-        if not parameter.is_meta:
-            parameter.data = parameter.data.to(torch.float32)
-    return peft
+    mixture = {"num_experts": adapter["mixture"]["experts"], "top_k": adapter["mixture"]["top_k"]}
+    return wrap(model, kind, MixLoraConfig, adapter, **mixture, **patterns(model, modules, adapter))

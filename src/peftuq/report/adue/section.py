@@ -49,5 +49,4 @@ def section(run: Run) -> Section | None:
         Section("Selective prediction", [selective.selective(run, settings), *drawn["selective"]]),
         Section("Shift and prediction sets", [selective.shifts(run, settings), calibration.conformal(run, settings)]),
     ]
-    kept = [Section(part.title, [item for item in part.items if item is not None]) for part in parts]
-    return Section("AdUE", [READING, GAPS, *(part for part in kept if part.items)], findings.findings(run, settings))
+    return Section("AdUE", [READING, GAPS, *parts], findings.findings(run, settings)).filled

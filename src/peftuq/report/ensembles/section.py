@@ -54,6 +54,5 @@ def section(run: Run) -> Section | None:
         ),
     ]
     parts.append(Section("How good an approximation is an ensemble?", gold.items(run)))
-    kept = [Section(part.title, [item for item in part.items if item is not None]) for part in parts]
     sentences = findings.sentences(run, settings, judged)
-    return Section("LoRA ensembles", [READING, *(part for part in kept if part.items)], sentences)
+    return Section("LoRA ensembles", [READING, *parts], sentences).filled

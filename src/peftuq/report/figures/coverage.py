@@ -3,13 +3,12 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from peftuq.metrics.selective import risk_coverage
-from peftuq.report.figures.style import ACROSS, STYLE, facets, legend, look, say
+from peftuq.report.figures.style import in_rows, look, say
 
 LEAST = 0.05  # of coverage: below it a handful of examples decides the rate
 _POINTS = 150  # a curve of every test example would only make the file large
@@ -30,14 +29,7 @@ class Panel(NamedTuple):
 
 
 def draw(panels: Sequence[Panel]) -> Figure:
-    with matplotlib.rc_context(STYLE):
-        figure, axes = facets(len(panels), 2.0)
-        for index, (ax, panel) in enumerate(zip(axes, panels, strict=True)):
-            _panel(ax, panel)
-            if index % ACROSS == 0:
-                ax.set_ylabel("error rate, %")
-        legend(figure, axes)
-    return figure
+    return in_rows(panels, 2.0, "error rate, %", _panel)
 
 
 def _panel(ax: Axes, panel: Panel) -> None:

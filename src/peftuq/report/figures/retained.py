@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -11,7 +10,7 @@ from matplotlib.figure import Figure
 from peftuq.metrics.selective import risk_coverage
 from peftuq.report.figures.coverage import LEAST
 from peftuq.report.figures.epochs import SIZES as LOOKS
-from peftuq.report.figures.style import ACROSS, STYLE, facets, legend
+from peftuq.report.figures.style import in_rows
 
 _POINTS = 200  # a curve of every test example would only make the file large
 
@@ -30,14 +29,7 @@ class Panel(NamedTuple):
 
 
 def draw(panels: Sequence[Panel]) -> Figure:
-    with matplotlib.rc_context(STYLE):
-        figure, axes = facets(len(panels), 1.9)
-        for index, (ax, panel) in enumerate(zip(axes, panels, strict=True)):
-            _panel(ax, panel)
-            if index % ACROSS == 0:
-                ax.set_ylabel("accuracy, %")
-        legend(figure, axes)
-    return figure
+    return in_rows(panels, 1.9, "accuracy, %", _panel)
 
 
 def _panel(ax: Axes, panel: Panel) -> None:

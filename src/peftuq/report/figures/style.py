@@ -1,7 +1,7 @@
 """How every figure looks: one font, greys that print, a marker and a line of its own for every method."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -91,6 +91,18 @@ def facets(n: int, height: float, across: int = ACROSS, **shared: Any) -> tuple[
     return figure, axes[:n]
 
 
+def in_rows(panels: Sequence, height: float, ylabel: str, draw: Callable[[Axes, Any], None]) -> Figure:
+    """A figure of all panels, each drawn by `draw`; the y axis is named where a row begins, one legend serves all."""
+    with matplotlib.rc_context(STYLE):
+        figure, axes = facets(len(panels), height)
+        for index, (ax, panel) in enumerate(zip(axes, panels, strict=True)):
+            draw(ax, panel)
+            if index % ACROSS == 0:
+                ax.set_ylabel(ylabel)
+        legend(figure, axes)
+    return figure
+
+
 def width_of(n: int) -> float:
     """Inches: a figure of one or two panels is narrower, its panels are not wider."""
     return WIDTH if n >= ACROSS else WIDTH * 2 / ACROSS
@@ -100,16 +112,21 @@ def legend_height(n: int) -> float:
     return 0.3 if n >= ACROSS else 0.48
 
 
+def _handles(axes: Sequence[Axes]) -> dict[str, Any]:
+    """What the panels' legends would name, each name once."""
+    return {label: handle for ax in axes for handle, label in zip(*ax.get_legend_handles_labels(), strict=True)}
+
+
 def legend(figure: Figure, axes: Sequence[Axes]) -> None:
     """One legend below all panels, each name once; on a narrow figure in two lines."""
-    handles = {label: h for ax in axes for h, label in zip(*ax.get_legend_handles_labels(), strict=True)}
+    handles = _handles(axes)
     columns = len(handles) if figure.get_figwidth() == WIDTH else math.ceil(len(handles) / 2)
     figure.legend(handles.values(), handles.keys(), loc="lower center", ncols=max(1, columns))
 
 
 def legend_outside(figure: Figure, axes: Sequence[Axes]) -> None:
     """One legend in as many columns as its names leave room for, below a figure that is laid out as constrained."""
-    handles = {label: h for ax in axes for h, label in zip(*ax.get_legend_handles_labels(), strict=True)}
+    handles = _handles(axes)
     columns = 110 // (max(map(len, handles), default=0) + 9)  # characters of a full line; a handle is worth nine
     figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=min(4, max(1, columns)))
 

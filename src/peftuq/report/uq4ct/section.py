@@ -53,5 +53,4 @@ def section(run: Run) -> Section | None:
         Section("Cost", [cost.table(run, found)]),
         Section("Crossed with the other papers", [beyond.crossed(run, found)]),
     ]
-    kept = [Section(part.title, [item for item in part.items if item is not None]) for part in parts]
-    return Section("UQ4CT", [READING, GAPS, *(part for part in kept if part.items)], findings.findings(run, found))
+    return Section("UQ4CT", [READING, GAPS, *parts], findings.findings(run, found)).filled
