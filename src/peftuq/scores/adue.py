@@ -11,6 +11,9 @@ from a random head of the same architecture, `adue_random_linear` from one rando
 included, with softmax and SmoothMax on top as ever; both are drawn once a cell and anchored by L2-SP to their
 own draw. `adue_lambda_*`: another λ at the hyper-parameters selected for `adue`.
 
+Beyond the paper's grid the trained head as it is, of no epochs, is a candidate, chosen only where every fit is worse
+on `valid`: with |h|₁ in the hundreds, as at a decoder's last norm, a few steps of the lowest rate reorder near ties.
+
 What the paper leaves open is a parameter: the batch size (64, its adapters' own); the cycle of Adam's β₁
 (torch's default); the random heads' scale (N(0, 0.02²), biases 0, as transformers initialises heads); dropout
 inside an encoder's head while it is fine-tuned. That is 0: the text names none, decoder heads have none, a
@@ -102,8 +105,8 @@ class Fit:
         return Plan(self.lr, self.epochs, 2 * self.beta)
 
     def rank(self, valid_auroc: float | None) -> tuple:
-        """Sorts the best first; ties: the nearest to θ_init (lower rate, fewer epochs, larger β, then α)."""
-        return -(valid_auroc or 0.0), self.lr, self.epochs, -self.beta, -self.alpha
+        """Sorts the best first; ties: a fit, the nearest to θ_init (lower rate, fewer epochs, larger β, then α)."""
+        return -(valid_auroc or 0.0), self.epochs == 0, self.lr, self.epochs, -self.beta, -self.alpha
 
 
 def grid(params: Mapping[str, Any]) -> dict[str, set[Fit]]:
@@ -270,7 +273,8 @@ def selected(inputs: RecordFile, params: dict, seed: int, device: str) -> tuple[
         chosen.update(best)
         table.extend({"start": name, **fit.named(), "valid_auroc": value} for fit, value in fits)
 
-    select("trained", trained, wanted)
+    untouched = Fit(lr=0.0, epochs=0, alpha=0.0, beta=0.0, lam=float(params["lambda"]))
+    select("trained", trained, {variant: fits | {untouched} for variant, fits in wanted.items()})
     select("rand_cls", random_head(trained, std, rng), {"adue_rand_cls": wanted["adue"]})
     select("random_linear", random_head(linear, std, rng), {"adue_random_linear": wanted["adue"]})
     anchor = chosen["adue"].fit

@@ -177,7 +177,31 @@ def test_default_grid_stays_near_or_beats_the_softmax_response_on_valid(stored, 
     response = roc_auc_score(error(records["valid"]), 1 - softmax(records["valid"].logits).max(1))
     assert notes["valid_auroc_sr"] == pytest.approx(response, abs=1e-12)
     assert notes["selected"]["adue"]["valid_auroc"] >= response - 0.002
-    assert len(notes["fits"]) == 180 + 144 + 144 + 5
+    assert len(notes["fits"]) == 1 + 180 + 144 + 144 + 5
+
+
+@pytest.mark.parametrize("activation", ["tanh", ""])
+def test_the_head_as_it_is_stays_where_every_fit_is_worse_on_valid(stored, activation):
+    records, head = problem(0, 3, activation)
+    # Errors of train that speak against those of valid: whatever a fit learns is wrong there.
+    train = records["train"]
+    wrong = error(train)
+    misled = np.where(wrong, train.logits.argmax(1), (train.logits.argmax(1) + 1) % 3)
+    settings = parameters(**{**SMALL, "lr": [0.1, 0.3], "alpha": [0.0, 1e-9], "beta": [0.0, 1e-9]})
+    records = {**records, "train": replace(train, label=misled)}
+    result, notes = adue.score(stored(records, head), ["test"], settings, 0)
+    for variant in ("adue", "adue_bce_l2sp"):
+        chosen = notes["selected"][variant]
+        assert [chosen[k] for k in ("lr", "epochs", "alpha", "beta")] == [0, 0, 0, 0]
+        assert chosen["valid_auroc"] == pytest.approx(notes["valid_auroc_sr"], abs=0.002)
+        weights = [
+            torch.tensor(w)
+            for w in (head.dense_weight, head.dense_bias, head.out_weight, head.out_bias)
+            if w is not None
+        ]
+        expected = naive_u([w.double() for w in weights], torch.tensor(records["test"].h).double(), activation, 100.0)
+        np.testing.assert_allclose(result[variant]["test"], expected.numpy(), atol=1e-6)
+    assert notes["selected"]["adue_lambda_10"]["epochs"] == 0
 
 
 def test_same_seed_same_bytes(stored):
@@ -220,7 +244,8 @@ def test_train_on_valid_never_reads_train(stored):
 
 
 def test_ties_go_to_the_fit_nearest_to_the_start():
-    near = adue.Fit(1e-4, 5, 0.3, 0.5, 100.0)
+    near, untouched = adue.Fit(1e-4, 5, 0.3, 0.5, 100.0), adue.Fit(0.0, 0, 0.0, 0.0, 100.0)
+    assert near.rank(0.7) < untouched.rank(0.7) < near.rank(0.699)
     for farther in ({"lr": 1e-3}, {"epochs": 10}, {"beta": 0.1}, {"alpha": 0.1}, {"epochs": 10, "beta": 1.0}):
         other = replace(near, **farther)
         assert near.rank(0.7) < other.rank(0.7)

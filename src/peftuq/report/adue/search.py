@@ -24,7 +24,8 @@ def search(run: Run, settings: Sequence[Setting]) -> Table | None:
         return None
     caption = (
         "Learning rate, epochs, α and β with the highest error-AUROC on the validation split, by the number of seeds "
-        "that chose them; the validation error-AUROC ×100 of AdUE and of the softmax response that it starts from; "
+        "that chose them (0 epochs: every fit ranked the validation split worse than the head as it was); "
+        "the validation error-AUROC ×100 of AdUE and of the softmax response that it starts from; "
         f"and the share of test examples whose score was clamped at 1e-7 or 1 − 1e-7; {SPREAD}."
     )
     columns = (
