@@ -1,11 +1,13 @@
 # `make demo`: a real report on real weights in minutes. `make test`: everything that can be checked here.
 # `make test-slurm`: the cluster's profile on a real Slurm, started on this machine.
+# `make test-executors`: the profiles of docs/executors.md, against a local S3 server.
 VENV := .venv
 PYTHON ?= python3
 BIN := $(VENV)/bin
 SNAKEMAKE := $(BIN)/snakemake
+EXECUTORS := $(VENV)/executors
 
-.PHONY: demo test test-slurm env lint
+.PHONY: demo test test-slurm test-executors env lint
 
 demo: env
 	@date +%s > $(VENV)/.demo-start
@@ -17,6 +19,9 @@ test: env lint
 
 test-slurm: env
 	$(BIN)/python -m pytest tests/slurm
+
+test-executors: env $(EXECUTORS)
+	PYTHONPATH=$(CURDIR)/$(EXECUTORS) $(BIN)/python -m pytest tests/workflow/test_storage.py
 
 lint: env
 	$(BIN)/ruff check .
@@ -32,3 +37,8 @@ $(VENV)/.installed: requirements.lock pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
 	@touch $@
+
+# Beside the environment, not in it: jobs are to run with the same software whoever started them.
+$(EXECUTORS): requirements-executors.lock
+	rm -rf $@
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --target $@ --requirement $<

@@ -67,7 +67,7 @@ def load(model: PreTrainedModel, folder: str | Path) -> PeftModel:
     try:
         return PeftModel.from_pretrained(model, folder).eval()
     except (OSError, ValueError) as error:
-        raise UserError(f"{folder}: not a complete adapter ({error}); delete it and run again") from error
+        raise UserError(f"{folder}: not a complete adapter; delete it and run again") from error
 
 
 def trainable(module: nn.Module) -> dict[str, nn.Parameter]:
