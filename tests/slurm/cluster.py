@@ -13,6 +13,8 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psutil
+
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "squeue", "scontrol", "srun")
 NODES, SHARDS = 5, 4  # a node has one GPU, which is one device or four shards
 KILL_WAIT = 5  # seconds from SIGTERM to SIGKILL
@@ -156,6 +158,14 @@ def wait(what: str, done: Callable[[], object], seconds: float) -> None:
 
 def said(*command: str) -> list[str]:
     return subprocess.run(command, capture_output=True, text=True).stdout.split()
+
+
+def daemons(number: int) -> list[int]:
+    """Processes that mind a job's steps on its node."""
+    named = f"slurmstepd: [{number}."
+    return [
+        process.pid for process in psutil.process_iter(["cmdline"]) if named in " ".join(process.info["cmdline"] or [])
+    ]
 
 
 def jobs() -> dict[int, dict[str, str]]:

@@ -1,5 +1,6 @@
 """A run on a cluster where everything happens that can: told once, and kept for the tests to look at."""
 
+import contextlib
 import os
 import re
 import signal
@@ -7,7 +8,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -85,7 +85,7 @@ class Story:
         state = self.checkout.folder / f"results/checkpoints/{CELL}/seed{seed}/state.safetensors"
         return state.exists() and state.stat().st_mtime > since
 
-    @contextmanager
+    @contextlib.contextmanager
     def _snakemake(self, jobs: int) -> Iterator[subprocess.Popen]:
         """The command of the README; the plug-in looks after its jobs 2 s after the last news rather than 40."""
         command = [sys.executable, "-m", "snakemake", "--profile", "slurm", "-j", str(jobs), faulty.METRICS]
@@ -133,11 +133,15 @@ class Story:
         _slurm("scontrol", "update", f"JobId={number}", f"TimeLimit={60 * int(hours) + int(minutes) + 2}")
 
     def out_of_time(self, seed: int, number: int) -> None:
-        """It stands still, and heeds no warning."""
-        for process in self.checkout.jobs("train"):
-            if f"{CELL}/seed{seed}/" in " ".join(psutil.Process(process).cmdline()):
-                os.kill(process, signal.SIGSTOP)
+        """It stands still and heeds no warning, though Slurm wakes whom it warns."""
         _slurm("scontrol", "update", f"JobId={number}", "TimeLimit=1")
+        while cluster.jobs()[number]["JobState"] == "RUNNING":
+            for process in self.checkout.jobs("train"):
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    training = psutil.Process(process)
+                    if f"{CELL}/seed{seed}/" in " ".join(training.cmdline()):
+                        training.suspend()
+            time.sleep(0.02)
 
 
 FAULTS = {
@@ -156,9 +160,12 @@ def _seeds() -> range:
 
 
 def _runs_again(number: int) -> bool:
-    """Whether a requeued job has started; Slurm lets it wait two minutes unless it is told otherwise."""
+    """Whether a requeued job has started; Slurm lets it wait two minutes unless it is told otherwise.
+
+    A node that has not yet buried the job's first run refuses, and Slurm would hold the job.
+    """
     job = cluster.jobs()[number]
-    if job["Reason"] == "BeginTime":
+    if job["Reason"] == "BeginTime" and not cluster.daemons(number):
         subprocess.run(["scontrol", "update", f"JobId={number}", "StartTime=now"], capture_output=True)
     return job["Restarts"] == "1" and job["JobState"] in ("RUNNING", "COMPLETED")
 

@@ -61,7 +61,7 @@ def test_fetching_runs_on_this_host(story):
 
 
 def test_post_hoc_jobs_travel_together_on_cpu_nodes_and_share_a_few_cores(story):
-    groups = [job for job in story.jobs.values() if job.get("Comment", "").startswith("group_posthoc")]
+    groups = [job for job in story.jobs.values() if "/group_posthoc" in job["StdOut"]]
     singles = [rule for rule in ("predict", "fit_baselines", "evaluate") if story.of(rule)]
     assert groups and not singles
     for job in groups:
@@ -81,7 +81,7 @@ def test_a_job_that_runs_out_of_memory_comes_back_with_more(story):
     assert jobs[0]["JobState"] in ("OUT_OF_MEMORY", "FAILED", "CANCELLED") and jobs[1]["JobState"] == "COMPLETED"
 
 
-@pytest.mark.parametrize("seed, fault", enumerate(FAULTS))
+@pytest.mark.parametrize("seed, fault", list(enumerate(FAULTS)))
 def test_a_training_resumes_after_its_fault(story, seed, fault):
     jobs = story.of("train_lora", seed)
     assert jobs[-1]["JobState"] == "COMPLETED"
