@@ -48,6 +48,18 @@ class Story:
     def slurm_log(self, job: dict[str, str]) -> str:
         return Path(job["StdOut"]).read_text()
 
+    def table(self) -> str:
+        """Every job of Slurm's: where it ran, on what, and how it ended."""
+        faults = {number: f"  <- {fault}" for fault, number in self.hit.items()}
+        faults |= dict.fromkeys(self.interrupted, "  <- ^C")
+        lines = [f"{'job':>4}  {'node':5}{'GPU':20}{'MB':>7}  {'time limit':12}{'state':15}{'requeued':9}what"]
+        for number, job in sorted(self.jobs.items()):
+            gpu = (job.get("TresPerJob") or job.get("TresPerNode") or "").removeprefix("gres:")
+            size = f"{megabytes(job):7.0f}  {job['TimeLimit']:12}"
+            ended = f"{job['JobState']:15}{job['Restarts']:9}{job.get('Comment', '')}"
+            lines.append(f"{number:4}  {job['NodeList']:5}{gpu:20}{size}{ended}{faults.get(number, '')}")
+        return "\n".join(lines)
+
     # -- how it happens ----------------------------------------------------------------------------------
 
     def tell(self) -> None:
@@ -172,6 +184,12 @@ def _runs_again(number: int) -> bool:
 
 def _slurm(*command: object) -> None:
     subprocess.run([str(word) for word in command], check=True, capture_output=True)
+
+
+def megabytes(job: dict[str, str]) -> float:
+    """The memory that a job asked for; Slurm tells it in the unit that it finds readable."""
+    asked = job["MinMemoryNode"]
+    return float(asked[:-1]) * {"M": 1, "G": 1024}[asked[-1]]
 
 
 def of(jobs: dict[int, dict[str, str]], rule: str, seed: int | None = None) -> list[dict[str, str]]:

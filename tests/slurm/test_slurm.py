@@ -8,7 +8,7 @@ from pathlib import Path
 import cluster
 import faulty
 import pytest
-from story import CELL, FAULTS, GRIDS, REQUEUED, Story
+from story import CELL, FAULTS, GRIDS, REQUEUED, Story, megabytes
 
 pytestmark = pytest.mark.slurm
 
@@ -23,19 +23,15 @@ def quiet(tmp_path_factory) -> bytes:
 
 
 @pytest.fixture(scope="module")
-def story(tmp_path_factory) -> Iterator[Story]:
+def story(tmp_path_factory, pytestconfig) -> Iterator[Story]:
     if cluster.missing():
         pytest.skip(f"no Slurm can be started here, for want of {', '.join(cluster.missing())} (see docs/cluster.md)")
     told = Story(faulty.furnished(tmp_path_factory.mktemp("checkout"), *GRIDS))
     with cluster.running(tmp_path_factory.mktemp("cluster")):
         told.tell()
+        with pytestconfig.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():
+            print(f"\n{told.table()}", flush=True)
         yield told
-
-
-def megabytes(job: dict[str, str]) -> float:
-    """The memory that a job asked for; Slurm tells it in the unit that it finds readable."""
-    asked = job["MinMemoryNode"]
-    return float(asked[:-1]) * {"M": 1, "G": 1024}[asked[-1]]
 
 
 def test_the_metrics_are_those_of_a_quiet_run_on_one_machine(story, quiet):
