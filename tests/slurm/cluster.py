@@ -83,7 +83,9 @@ def running(folder: Path) -> Iterator[None]:
         for node in names():
             (folder / "spool" / node).mkdir(parents=True)
             subprocess.run(["slurmd", "-N", node], check=True)
-        wait("the nodes to be idle", lambda: said("sinfo", "-hN", "-p", "cpu", "-t", "idle", "-o", "%N") == names(), 60)
+        wait(
+            "the nodes to be idle", lambda: said("sinfo", "-hN", "-p", "cpu", "-t", "idle", "-o", "%N") == names(), 180
+        )
         yield
 
 
@@ -124,21 +126,21 @@ def _start_munge(folder: Path, undo: contextlib.ExitStack) -> None:
         ["munged", "--foreground", "--force"], user="munge", group="munge", extra_groups=[], cwd="/",
         stdout=subprocess.DEVNULL, stderr=open(folder / "munged.log", "w"),
     )  # fmt: skip
-    undo.callback(daemon.wait, 10)
+    undo.callback(daemon.wait, 60)
     undo.callback(daemon.terminate)
-    wait("munge to answer", lambda: subprocess.run(["munge", "-n"], capture_output=True).returncode == 0, 10)
+    wait("munge to answer", lambda: subprocess.run(["munge", "-n"], capture_output=True).returncode == 0, 60)
 
 
 def _stop(folder: Path) -> None:
     """End all jobs, then the daemons that were started here, by the process ids that they left."""
     with contextlib.suppress(TimeoutError):
         subprocess.run(["scancel", "--user=root"], capture_output=True, timeout=20)
-        wait("the jobs to end", lambda: not said("squeue", "-h"), 20)
+        wait("the jobs to end", lambda: not said("squeue", "-h"), 60)
     pids = [int(file.read_text()) for file in sorted(folder.glob("*.pid"), reverse=True)]
     for pid in pids:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, 15)
-    wait("the daemons to end", lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids), 20)
+    wait("the daemons to end", lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids), 60)
 
 
 def _link(target: Path, link: Path) -> None:

@@ -74,10 +74,10 @@ class Story:
 
     def _interrupted_run(self) -> None:
         with self._snakemake(2) as run:
-            self._wait(run, "a training", lambda: any(map(trainings, _seeds())), 300)
+            self._wait(run, "a training", lambda: any(map(trainings, _seeds())), 600)
             self.interrupted = active()
             os.killpg(run.pid, signal.SIGINT)
-            self._wait(run, "the end", lambda: run.poll() is not None, 60)
+            self._wait(run, "the end", lambda: run.poll() is not None, 180)
         time.sleep(cluster.KILL_WAIT + 3)
         self.left = active()
 
@@ -85,13 +85,13 @@ class Story:
         began = time.time()
         with self._snakemake(64) as run:
             for seed, fault in enumerate(FAULTS):
-                self._wait(run, f"seed {seed}", lambda s=seed: self._left_a_checkpoint(s, began) and trainings(s), 300)
+                self._wait(run, f"seed {seed}", lambda s=seed: self._left_a_checkpoint(s, began) and trainings(s), 600)
                 (number,) = trainings(seed)
                 self.hit[fault] = number
                 FAULTS[fault](self, seed, number)
             requeued = [self.hit[fault] for fault in REQUEUED]
-            self._wait(run, "the requeues", lambda: all(map(_runs_again, requeued)), 300)
-            self._wait(run, "the end", lambda: run.poll() is not None, 1200)
+            self._wait(run, "the requeues", lambda: all(map(_runs_again, requeued)), 600)
+            self._wait(run, "the end", lambda: run.poll() is not None, 2400)
 
     def _left_a_checkpoint(self, seed: int, since: float) -> bool:
         state = self.checkout.folder / f"results/checkpoints/{CELL}/seed{seed}/state.safetensors"

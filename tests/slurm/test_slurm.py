@@ -116,10 +116,10 @@ def test_logs_are_where_the_readme_says(story):
 
 def test_four_shards_are_one_gpu(story):
     options = "--parsable --gres=shard:1 --mem=100 --nodelist=n1 --output=/dev/null"
-    submit = ["sbatch", *options.split(), "--wrap=sleep 6"]
+    submit = ["sbatch", *options.split(), "--wrap=sleep 20"]
     numbers = [int(subprocess.check_output(submit, cwd="/")) for _ in range(cluster.SHARDS + 1)]
 
     def states() -> list[str]:
         return [cluster.jobs()[number]["JobState"] for number in numbers]
 
-    cluster.wait("the shards", lambda: states() == ["RUNNING"] * cluster.SHARDS + ["PENDING"], 20)
+    cluster.wait("the shards", lambda: states() == ["RUNNING"] * cluster.SHARDS + ["PENDING"], 60)
