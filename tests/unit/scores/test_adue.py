@@ -69,6 +69,11 @@ def error(part: Record) -> np.ndarray:
     return part.logits.argmax(1) != part.label
 
 
+def tensors(head: Head) -> list[torch.Tensor]:
+    names = ("dense_weight", "dense_bias", "out_weight", "out_bias")
+    return [torch.tensor(getattr(head, name)) for name in names if getattr(head, name) is not None]
+
+
 def naive_u(weights: list[torch.Tensor], h: torch.Tensor, activation: str, lam: float) -> torch.Tensor:
     *dense, out, bias = weights
     if dense:
@@ -78,8 +83,7 @@ def naive_u(weights: list[torch.Tensor], h: torch.Tensor, activation: str, lam: 
 
 
 def naive_fit(head: Head, part: Record, lr, epochs, alpha, beta, lam, batch, seed) -> list[torch.Tensor]:
-    names = ("dense_weight", "dense_bias", "out_weight", "out_bias")
-    initial = [torch.tensor(getattr(head, n)) for n in names if getattr(head, n) is not None]
+    initial = tensors(head)
     weights = [w.clone().requires_grad_() for w in initial]
     h, e = torch.tensor(part.h), torch.tensor(error(part)).float()
     response = torch.tensor(1 - softmax(part.logits).max(1)).float()
@@ -194,12 +198,8 @@ def test_the_head_as_it_is_stays_where_every_fit_is_worse_on_valid(stored, activ
         chosen = notes["selected"][variant]
         assert [chosen[k] for k in ("lr", "epochs", "alpha", "beta")] == [0, 0, 0, 0]
         assert chosen["valid_auroc"] == pytest.approx(notes["valid_auroc_sr"], abs=0.002)
-        weights = [
-            torch.tensor(w)
-            for w in (head.dense_weight, head.dense_bias, head.out_weight, head.out_bias)
-            if w is not None
-        ]
-        expected = naive_u([w.double() for w in weights], torch.tensor(records["test"].h).double(), activation, 100.0)
+        weights = [w.double() for w in tensors(head)]
+        expected = naive_u(weights, torch.tensor(records["test"].h).double(), activation, 100.0)
         np.testing.assert_allclose(result[variant]["test"], expected.numpy(), atol=1e-6)
     assert notes["selected"]["adue_lambda_10"]["epochs"] == 0
 
