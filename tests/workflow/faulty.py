@@ -21,8 +21,15 @@ def furnished(folder: Path, *grids: dict) -> Checkout:
 
 
 def slow(checkout: Checkout, seconds: float) -> None:
-    """Let every training step of this copy take its time, without keeping a processor busy."""
+    """Let every training step of this copy take its time, and none end while `stall(checkout, seed)` exists."""
     loop = checkout.folder / "src/peftuq/training/loop.py"
     text = loop.read_text()
     assert text.count(STEP) == 1
-    loop.write_text(text.replace(STEP, f"        time.sleep({seconds})\n{STEP}"))
+    stalled = repr(str(stall(checkout, "{self.job.seed}")))
+    waits = f"        time.sleep({seconds})\n        while Path(f{stalled}).exists():\n            time.sleep(0.1)\n"
+    loop.write_text(text.replace(STEP, waits + STEP))
+
+
+def stall(checkout: Checkout, seed: object) -> Path:
+    """The file that lets the trainings of a seed stand still, deaf to every warning."""
+    return checkout.folder / f"stall{seed}"

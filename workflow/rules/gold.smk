@@ -17,6 +17,7 @@ rule gold_standard:
         paths.gold(),
     log:
         paths.log("gold_standard", "{model}/{dataset}/{recipe}/seed{seed}"),
+    priority: 1
     conda:
         "../../envs/gold.yaml"
     params:

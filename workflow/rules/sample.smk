@@ -11,6 +11,7 @@ rule sample:
         paths.log("sample", "{model}/{dataset}/{recipe}/seed{seed}/{predictive}"),
     wildcard_constraints:
         predictive=jobs.predictives_that("sample"),
+    priority: 1
     conda:
         "../../envs/torch.yaml"
     threads: study.config.threads
@@ -32,6 +33,7 @@ rule fit_laplace:
         facts=paths.duration(paths.laplace()),
     log:
         paths.log("fit_laplace", "{model}/{dataset}/{recipe}/seed{seed}"),
+    priority: 1
     conda:
         "../../envs/torch.yaml"
     threads: study.config.threads

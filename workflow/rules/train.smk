@@ -10,6 +10,7 @@ rule train_lora:
         paths.log("train_lora", "{model}/{dataset}/{recipe}/seed{seed}"),
     wildcard_constraints:
         recipe=jobs.recipes_that("train_lora"),
+    priority: 2  # the longest jobs, on which all others wait
     conda:
         "../../envs/torch.yaml"
     threads: study.config.threads
@@ -50,6 +51,7 @@ rule extract:
         facts=paths.duration(paths.records()),
     log:
         paths.log("extract", "{model}/{dataset}/{recipe}/seed{seed}"),
+    priority: 1
     conda:
         "../../envs/torch.yaml"
     threads: study.config.threads
