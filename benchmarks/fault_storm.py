@@ -1,15 +1,19 @@
 """A storm of faults over a run, and the same bytes in the end.
 
-    python benchmarks/fault_storm.py [--faults 30] [--seed 0]
+    python benchmarks/fault_storm.py [--faults 30] [--seed 0] [--of CHECKOUT]
 
 A small grid (tests/workflow/nano.py) runs once in peace. Then it runs again while SIGKILL and SIGTERM hit its jobs
 and Snakemake itself, at random moments of a seeded draw; whenever Snakemake has gone, the same command is given again,
 after `--unlock` if it was killed. Jobs that a killed Snakemake leaves behind run on beside the next one's, and are hit
 as well. Printed: the faults by signal and rule, the number of starts, and whether metrics.csv is the same to the byte.
+
+`--of` names a checkout whose run has ended in peace, such as one after `make demo`: its configuration is run under
+faults in a copy, with what it downloaded, and its metrics.csv is what must come out.
 """
 
 import argparse
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -35,14 +39,15 @@ GRID = {
     "predictives": ["point", "temperature"],
     "scores": ["softmax", "mahalanobis", "adue"],
 }
-PAUSE = (0.5, 7.0)  # seconds between two faults, uniform
+PAUSE = (0.5, 7.0)  # seconds between two faults, uniform; of a run whose jobs take minutes:
+LONG_PAUSE = (2.0, 50.0)
 AT_SNAKEMAKE = 0.25  # the share of faults that hit Snakemake, not one of its jobs
 SNAKEMAKE = "(snakemake)"
 
 
 class Storm:
-    def __init__(self, checkout: Checkout, faults: int, seed: int):
-        self.checkout, self.due, self.draw = checkout, faults, random.Random(seed)
+    def __init__(self, checkout: Checkout, faults: int, seed: int, pause: tuple[float, float]):
+        self.checkout, self.due, self.draw, self.pause = checkout, faults, random.Random(seed), pause
         self.delivered: Counter[tuple[str, str]] = Counter()  # (rule, signal) → how often
         self.starts = 0
 
@@ -52,7 +57,7 @@ class Storm:
         while done != 0:
             process = self._start()
             while process.poll() is None and sum(self.delivered.values()) < self.due:
-                self._wait(process, self.draw.uniform(*PAUSE))
+                self._wait(process, self.draw.uniform(*self.pause))
                 self._strike(process)
             done = process.wait()
             if done == -signal.SIGKILL:
@@ -83,6 +88,7 @@ class Storm:
         except psutil.NoSuchProcess:
             return
         self.delivered[rule, number.name] += 1
+        print(f"{sum(self.delivered.values())} of {self.due}: {number.name} to {rule}", file=sys.stderr, flush=True)
 
     def _jobs(self) -> dict[str, psutil.Process]:
         """A running job of every rule that has one."""
@@ -94,21 +100,38 @@ class Storm:
         return found
 
 
+def miniature(folder: Path) -> tuple[bytes, float, Checkout]:
+    """The metrics of the small grid's run in peace, its seconds, and a checkout that is slow enough to be hit."""
+    quiet, hit = (faulty.furnished(folder / name, GRID) for name in ("quiet", "hit"))
+    began = time.monotonic()
+    subprocess.run(quiet.command(faulty.METRICS), cwd=quiet.folder, check=True, capture_output=True)
+    faulty.slow(hit, 0.3)
+    return quiet.metrics(), time.monotonic() - began, hit
+
+
+def copy_of(checkout: Path, folder: Path) -> Checkout:
+    hit = Checkout(folder)
+    shutil.rmtree(folder / "config")
+    shutil.copytree(checkout / "config", folder / "config")
+    (folder / "downloads").symlink_to((checkout / "downloads").resolve())
+    return hit
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--faults", type=int, default=30)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--of", type=Path, help="a checkout whose run has ended in peace")
     asked = parser.parse_args()
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-        quiet, hit = (faulty.furnished(Path(folder, name), GRID) for name in ("quiet", "hit"))
-        began = time.monotonic()
-        subprocess.run(quiet.command(faulty.METRICS), cwd=quiet.folder, check=True, capture_output=True)
-        in_peace = time.monotonic() - began
-        faulty.slow(hit, 0.3)
-        storm = Storm(hit, asked.faults, asked.seed)
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:
+        if asked.of is None:
+            expected, in_peace, hit = miniature(Path(name))
+        else:
+            expected, hit = (asked.of / faulty.METRICS).read_bytes(), copy_of(asked.of, Path(name, "hit"))
+        storm = Storm(hit, asked.faults, asked.seed, LONG_PAUSE if asked.of else PAUSE)
         began = time.monotonic()
         storm.run()
-        same = hit.metrics() == quiet.metrics()
+        same = hit.metrics() == expected
         left = len(hit.half_files())
         seconds = time.monotonic() - began
     rules = sorted({rule for rule, _ in storm.delivered})
@@ -116,7 +139,8 @@ def main() -> int:
     for rule in rules:
         print(f"{rule:24}{storm.delivered[rule, 'SIGKILL']:8}{storm.delivered[rule, 'SIGTERM']:8}")
     total = sum(storm.delivered.values())
-    print(f"{total} faults; Snakemake was started {storm.starts} times; {seconds:.0f} s, in peace {in_peace:.0f} s")
+    peace = f", in peace {in_peace:.0f} s" if asked.of is None else ""
+    print(f"{total} faults; Snakemake was started {storm.starts} times; {seconds:.0f} s{peace}")
     print(f"metrics.csv is {'the same to the byte' if same else 'NOT the same'}; {left} half-written files are left")
     if total < asked.faults:
         print(f"the run ended after {total} faults of {asked.faults}: make its jobs slower")
