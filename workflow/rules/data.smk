@@ -11,6 +11,7 @@ rule fetch_model:
         paths.model(),
     log:
         paths.log("fetch_model", "{model}"),
+    priority: 3  # a job does not lend its priority to those that it waits for
     conda:
         "../../envs/torch.yaml"
     params:
@@ -26,6 +27,7 @@ rule fetch_data:
         paths.source(),
     log:
         paths.log("fetch_data", "{source}"),
+    priority: 3
     conda:
         "../../envs/torch.yaml"
     params:
@@ -45,6 +47,7 @@ rule prepare_data:
         test=paths.data("test"),
     log:
         paths.log("prepare_data", "{dataset}"),
+    priority: 3
     conda:
         "../../envs/numeric.yaml"
     params:
