@@ -38,10 +38,6 @@ rule compare:
         " --scores {input} --log {log} --output {output}"
 
 
-onstart:
-    jobs.codes.start()
-
-
 localrules:
     list_cells,
 
