@@ -1,9 +1,9 @@
 """What earlier jobs made, by what they made it of: a job whose inputs have the same content need not compute again.
 
-A job's key is a hash of the content of its input files, its spec, its code and the software it runs with. The store
-keeps an entry per key (which output has which content) and the contents, by their sha256, as hard links: they cost no
-disk while the outputs exist, and never change because files are replaced, not modified (files.py). Nothing depends on
-the store: removed, it is filled again.
+A job's key is a hash of the content of its input files, its spec, its code and the software it runs with; for what was
+fetched stands its provenance, which has the sha256 of every file. The store keeps an entry per key (which output has
+which content) and the contents, by their sha256, as hard links: they cost no disk while the outputs exist, and never
+change because files are replaced, not modified (files.py). Nothing depends on the store: removed, it is filled again.
 """
 
 import hashlib
@@ -15,34 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from peftuq.files import atomic, atomic_folder, canonical, read_json, write_json
-
-ADAPTER = "adapter_model.safetensors"  # the file that stands for an adapter's folder
-_DECIDING = {  # the files of a folder that decide what it is; the others tell of how it was made
-    ADAPTER: (ADAPTER, "adapter_config.json"),
-    "provenance.json": ("provenance.json",),  # has the sha256 of everything that was fetched
-}
+from peftuq.files import atomic, canonical, read_json, write_json
 
 
 def sha256(path: Path) -> str:
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def content(path: Path) -> dict[str, str]:
-    """File name → sha256 of what decides the content of a file, or of the folder that it stands for."""
-    folder = path if path.is_dir() else path.parent
-    standing = [name for name in _DECIDING if path in (folder, folder / name) and (folder / name).is_file()]
-    if standing:
-        return {name: sha256(folder / name) for name in _DECIDING[standing[0]] if (folder / name).is_file()}
-    return _tree(path)
-
-
-def _tree(path: Path) -> dict[str, str]:
-    """Relative path → sha256 of every file in a folder; a file has the path ""."""
-    if path.is_file():
-        return {"": sha256(path)}
-    return {file.relative_to(path).as_posix(): sha256(file) for file in sorted(path.rglob("*")) if file.is_file()}
 
 
 def software() -> list[str]:
@@ -52,7 +30,7 @@ def software() -> list[str]:
 
 def key(facts: Mapping[str, Any], inputs: Mapping[str, Sequence[str]], outputs: Iterable[str]) -> str:
     """A job's key. `facts`: its script, spec and code; `inputs`: its input files (or words such as "none") by name."""
-    read = {name: [content(Path(path)) if os.path.exists(path) else path for path in of] for name, of in inputs.items()}
+    read = {name: [sha256(Path(path)) if os.path.exists(path) else path for path in of] for name, of in inputs.items()}
     described = {"job": dict(facts), "inputs": read, "outputs": [Path(path).name for path in outputs]}
     return hashlib.sha256(canonical([described, software()]).encode()).hexdigest()
 
@@ -69,15 +47,16 @@ class Store:
         if not entry.is_file():
             return False
         made = read_json(entry)
-        if not all(self._is_whole(digest) for tree in made for digest in tree.values()):
+        if not all(map(self._is_whole, made)):
             return False
-        for tree, output in zip(made, map(_whole, outputs), strict=True):
-            self._bring_back(tree, output)
+        for digest, output in zip(made, outputs, strict=True):
+            with atomic(output) as temporary:
+                self._lay(digest, temporary)
         return True
 
     def keep(self, key: str, outputs: Sequence[str]) -> None:
         """Remember what the job of this key made."""
-        made = [self._take(_whole(output)) for output in outputs]
+        made = [self._take(Path(output)) for output in outputs]
         write_json(self.folder / "jobs" / f"{key}.json", made)
 
     def _object(self, digest: str) -> Path:
@@ -93,24 +72,13 @@ class Store:
             return False
         return True
 
-    def _take(self, output: Path) -> dict[str, str]:
-        tree = _tree(output)
-        for name, digest in tree.items():
+    def _take(self, output: Path) -> str:
+        digest = sha256(output)
+        if not self._is_whole(digest):
             kept = self._object(digest)
-            if not self._is_whole(digest):
-                kept.parent.mkdir(parents=True, exist_ok=True)
-                _link(output / name if name else output, kept)
-        return tree
-
-    def _bring_back(self, tree: Mapping[str, str], output: Path) -> None:
-        if "" in tree:
-            with atomic(output) as temporary:
-                self._lay(tree[""], temporary)
-            return
-        with atomic_folder(output) as temporary:
-            for name, digest in tree.items():
-                (temporary / name).parent.mkdir(parents=True, exist_ok=True)
-                self._lay(digest, temporary / name)
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            _link(output, kept)
+        return digest
 
     def _lay(self, digest: str, path: Path) -> None:
         """Two results never share a place on disk: the content is linked only if no other result is it already."""
@@ -120,12 +88,6 @@ class Store:
             _link(kept, path)
         else:
             shutil.copyfile(kept, path)
-
-
-def _whole(output: str) -> Path:
-    """What is kept of an output: the file, or the folder that it stands for."""
-    path = Path(output)
-    return path.parent if path.name == ADAPTER else path
 
 
 def _link(source: Path, target: Path) -> None:

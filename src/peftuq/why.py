@@ -84,7 +84,7 @@ class Reasons:
         for (_, found), (first, *others) in sorted(alike.items(), key=lambda item: len(item[0][1])):
             if found <= self._told:
                 continue
-            files = sorted(set(self._dag.dependencies[job][first]))
+            files = [path for path in job.input if path in self._dag.dependencies[job][first]]
             more = f" and {len(others)} like it" if others else ""
             yield f"{indent}because its input {files[0]}{more} would be made ({first.rule.name}):"
             yield from self._below(first, f"{indent}  ")

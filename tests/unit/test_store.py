@@ -64,28 +64,6 @@ def test_software_names_what_is_installed():
     assert f"numpy-{numpy.__version__}.dist-info" in store.software()
 
 
-def test_a_fetched_folder_is_its_provenance_and_an_adapter_its_weights_and_configuration(tmp_path):
-    model = write(tmp_path / "model/provenance.json", "{}")
-    write(tmp_path / "model/model.safetensors", "not read")
-    assert store.content(Path(model)) == store.content(tmp_path / "model")
-    assert store.content(Path(model)).keys() == {"provenance.json"}
-    adapter = Path(write(tmp_path / "seed0/adapter_model.safetensors", "weights"))
-    write(tmp_path / "seed0/adapter_config.json", '{"alpha": 1}')
-    write(tmp_path / "seed0/training.json", '{"seconds": 5}')
-    before = store.content(adapter)
-    write(tmp_path / "seed0/training.json", '{"seconds": 6}')
-    assert store.content(adapter) == before
-    write(tmp_path / "seed0/adapter_config.json", '{"alpha": 2}')
-    assert store.content(adapter) != before
-
-
-def test_a_folder_without_provenance_is_all_its_files(tmp_path):
-    write(tmp_path / "local/train.jsonl", "1")
-    before = store.content(tmp_path / "local")
-    write(tmp_path / "local/deep/test.jsonl", "2")
-    assert store.content(tmp_path / "local").keys() == before.keys() | {"deep/test.jsonl"}
-
-
 # -- contents ------------------------------------------------------------------------------------------
 
 
@@ -98,18 +76,6 @@ def test_outputs_come_back_to_the_byte(kept, tmp_path):
     assert kept.restore("k", outputs)
     assert [Path(path).read_text() for path in outputs] == ["A", "B"]
     assert not kept.restore("other", outputs)
-
-
-def test_an_adapter_comes_back_with_its_folder(kept, tmp_path):
-    weights = write(tmp_path / "seed0/adapter_model.safetensors", "weights")
-    log = Path(write(tmp_path / "seed0/train_log.jsonl", "{}"))
-    kept.keep("k", [weights])
-    os.unlink(weights)
-    log.unlink()
-    log.write_text("of another training")
-    write(tmp_path / "seed0/of_another.json", "{}")
-    assert kept.restore("k", [weights])
-    assert {path.name for path in log.parent.iterdir()} == {"adapter_model.safetensors", "train_log.jsonl"}
 
 
 def test_contents_cost_no_disk_and_results_never_share_theirs(kept, tmp_path):

@@ -173,7 +173,7 @@ EDITS: dict[str, tuple[Edit, dict[str, int]]] = {
     ),
     "a row of a local dataset": (
         text("material/other_words/train.jsonl", "film", "plot"),
-        {"prepare_data": 1, **PLAIN, **GATHERED},
+        {"fetch_data": 1, "prepare_data": 1, **PLAIN, **GATHERED},
     ),
     "`limit`": (
         keys(CONFIGURATION, limit={"train": 40}),

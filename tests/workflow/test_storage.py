@@ -1,24 +1,38 @@
-"""Without a shared file system: profiles of executors plan the run, and a bucket can hold what jobs make."""
+"""Without a shared file system: profiles of executors plan the run, and a bucket holds all that jobs make and need."""
 
 import logging
 import os
+import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
 
 import pytest
 from checkout import GRID, ROOT, Checkout
+from nano import POOLED, SCORED, Nano
 
 PROFILES = {  # profile: its plugin, and how a training's GPU is asked for
     "kubernetes": ("snakemake_executor_plugin_kubernetes", "gpu=1, gpu_manufacturer=nvidia"),
     "googlebatch": ("snakemake_executor_plugin_googlebatch", "nvidia_gpu=nvidia-a100-80gb"),
     "awsbatch": ("snakemake_executor_plugin_aws_batch", "_gpus=1"),
 }
-BUCKET = "peftuq-test"
+BUCKET, RUN = "peftuq-test", "run"
+THREADS = "--force-use-threads"  # the plug-ins are not in the environment here: a process of its own would miss them
 STORAGE = [
-    *("--default-storage-provider", "s3", "--default-storage-prefix", f"s3://{BUCKET}/run"),
-    *("--shared-fs-usage", "none"),
+    *("--profile", "local", "--cores", "2", "--shared-fs-usage", "none", THREADS),
+    *("--default-storage-provider", "s3", "--default-storage-prefix", f"s3://{BUCKET}/{RUN}"),
 ]
+SUITE = {  # every way to ask a model, and every section of the report
+    "version": 1,
+    "title": "Tiny",
+    "sections": ["adue", "ensembles", "uq4ct"],
+    "grids": [
+        {**SCORED, "seeds": 1, "predictives": ["point", "temperature", "laplace", "spuq-2"]},
+        {**POOLED, "predictives": ["ensemble-2"]},
+    ],
+}
+ADAPTER = {"adapter_model.safetensors", "adapter_config.json", "training.json", "train_log.jsonl"}
 
 
 @pytest.fixture(scope="module")
@@ -49,11 +63,13 @@ def snakemake(copy: Checkout, server: str, *arguments: str) -> str:
     return run.stdout + run.stderr
 
 
-def stored(server: str) -> set[str]:
+def stored(server: str) -> dict[str, bytes]:
+    """What is in the bucket below the run's prefix, by its path in the run."""
     boto3 = pytest.importorskip("boto3")
     keys = {"aws_access_key_id": "none", "aws_secret_access_key": "none"}
     bucket = boto3.resource("s3", endpoint_url=server, region_name="us-east-1", **keys).Bucket(BUCKET)
-    return {found.key for found in bucket.objects.all()}
+    found = bucket.objects.filter(Prefix=f"{RUN}/")
+    return {object.key.removeprefix(f"{RUN}/"): object.get()["Body"].read() for object in found}
 
 
 @pytest.mark.parametrize("profile", PROFILES)
@@ -73,8 +89,45 @@ def test_a_profile_plans_every_job(copy, server, profile):
 @pytest.mark.workflow
 def test_data_are_prepared_into_a_bucket(copy, server):
     target = "results/data/snippets2/train.parquet"
-    snakemake(copy, server, target, "--profile", "local", "--cores", "1", *STORAGE)
-    assert {f"run/results/data/snippets2/{split}.parquet" for split in ("train", "valid", "test")} <= stored(server)
+    snakemake(copy, server, target, *STORAGE)
+    assert {f"results/data/snippets2/{split}.parquet" for split in ("train", "valid", "test")} <= stored(server).keys()
     assert not list((copy.folder / "results").rglob("*.parquet"))
-    again = snakemake(copy, server, target, "--profile", "local", "--cores", "1", *STORAGE)
-    assert "Nothing to be done" in again
+    assert "Nothing to be done" in snakemake(copy, server, target, *STORAGE)
+
+
+def forget(checkout: Checkout) -> None:
+    """Leave nothing of a run but the bucket: the next job finds what one on another machine would find."""
+    shutil.rmtree(checkout.folder / ".snakemake" / "storage")
+    shutil.rmtree(checkout.folder / "results")
+
+
+def tables(files: dict[str, bytes]) -> dict[str, str]:
+    """What the report's tables say, numbers aside: those of the metrics are compared elsewhere, and times differ."""
+    found = {name: text.decode() for name, text in files.items() if name.startswith("reports/tables/")}
+    return {name: re.sub(r"[\d.]+", "0", text) for name, text in found.items() if name.endswith(".csv")}
+
+
+@pytest.mark.workflow
+def test_a_whole_run_needs_the_bucket_alone(tmp_path, server):
+    plain, away = Nano(tmp_path / "plain"), Nano(tmp_path / "away")
+    for checkout in (plain, away):
+        checkout.write("config/suites/tiny.yaml", SUITE)
+    done = plain.run(THREADS)
+    assert done.returncode == 0, done.stdout + done.stderr
+    trained = [f"nano_decoder/words_choice/member/seed{seed}" for seed in (0, 1)]
+    trained.append("nano_encoder/words/plain/seed0")
+
+    snakemake(away, server, *(f"results/adapters/{adapter}/training.json" for adapter in trained), *STORAGE)
+    half = stored(server).keys()
+    assert {f"results/adapters/{adapter}/{file}" for adapter in trained for file in ADAPTER} <= half
+    assert {f"results/models/nano_encoder/{file}" for file in ("provenance.json", "files/model.safetensors")} <= half
+    forget(away)
+    said = snakemake(away, server, *STORAGE)
+    assert "rule train_" not in said and "rule fetch_model" not in said
+    found = stored(server)
+    assert found["results/metrics.csv"] == plain.metrics()
+    assert found["reports/report.pdf"].startswith(b"%PDF")
+    here = {f"reports/tables/{file.name}": file.read_bytes() for file in (plain.folder / "reports/tables").iterdir()}
+    assert tables(found) == tables(here)
+    forget(away)
+    assert "Nothing to be done" in snakemake(away, server, *STORAGE)

@@ -1,4 +1,7 @@
-"""Weights and datasets: fetched on the submitting host, prepared anywhere."""
+"""Weights and datasets: fetched on the submitting host, prepared anywhere.
+
+The provenance of what was fetched decides whether its readers run again; its files are ancient to them.
+"""
 
 
 localrules:
@@ -9,6 +12,7 @@ localrules:
 rule fetch_model:
     output:
         paths.model(),
+        directory(paths.model_files()),
     log:
         paths.log("fetch_model", "{model}"),
     priority: 3  # a job does not lend its priority to those that it waits for
@@ -23,8 +27,11 @@ rule fetch_model:
 
 
 rule fetch_data:
+    input:
+        local(jobs.inputs_fetch_data),
     output:
         paths.source(),
+        directory(paths.source_files()),
     log:
         paths.log("fetch_data", "{source}"),
     priority: 3
@@ -40,7 +47,8 @@ rule fetch_data:
 
 rule prepare_data:
     input:
-        jobs.inputs_prepare_data,
+        source=jobs.source,
+        files=ancient(jobs.source_files),
     output:
         train=paths.data("train"),
         valid=paths.data("valid"),
@@ -53,7 +61,6 @@ rule prepare_data:
     params:
         spec=jobs.spec_prepare_data,
         code=jobs.code("prepare_data"),
-        folder=jobs.source_folder,
     shell:
         "python $PEFTUQ_SCRIPTS/prepare_data.py --spec {params.spec:q} --code {params.code}"
-        " --source {params.folder:q} --log {log} --output {output}"
+        " --source {input.source} --log {log} --output {output}"

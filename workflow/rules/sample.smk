@@ -4,6 +4,7 @@
 rule sample:
     input:
         unpack(jobs.inputs_sample),
+        model_files=ancient(paths.model_files()),
     output:
         samples=paths.samples(),
         facts=paths.duration(paths.samples()),
@@ -28,6 +29,7 @@ rule sample:
 rule fit_laplace:
     input:
         unpack(jobs.inputs_laplace),
+        model_files=ancient(paths.model_files()),
     output:
         gaussians=paths.laplace(),
         facts=paths.duration(paths.laplace()),

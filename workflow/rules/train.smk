@@ -4,8 +4,12 @@
 rule train_lora:
     input:
         unpack(jobs.inputs_train),
+        model_files=ancient(paths.model_files()),
     output:
-        adapter=paths.adapter(),
+        paths.adapter(),
+        paths.adapter_config(),
+        paths.training(),
+        paths.training_log(),
     log:
         paths.log("train_lora", "{model}/{dataset}/{recipe}/seed{seed}"),
     wildcard_constraints:
@@ -28,8 +32,11 @@ rule train_lora:
 # A member is its recipe's adapter of that seed, with what it said after every epoch.
 use rule train_lora as train_ensemble_member with:
     output:
-        adapter=paths.adapter(),
-        epochs=paths.epochs(),
+        paths.adapter(),
+        paths.adapter_config(),
+        paths.training(),
+        paths.training_log(),
+        paths.epochs(),
     log:
         paths.log("train_ensemble_member", "{model}/{dataset}/{recipe}/seed{seed}"),
     wildcard_constraints:
@@ -46,6 +53,7 @@ use rule train_lora as train_mixlora with:
 rule extract:
     input:
         unpack(jobs.inputs_extract),
+        model_files=ancient(paths.model_files()),
     output:
         records=paths.records(),
         facts=paths.duration(paths.records()),

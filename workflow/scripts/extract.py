@@ -4,7 +4,7 @@ import time
 
 from peftuq import program
 
-args = program.arguments(__doc__, ["spec", "model", "adapter"], ["data"])
+args = program.arguments(__doc__, ["spec", "model"], ["adapter", "data"])
 
 import torch  # noqa: E402  after the number of threads is set
 
@@ -15,7 +15,7 @@ from peftuq.progress import Log, Progress  # noqa: E402
 
 def main(log: Log) -> None:
     torch.set_num_threads(args.threads)
-    adapted = Adapted.load(args.spec, args.model, args.adapter, log)
+    adapted = Adapted.load(args.spec, args.model, args.adapter[0], log)
     parts = zip(args.spec["parts"], args.data, strict=True)
     data = {part: adapted.encode(files.read_columns(file)) for part, file in parts}
     n, started = sum(map(len, data.values())), time.monotonic()

@@ -10,10 +10,8 @@ args = program.arguments(__doc__, ["spec", "downloads"])
 
 
 def main(log: Log) -> None:
-    output = Path(args.output[0])
-    with files.atomic_folder(output.parent) as folder:
-        provenance = sources.fetch(args.spec["kind"], args.spec["source"], folder, Path(args.downloads))
-        files.write_json(folder / output.name, provenance)
+    stamp, laid_out = map(Path, args.output)
+    files.write_json(stamp, sources.fetch(args.spec["kind"], args.spec["source"], laid_out, Path(args.downloads)))
 
 
 program.run(main, Log(args.log, f"fetch_data {Path(args.output[0]).parent.name}"))

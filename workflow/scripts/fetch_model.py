@@ -11,8 +11,8 @@ args = program.arguments(__doc__, ["spec", "downloads"])
 
 
 def main(log: Log) -> None:
-    output = Path(args.output[0])
-    with files.atomic_folder(output.parent) as folder:
+    stamp, laid_out = map(Path, args.output)
+    with files.atomic_folder(laid_out) as folder:
         provenance = sources.fetch(args.spec["kind"], args.spec["source"], folder, Path(args.downloads))
         if args.spec["gguf"]:
             log(f"dequantising {args.spec['gguf']}")
@@ -21,7 +21,7 @@ def main(log: Log) -> None:
         # What was fetched may be gone by now: whoever reads the folder is told by what it became.
         fetched, there = provenance["files"], sources.inventory(folder)
         provenance["made"] = {name: digest for name, digest in there.items() if fetched.get(name) != digest}
-        files.write_json(folder / output.name, provenance)
+    files.write_json(stamp, provenance)
 
 
 program.run(main, Log(args.log, f"fetch_model {args.spec['name']}"))

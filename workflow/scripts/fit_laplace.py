@@ -4,7 +4,7 @@ import time
 
 from peftuq import program
 
-args = program.arguments(__doc__, ["spec", "model", "adapter", "train"], ["data"])
+args = program.arguments(__doc__, ["spec", "model", "train"], ["adapter", "data"])
 
 import torch  # noqa: E402  after the number of threads is set
 
@@ -17,7 +17,7 @@ from peftuq.progress import Log  # noqa: E402
 def main(log: Log) -> None:
     torch.set_num_threads(args.threads)
     spec = args.spec
-    adapted = Adapted.load(spec, args.model, args.adapter, log)
+    adapted = Adapted.load(spec, args.model, args.adapter[0], log)
     train = adapted.encode(read_columns(args.train))
     evals = {part: adapted.encode(read_columns(data)) for part, data in zip(spec["evals"], args.data, strict=True)}
     tokens = min(spec["task"]["batch_tokens"], spec["params"]["batch_tokens"])

@@ -6,13 +6,13 @@ from peftuq import program
 
 args = program.arguments(__doc__, ["spec", "source"])
 
-from peftuq import files  # noqa: E402  after the number of threads is set
+from peftuq import fetched, files  # noqa: E402  after the number of threads is set
 from peftuq.data import tasks  # noqa: E402
 from peftuq.progress import Log  # noqa: E402
 
 
 def main(log: Log) -> None:
-    splits, metadata = tasks.prepare(args.spec, Path(args.source))
+    splits, metadata = tasks.prepare(args.spec, fetched.files(args.source))
     for path in args.output:
         split = Path(path).stem
         files.write_columns(path, splits[split], metadata)

@@ -5,7 +5,7 @@ import time
 
 from peftuq import program
 
-args = program.arguments(__doc__, ["spec", "model", "adapter"], ["data"])
+args = program.arguments(__doc__, ["spec", "model"], ["adapter", "data"])
 
 import torch  # noqa: E402  after the number of threads is set
 
@@ -18,7 +18,7 @@ def main(log: Log) -> None:
     torch.set_num_threads(args.threads)
     spec = args.spec
     method = importlib.import_module(f"peftuq.predict.{spec['method']}")
-    adapted = Adapted.load(spec, args.model, args.adapter, log)
+    adapted = Adapted.load(spec, args.model, args.adapter[0], log)
     data = {part: files.read_columns(file) for part, file in zip(spec["evals"], args.data, strict=True)}
     started = time.monotonic()
     samples, facts = method.predict(adapted, data, spec["evals"], spec["params"], spec["seed"], spec["size"])

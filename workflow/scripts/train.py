@@ -11,7 +11,7 @@ args = program.arguments(__doc__, ["spec", "model", "train", "valid", "checkpoin
 import numpy as np  # noqa: E402  after the number of threads is set
 import torch  # noqa: E402
 
-from peftuq import artifacts, files  # noqa: E402
+from peftuq import artifacts, fetched, files  # noqa: E402
 from peftuq.models import backbone, encode  # noqa: E402
 from peftuq.models.lora import count_parameters  # noqa: E402
 from peftuq.progress import Log  # noqa: E402
@@ -22,7 +22,8 @@ def main(log: Log) -> None:
     torch.set_num_threads(args.threads)
     adapters = importlib.import_module(f"peftuq.adapters.{args.spec['adapter']}")
     task, recipe, seed = args.spec["task"], args.spec["recipe"], args.spec["seed"]
-    folder, output = Path(args.model).parent, Path(args.output[0])
+    folder = fetched.files(args.model)
+    weights, _, facts_file, history_file, *epoch_files = map(Path, args.output)
     torch.manual_seed(loop.step_seed(seed, 0, 0))
     dtype = backbone.dtype(task["precision"])
     tokenizer = backbone.tokenizer(folder)
@@ -57,13 +58,14 @@ def main(log: Log) -> None:
         at_epoch = epochs.Recorder(parts, job.checkpoint)
     history, seconds = loop.train(model, data, job, at_epoch)
     model.bake_head()
-    with files.atomic_folder(output.parent) as temporary:
+    with files.atomic_folder(weights.parent) as temporary:
         peft.save_pretrained(temporary, safe_serialization=True, save_embedding_layers=False)
-        files.write_lines(temporary / "train_log.jsonl", history)
+        (temporary / "README.md").unlink()  # a form to be filled in
+        files.write_lines(temporary / history_file.name, history)
         facts = {**counts, "seconds": seconds, "dtype": str(dtype), "device": str(backbone.device())}
-        files.write_json(temporary / "training.json", {**facts, "examples": len(data["train"])})
-    if at_epoch is not None:
-        artifacts.write_epochs(args.output[1], at_epoch.all(recipe["optimiser"]["epochs"]))
+        files.write_json(temporary / facts_file.name, {**facts, "examples": len(data["train"])})
+    for file in epoch_files:
+        artifacts.write_epochs(file, at_epoch.all(recipe["optimiser"]["epochs"]))
     shutil.rmtree(args.checkpoint, ignore_errors=True)
 
 

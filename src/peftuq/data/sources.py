@@ -39,6 +39,7 @@ def inventory(folder: Path) -> dict[str, str]:
 
 
 def _copy(source: Local, folder: Path) -> dict[str, str]:
+    """Where the folder is says nothing of its files: the same ones elsewhere are the same source."""
     origin = Path(source.folder).expanduser()
     if not origin.is_dir():
         raise UserError(f"local source: there is no folder {origin}: correct the key 'folder'")
@@ -47,4 +48,4 @@ def _copy(source: Local, folder: Path) -> dict[str, str]:
         if archives.matches(name.as_posix(), source.files):
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(file, folder / name)
-    return {"folder": str(origin)}
+    return {}

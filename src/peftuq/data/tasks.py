@@ -16,15 +16,15 @@ from peftuq.data.archives import sha256
 from peftuq.data.schema import Delimited, Label, Preparation, Rating, Row
 from peftuq.data.splits import Columns
 from peftuq.errors import UserError
-
-PROVENANCE = "provenance.json"  # beside fetched files: where they came from
+from peftuq.fetched import PROVENANCE
 
 
 def prepare(spec: dict[str, Any], folder: Path) -> tuple[dict[str, Columns], dict[str, str]]:
     """The parts "train", "valid", "test" of a dataset (empty for shift-only sets), and their metadata.
 
-    `spec` is a `schema.Preparation`; `folder` holds the source's files. Raises `UserError`, naming the
-    dataset, for missing columns, labels that are none of its classes, and classes without a training example.
+    `spec` is a `schema.Preparation`; `folder` holds the source's files, and beside it is their provenance. Raises
+    `UserError`, naming the dataset, for missing columns, labels that are none of its classes, and classes without a
+    training example.
     """
     wanted = Preparation.model_validate(spec)
     official = {name: _official(wanted, name, folder) for name in wanted.splits.used}
@@ -38,7 +38,7 @@ def prepare(spec: dict[str, Any], folder: Path) -> tuple[dict[str, Columns], dic
 
 
 def _metadata(wanted: Preparation, folder: Path) -> dict[str, str]:
-    recorded = folder / PROVENANCE
+    recorded = folder.parent / PROVENANCE
     files = [file for name in wanted.splits.used for file in readers.find(folder, wanted.files[name])]
     read = {file.relative_to(folder).as_posix(): sha256(file) for file in files}
     return {

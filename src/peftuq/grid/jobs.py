@@ -10,18 +10,18 @@ from pathlib import Path
 from typing import Any
 
 from peftuq.data.archives import matches
-from peftuq.files import write_json
 from peftuq.grid import identity
 from peftuq.grid.codes import Codes
 from peftuq.grid.paths import Paths
 from peftuq.grid.predictives import PredictiveJobs, pattern
+from peftuq.grid.reading import ReportJobs
 from peftuq.grid.study import PACKAGE, Adapter, Cell, Setting, Study
 
 SCRIPTS = PACKAGE.parents[1] / "workflow" / "scripts"
 PREDICTION = "prediction"  # in place of a score: the metrics of the predictive distribution itself
 
 
-class Jobs(PredictiveJobs):
+class Jobs(PredictiveJobs, ReportJobs):
     def __init__(self, study: Study):
         self.study = study
         self.paths = Paths(study.config.results, study.config.reports)
@@ -40,40 +40,39 @@ class Jobs(PredictiveJobs):
 
     @cached_property
     def sources(self) -> dict[str, tuple[str, dict]]:
-        """Fetched dataset archives by key: several datasets may come out of one."""
-        fetched = dict(map(self._source, self.study.dataset_names))
-        return {key: source for key, source in fetched.items() if key is not None}
+        """What is fetched for datasets, by key: several may come out of one archive or folder."""
+        return dict(map(self._source, self.study.dataset_names))
 
-    def _source(self, dataset: str) -> tuple[str | None, tuple[str, dict]]:
-        """What is fetched for a dataset, and its key; a local one is not fetched and has none."""
-        kind = self.study.preparation(dataset).source
-        source = self.study.dataset(dataset).sources.offered[kind]
-        if kind == "local":
-            return None, (kind, {"folder": source.folder})
-        fetched = source.fetch.model_dump()
-        digest = hashlib.sha256(identity.spec(kind=kind, source=fetched).encode()).hexdigest()[:12]
-        return f"{kind}-{digest}", (kind, fetched)
+    def _source(self, dataset: str) -> tuple[str, tuple[str, dict]]:
+        """What is fetched for a dataset, and its key. A local folder is, too: no other machine has it."""
+        wanted = self.study.preparation(dataset)
+        source = self.study.dataset(dataset).sources.offered[wanted.source]
+        if wanted.source == "local":
+            patterns = sorted({wanted.files[name] for name in wanted.splits.used})
+            fetched = {"folder": f"{self.study.config.local_root}/{source.folder}", "files": patterns}
+        else:
+            fetched = source.fetch.model_dump()
+        digest = hashlib.sha256(identity.spec(kind=wanted.source, source=fetched).encode()).hexdigest()[:12]
+        return f"{wanted.source}-{digest}", (wanted.source, fetched)
+
+    def inputs_fetch_data(self, w: Any) -> list[str]:
+        """The files of a local folder, which may change; what is published is pinned or fetched once."""
+        kind, source = self.sources[w.source]
+        if kind != "local":
+            return []
+        folder = Path(source["folder"]).expanduser()
+        files = sorted(path for path in folder.rglob("*") if path.is_file())
+        return [str(path) for path in files if matches(path.relative_to(folder).as_posix(), source["files"])]
 
     def spec_fetch_data(self, w: Any) -> str:
         kind, source = self.sources[w.source]
         return identity.spec(kind=kind, source=source)
 
-    def inputs_prepare_data(self, w: Any) -> list[str]:
-        key, _ = self._source(w.dataset)
-        if key is not None:
-            return [self.paths.source(key)]
-        folder, patterns = Path(self._local_folder(w)), self.study.preparation(w.dataset).files.values()
-        files = sorted(path for path in folder.rglob("*") if path.is_file())
-        return [str(path) for path in files if matches(path.relative_to(folder).as_posix(), patterns)]
+    def source(self, w: Any) -> str:
+        return self.paths.source(self._source(w.dataset)[0])
 
-    def source_folder(self, wildcards: Any, input: Any) -> str:
-        """Where a dataset's source files lie: beside their provenance, wherever a storage puts that."""
-        fetched = self._source(wildcards.dataset)[0] is not None
-        return input[0].rpartition("/")[0] if fetched else self._local_folder(wildcards)
-
-    def _local_folder(self, w: Any) -> str:
-        _, (_, source) = self._source(w.dataset)
-        return f"{self.study.config.local_root}/{source['folder']}"
+    def source_files(self, w: Any) -> str:
+        return self.paths.source_files(self._source(w.dataset)[0])
 
     def spec_prepare_data(self, w: Any) -> str:
         return identity.spec(**self.study.preparation(w.dataset).model_dump())
@@ -242,54 +241,3 @@ class Jobs(PredictiveJobs):
     def inputs_compare(self, w: Any) -> list[str]:
         cells = self.study.cells_of(Setting(w.model, w.dataset, w.recipe))
         return [self.paths.scores(*cell, score) for cell, scores in cells.items() for score in scores]
-
-    # -- what stands in the report -----------------------------------------------------------------------
-
-    @cached_property
-    def cells(self) -> dict[str, Any]:
-        """The run as data: every cell with its scores, evaluation sets and suites, and what the names stand for."""
-        study = self.study
-        scores = dict.fromkeys(score for scores in study.cells.values() for score in scores)
-        predictives = dict.fromkeys(study.predictive(cell.predictive)[0] for cell in study.cells)
-        models = dict.fromkeys(setting.model for setting in study.settings)
-        recipes = dict.fromkeys(setting.recipe for setting in study.settings)
-        return {
-            "suites": {name: suite.model_dump() for name, suite in study.suites.items()},
-            "models": {name: study.models.get(name, "model", "").model_dump() for name in models},
-            "datasets": {name: study.dataset(name).model_dump() for name in study.dataset_names},
-            "recipes": {name: study.recipes.get(name, "recipe", "").model_dump() for name in recipes},
-            "methods": {name: study.method(name) for name in (*scores, *predictives) if name != "point"},
-            "limit": study.config.limit.model_dump(),
-            "limits": {name: limit.model_dump() for name, limit in study.config.limits.items()},
-            "cells": [
-                {
-                    **cell._asdict(),
-                    "scores": scores,
-                    "evals": study.evals(cell.setting),
-                    "suites": study.suites_of[cell],
-                }
-                for cell, scores in study.cells.items()
-            ],
-        }
-
-    @cached_property
-    def digest_cells(self) -> str:
-        return hashlib.sha256(identity.spec(**self.cells).encode()).hexdigest()[:16]
-
-    @cached_property
-    def template(self) -> str:
-        """Digest of the document's template, which is no Python that `code` could see."""
-        return hashlib.sha256((PACKAGE.parents[1] / "reports" / "template.typ").read_bytes()).hexdigest()[:16]
-
-    def write_cells(self, path: str, log: str) -> None:
-        write_json(path, self.cells)
-        Path(log).write_text(f"{len(self.study.cells)} cells of {len(self.study.settings)} settings\n")
-
-    def inputs_report(self, w: Any) -> dict[str, Any]:
-        return {
-            "cells": self.paths.cells,
-            "metrics": self.paths.metrics_table,
-            "traces": [p(*setting) for setting in self.traces for p in (self.paths.trace, self.paths.trace_examples)],
-            "comparisons": [self.paths.comparison(*setting) for setting in self.study.settings],
-            "gold": self.gold(),
-        }

@@ -5,6 +5,8 @@ Arguments may be values or Snakemake wildcards ("{model}"): the same functions m
 
 from dataclasses import dataclass
 
+from peftuq.fetched import FILES, PROVENANCE
+
 
 @dataclass(frozen=True)
 class Paths:
@@ -14,19 +16,41 @@ class Paths:
     reports: str = "reports"
 
     def model(self, model: str = "{model}") -> str:
-        """The provenance of a fetched backbone; its files lie in the same folder."""
-        return f"{self.results}/models/{model}/provenance.json"
+        """The provenance of a fetched backbone, which stands for its files."""
+        return f"{self.results}/models/{model}/{PROVENANCE}"
+
+    def model_files(self, model: str = "{model}") -> str:
+        """The folder of a fetched backbone's files, however many."""
+        return f"{self.results}/models/{model}/{FILES}"
 
     def source(self, source: str = "{source}") -> str:
-        """The provenance of a fetched dataset archive; its files lie in the same folder."""
-        return f"{self.results}/sources/{source}/provenance.json"
+        """The provenance of a dataset's fetched source, which stands for its files."""
+        return f"{self.results}/sources/{source}/{PROVENANCE}"
+
+    def source_files(self, source: str = "{source}") -> str:
+        """The folder of a fetched source's files, however many."""
+        return f"{self.results}/sources/{source}/{FILES}"
 
     def data(self, split: str, dataset: str = "{dataset}") -> str:
         return f"{self.results}/data/{dataset}/{split}.parquet"
 
     def adapter(self, model="{model}", dataset="{dataset}", recipe="{recipe}", seed="{seed}") -> str:
-        """The adapter's weights; its PEFT configuration and training log lie in the same folder."""
-        return f"{self.results}/adapters/{model}/{dataset}/{recipe}/seed{seed}/adapter_model.safetensors"
+        """The adapter's weights; PEFT loads them with their configuration, from the folder of both."""
+        return f"{self._trained(model, dataset, recipe, seed)}/adapter_model.safetensors"
+
+    def adapter_config(self, model="{model}", dataset="{dataset}", recipe="{recipe}", seed="{seed}") -> str:
+        return f"{self._trained(model, dataset, recipe, seed)}/adapter_config.json"
+
+    def training(self, model="{model}", dataset="{dataset}", recipe="{recipe}", seed="{seed}") -> str:
+        """What a training was: parameters, examples, seconds, device."""
+        return f"{self._trained(model, dataset, recipe, seed)}/training.json"
+
+    def training_log(self, model="{model}", dataset="{dataset}", recipe="{recipe}", seed="{seed}") -> str:
+        """A line an epoch: losses and accuracies."""
+        return f"{self._trained(model, dataset, recipe, seed)}/train_log.jsonl"
+
+    def _trained(self, model: str, dataset: str, recipe: str, seed: int | str) -> str:
+        return f"{self.results}/adapters/{model}/{dataset}/{recipe}/seed{seed}"
 
     def epochs(self, model="{model}", dataset="{dataset}", recipe="{recipe}", seed="{seed}") -> str:
         """What the model said after each epoch of its training, for recipes that record it."""

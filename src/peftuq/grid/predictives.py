@@ -70,7 +70,8 @@ class PredictiveJobs:
         data = [self._part_data(w.dataset, part) for part in parts]
         inputs: dict[str, Any] = {"model": self.paths.model(w.model), "data": data}
         if self.study.recipes.get(w.recipe, "recipe", "").adapter is not None:
-            inputs["adapter"] = self.paths.adapter(w.model, w.dataset, w.recipe, w.seed)
+            adapter = self._adapter(w)
+            inputs["adapter"] = [self.paths.adapter(*adapter), self.paths.adapter_config(*adapter)]
         return inputs
 
     def _spec_model(self: "Jobs", w: Any) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from transformers import PreTrainedTokenizerFast
 
+from peftuq import fetched
 from peftuq.artifacts import Record
 from peftuq.models import backbone, encode, inference
 from peftuq.models.batching import Encoded
@@ -29,12 +30,12 @@ class Adapted:
 
     @classmethod
     def load(cls, spec: Mapping[str, Any], model: str, adapter: str, log: Log) -> "Adapted":
-        """The backbone beside the file `model`, with the adapter whose weights are the file `adapter` unless "none".
+        """The backbone with the provenance `model`, and the adapter with the weights `adapter` unless that is "none".
 
         `spec`: `task`, and as `adapter` the module of `peftuq.adapters` that knows its kind.
         """
         adapters = importlib.import_module(f"peftuq.adapters.{spec['adapter']}")
-        task, folder = spec["task"], Path(model).parent
+        task, folder = spec["task"], fetched.files(model)
         torch.manual_seed(0)  # an untuned classification head would be random; a trained one replaces it
         dtype = backbone.dtype(task["precision"])
         tokenizer = backbone.tokenizer(folder)

@@ -196,11 +196,10 @@ class Run:
 
     def training(self, setting: Setting, seed: int) -> dict[str, Any] | None:
         """An adapter's training.json with its epochs as `log`; None when it is missing or nothing was trained."""
-        folder = Path(self.paths.adapter(*setting, seed)).parent
-        facts = _read_json(folder / "training.json")
+        facts = _read_json(self.paths.training(*setting, seed))
         if facts is None:
             return None
-        log = folder / "train_log.jsonl"
+        log = Path(self.paths.training_log(*setting, seed))
         lines = log.read_text().splitlines() if log.is_file() else []
         return {**facts, "log": [json.loads(line) for line in lines]}
 
@@ -213,11 +212,6 @@ class Run:
         """One seed's per-example scores on the test split; None when the file is missing."""
         path = Path(self.paths.scores(*setting, seed, predictive, score))
         return artifacts.read_scores(path).on("test") if path.is_file() else None
-
-    def records(self, setting: Setting, seed: int) -> artifacts.RecordFile | None:
-        """What one adapter says of every example; None when the file is missing."""
-        path = Path(self.paths.records(*setting, seed))
-        return artifacts.RecordFile(path) if path.is_file() else None
 
     def evaluation(self, setting: Setting, seed: int, predictive: str = "point") -> dict[str, Any] | None:
         """`seconds` that a model took over so many `examples`; None where that is not noted.

@@ -201,9 +201,11 @@ def test_limits_apply_after_the_split(tmp_path):
 
 def test_what_is_written_is_read_back_with_its_origin(tmp_path):
     rows = [{"question": "q", "choices": {"text": ["x", "é"], "label": ["A", "B"]}, "key": "B"}]
-    (tmp_path / "train.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows))
+    fetched = tmp_path / "files"
+    fetched.mkdir()
+    (fetched / "train.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows))
     files.write_json(tmp_path / "provenance.json", {"kind": "hub", "commit": "c0ffee"})
-    parts, metadata = tasks.prepare(spec(CHOICE, note="a note"), tmp_path)
+    parts, metadata = tasks.prepare(spec(CHOICE, note="a note"), fetched)
     for part, columns in parts.items():
         files.write_columns(tmp_path / f"{part}.parquet", columns, metadata)
     back = files.read_columns(tmp_path / "test.parquet")
@@ -212,7 +214,7 @@ def test_what_is_written_is_read_back_with_its_origin(tmp_path):
     assert metadata["dataset"] == "toy" and metadata["notes"] == "a note"
     assert json.loads(metadata["classes"]) == list("ABCDE")
     assert json.loads(metadata["provenance"])["commit"] == "c0ffee"
-    content = (tmp_path / "train.jsonl").read_bytes()
+    content = (fetched / "train.jsonl").read_bytes()
     assert json.loads(metadata["files"]) == {"train.jsonl": hashlib.sha256(content).hexdigest()}
 
 

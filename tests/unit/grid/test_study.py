@@ -4,6 +4,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -212,3 +213,18 @@ def test_paper_configuration_is_valid():
         for model in ("electra", "roberta", "llama2_7b", "qwen2.5_7b")
         for dataset in ("cola", "newsgroups", "sst2", "sst5", "toxigen")
     }
+
+
+def test_a_local_folder_is_fetched_and_its_wanted_files_are_watched(root, tmp_path):
+    folder = tmp_path / "data" / "sst2"
+    folder.mkdir(parents=True)
+    for name in ("train.jsonl", "validation.jsonl", "notes.txt"):
+        (folder / name).write_text("")
+    suite(root, datasets=["sst2"])
+    jobs = Jobs(study(root, sources=["local", "registry"], local_root=str(folder.parent)))
+    (key,) = jobs.sources
+    w = SimpleNamespace(dataset="sst2", source=key)
+    assert jobs.inputs_fetch_data(w) == [str(folder / name) for name in ("train.jsonl", "validation.jsonl")]
+    assert jobs.source(w) == f"results/sources/{key}/provenance.json"
+    published = Jobs(study(root, sources=["hub", "registry"]))
+    assert all(published.inputs_fetch_data(SimpleNamespace(source=key)) == [] for key in published.sources)

@@ -186,11 +186,10 @@ def _write_seed(
     artifacts.write_samples(paths.samples(*adapter, "temperature"), warmer, {"temperature": repr(temperature)})
     for predictive, scores in (("point", list(VARIANTS)), ("temperature", ["softmax"])):
         _write_metrics(paths, (*adapter, predictive), scores, evals, rng)
-    folder = Path(paths.adapter(*adapter)).parent
     facts = {"trainable": 294912, "all": 22700000, "seconds": 12.5, "dtype": "torch.float32", "device": "cpu"}
-    files.write_json(folder / "training.json", {**facts, "examples": 4 * n})
+    files.write_json(paths.training(*adapter), {**facts, "examples": 4 * n})
     row = {"train_loss": 0.52, "train_accuracy": 0.8, "valid_loss": 0.61, "valid_accuracy": 0.75}
-    files.write_lines(folder / "train_log.jsonl", [{"epoch": epoch, **row} for epoch in (1, 2)])
+    files.write_lines(paths.training_log(*adapter), [{"epoch": epoch, **row} for epoch in (1, 2)])
 
 
 def _write_metrics(paths: Paths, cell: tuple, scores: list[str], evals: list[str], rng: np.random.Generator) -> None:

@@ -227,16 +227,28 @@ def _write_adapter(paths: Paths, found: dict[str, Any], n: int, rng: np.random.G
         flu = np.clip(means[:, None, None] + 0.03 * rng.normal(size=(n, 3, 2)), low, 1).astype(np.float32)
         h = rng.normal(size=(n, 4)).astype(np.float32)
         records[part] = artifacts.Record(np.arange(n), label, logits, h, flu=flu if mixture else None)
+    _write_scores(paths, key, records)
     artifacts.write_records(paths.records(*key), records, artifacts.Head(np.eye(classes, 4, dtype=np.float32)))
     slower = 1.6 if mixture else 1.0
     facts = {"examples": n * len(records), "seconds": 0.02 * slower * n * len(records), "device": "cuda"}
     files.write_json(paths.duration(paths.records(*key)), facts)
     if found["recipe"] != "r0":
-        folder = Path(paths.adapter(*key)).parent
         facts = {"trainable": 4000000 if slower > 1 else 250000 * RECIPES[found["recipe"]]["adapter"]["rank"]}
         facts |= {"all": 10**8, "seconds": 100 * slower + key[-1], "dtype": "torch.bfloat16", "device": "cuda"}
-        files.write_json(folder / "training.json", {**facts, "examples": 4 * n})
-        files.write_lines(folder / "train_log.jsonl", [])
+        files.write_json(paths.training(*key), {**facts, "examples": 4 * n})
+        files.write_lines(paths.training_log(*key), [])
+
+
+def _write_scores(paths: Paths, key: tuple, records: dict[str, artifacts.Record]) -> None:
+    """Of an adapter itself: 1 less the largest probability and, of a mixture, 1 less FLU, on the test split."""
+    record = records["test"]
+    found = {"softmax": {"sr": 1 - artifacts.softmax(record.logits).max(axis=1)}}
+    if record.flu is not None:
+        found["flu"] = dict(zip(SCORES["flu"], 1 - record.flu.mean(axis=1).T, strict=True))
+    error = record.logits.argmax(axis=1) != record.label
+    fixed = {"eval": ["test"] * len(error), "id": record.id, "error": error}
+    for score, variants in found.items():
+        artifacts.write_scores(paths.scores(*key, "point", score), fixed | variants, {})
 
 
 def _write_cell(paths: Paths, found: dict[str, Any], rng: np.random.Generator) -> None:

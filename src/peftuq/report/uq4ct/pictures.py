@@ -1,12 +1,12 @@
 """The figures of the UQ4CT section: the paper's Figure 3, shift, ablations, and the reliability of FLU."""
 
 import textwrap
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 
 import numpy as np
 
-from peftuq.artifacts import RecordFile, softmax
+from peftuq.artifacts import Scores
 from peftuq.report import layouts
 from peftuq.report.figures import bars, curves, reliability, style
 from peftuq.report.methods import MD_L2
@@ -15,7 +15,6 @@ from peftuq.report.run import OverSeeds, Run, Setting
 from peftuq.report.uq4ct import ablations, methods, paper
 from peftuq.report.uq4ct.methods import METRICS, Method, Place
 from peftuq.report.uq4ct.recipes import Cast, Task, mixture
-from peftuq.scores import flu
 
 LABELS = {"accuracy": "accuracy, %", "ece_15": "ECE, %"}
 SHOWN = ("LoRA", "MC Drop", "Ensemble", "LA", "MixLoRA", "UQ4CT")  # the methods of the paper's Figure 3
@@ -201,16 +200,20 @@ def _diagrams(run: Run, cast: Cast) -> list[reliability.Diagram]:
 def _confidences(run: Run, setting: Setting) -> tuple[np.ndarray | None, ...] | None:
     """FLU over the prompt's tokens, at the last one, the largest probability, and whether the prediction is right.
 
-    Arrays (N,) over the test examples of every seed whose records are there; None without any, or without routers.
+    Arrays (N,) over the test examples of every seed whose scores are there, each a confidence, 1 less a score; None
+    without any. FLU alone is None where it was not scored. Records would say the same, but hold every representation,
+    and where no file system is shared a report has to fetch all that it reads.
     """
-    files = [file for seed in run.seeds(setting, "point") if (file := run.records(setting, seed)) is not None]
-    found = [_of_record(file) for file in files]
-    if not found:
+    found = {seed: run.scores(setting, seed, "softmax") for seed in run.seeds(setting, "point", "sr")}
+    answers = {seed: scores for seed, scores in found.items() if scores is not None}
+    if not answers:
         return None
-    return tuple(None if columns[0] is None else np.concatenate(columns) for columns in zip(*found, strict=True))
+    routers = [run.scores(setting, seed, "flu") for seed in answers]
+    routed = None not in routers
+    mean, last = (_confidence(routers, name) if routed else None for name in ("flu_mean", "flu_last"))
+    right = ~np.concatenate([scores.error for scores in answers.values()])
+    return mean, last, _confidence(answers.values(), "sr"), right
 
 
-def _of_record(file: RecordFile) -> tuple[np.ndarray | None, ...]:
-    record = file["test"]
-    tokens = (None, None) if record.flu is None else flu.confidence(record.flu).T
-    return *tokens, softmax(record.logits).max(axis=1), record.logits.argmax(axis=1) == record.label
+def _confidence(seeds: Iterable[Scores], variant: str) -> np.ndarray:
+    return 1 - np.concatenate([scores.variants[variant] for scores in seeds])
