@@ -6,6 +6,7 @@ renamed. Formats: safetensors (arrays), parquet (columns), JSON. No pickle.
 
 import contextlib
 import csv
+import glob
 import json
 import os
 import shutil
@@ -54,6 +55,20 @@ def atomic_folder(path: str | os.PathLike) -> Iterator[Path]:
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
         shutil.rmtree(temporary.with_suffix(".old"), ignore_errors=True)
+
+
+def sweep(path: str | os.PathLike) -> None:
+    """Remove what killed writers left beside `path`, or beside its folder where that was written as a whole.
+
+    A writer of the same path that still runs then fails, so only whoever makes it anew may call this.
+    """
+    for made in (Path(path), Path(path).parent):
+        for suffix in ("part", "old"):
+            for remains in made.parent.glob(f".{glob.escape(made.name)}.*.{suffix}"):
+                if remains.is_dir():
+                    shutil.rmtree(remains, ignore_errors=True)
+                else:
+                    remains.unlink(missing_ok=True)
 
 
 # -- text: JSON, JSON lines, CSV ------------------------------------------------------------------------

@@ -4,13 +4,13 @@ import argparse
 import gc
 import json
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
-from peftuq import store
 from peftuq.errors import UserError
 from peftuq.progress import Log
 
@@ -21,8 +21,9 @@ _keep: Callable[[], None] | None = None  # what is left to do when this process'
 def arguments(purpose: str, names: Sequence[str] = (), lists: Sequence[str] = ()) -> argparse.Namespace:
     """Parse `--<name> VALUE` and `--<list> VALUE …`, beside `--log` and `--output …`; `--spec` is read as JSON.
 
-    The number of threads of every numerical library is set before any of them is imported. A job that is told the
-    digest of its `--code` ends here if an earlier one has made the same of inputs with the same content.
+    The number of threads of every numerical library is set before any of them is imported. What an earlier attempt
+    left when it was killed is removed, and SIGTERM is made to clean up. A job that is told the digest of its `--code`
+    ends here if an earlier one has made the same of inputs with the same content.
     """
     parser = argparse.ArgumentParser(description=purpose)
     for name in names:
@@ -35,19 +36,27 @@ def arguments(purpose: str, names: Sequence[str] = (), lists: Sequence[str] = ()
     parsed = parser.parse_args()
     for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ[variable] = str(parsed.threads)
+
+    from peftuq import files
+
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+    for output in parsed.output:
+        files.sweep(output)
     if parsed.code is not None and "PEFTUQ_STORE" in os.environ:
         read = {name: getattr(parsed, name) for name in (*names, *lists) if name not in _NOT_READ}
-        _reuse(store.Store(Path(os.environ["PEFTUQ_STORE"])), parsed, read)
+        _reuse(Path(os.environ["PEFTUQ_STORE"]), parsed, read)
     gc.disable()  # what is imported stays: to look for garbage in it takes a sixth of a job's start
     return parsed
 
 
-def _reuse(kept: store.Store, job: argparse.Namespace, read: dict[str, str | list[str]]) -> None:
+def _reuse(folder: Path, job: argparse.Namespace, read: dict[str, str | list[str]]) -> None:
     """End the process if the job's outputs could be brought back; else see to it that they can be next time."""
     global _keep
+    from peftuq import store
+
     inputs = {name: [value] if isinstance(value, str) else value for name, value in read.items()}
     facts = {"script": Path(sys.argv[0]).name, "code": job.code, "spec": getattr(job, "spec", None)}
-    key = store.key(facts, inputs, job.output)
+    key, kept = store.key(facts, inputs, job.output), store.Store(folder)
     try:
         reused = kept.restore(key, job.output)
     except OSError:  # a full disk, or a store that is being removed: the job says so itself, or can do without
