@@ -40,7 +40,7 @@ GRID = {
     "scores": ["softmax", "mahalanobis", "adue"],
 }
 PAUSE = (0.5, 7.0)  # seconds between two faults, uniform; of a run whose jobs take minutes:
-LONG_PAUSE = (5.0, 90.0)
+LONG_PAUSE = (2.0, 40.0)
 AT_SNAKEMAKE = 0.25  # the share of faults that hit Snakemake, not one of its jobs
 SNAKEMAKE = "(snakemake)"
 
