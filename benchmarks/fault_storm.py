@@ -143,7 +143,7 @@ def main() -> int:
     print(f"{total} faults; Snakemake was started {storm.starts} times; {seconds:.0f} s{peace}")
     print(f"metrics.csv is {'the same to the byte' if same else 'NOT the same'}; {left} half-written files are left")
     if total < asked.faults:
-        print(f"the run ended after {total} faults of {asked.faults}: make its jobs slower")
+        print(f"the run ended after {total} faults of {asked.faults}: shorten the pauses between them")
     return 0 if same and total >= asked.faults else 1
 
 

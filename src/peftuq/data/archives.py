@@ -25,6 +25,13 @@ def matches(name: str, patterns: Iterable[str]) -> bool:
     return any(fnmatchcase(name, pattern) for pattern in patterns)
 
 
+def select(folder: Path, patterns: Iterable[str]) -> list[Path]:
+    """The files below `folder` whose path in it matches any of `patterns`: these paths, in order."""
+    patterns = list(patterns)
+    names = sorted(path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
+    return [name for name in names if matches(name.as_posix(), patterns)]
+
+
 def extract(archive: Path, folder: Path, patterns: Iterable[str]) -> None:
     """Unpack the members that match `patterns` into `folder`; `UserError` for a damaged or an unsafe archive.
 

@@ -4,7 +4,7 @@ import os
 import shutil
 from pathlib import Path
 
-from peftuq.data.archives import matches
+from peftuq.data.archives import select
 from peftuq.data.source_schema import Hub
 from peftuq.errors import UserError
 
@@ -31,11 +31,9 @@ def fetch(source: Hub, folder: Path) -> dict[str, str]:
         if isinstance(error, OSError) and error.errno is not None:
             raise  # a full or read-only disk
         raise UserError(f"hub {source.repo_type} {source.repo}: {_explain(error, source)}") from error
-    for file in sorted(path for path in snapshot.rglob("*") if path.is_file()):
-        name = file.relative_to(snapshot)
-        if matches(name.as_posix(), source.files):  # the client's folder also holds what was fetched before
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            _link_or_copy(file.resolve(), folder / name)
+    for name in select(snapshot, source.files):  # the client's folder also holds what was fetched before
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        _link_or_copy((snapshot / name).resolve(), folder / name)
     return {**source.model_dump(include={"repo", "repo_type", "revision"}), "commit": snapshot.name}
 
 

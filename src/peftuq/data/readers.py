@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
-from peftuq.data.archives import matches
+from peftuq.data.archives import select
 from peftuq.errors import UserError
 
 Row = dict[str, Any]
@@ -16,8 +16,7 @@ Row = dict[str, Any]
 
 def find(folder: Path, pattern: str) -> list[Path]:
     """The files below `folder` that match `pattern`, in order; `UserError` if none, or of two formats."""
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
-    found = [path for path in files if matches(path.relative_to(folder).as_posix(), [pattern])]
+    found = [folder / name for name in select(folder, [pattern])]
     if not found:
         raise UserError(f"{folder}: holds no file '{pattern}': fetch it again, or correct the key 'files'")
     endings = sorted({_ending(path) for path in found})

@@ -65,11 +65,9 @@ def _one(folder: Path, name: str) -> Path:
 
 
 def _move(content: Path, folder: Path, patterns: list[str]) -> None:
-    for file in sorted(path for path in content.rglob("*") if path.is_file()):
-        name = file.relative_to(content)
-        if archives.matches(name.as_posix(), patterns):
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            file.rename(folder / name)
+    for name in archives.select(content, patterns):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (content / name).rename(folder / name)
 
 
 # -- archives -----------------------------------------------------------------------------------------

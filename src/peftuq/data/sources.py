@@ -43,9 +43,7 @@ def _copy(source: Local, folder: Path) -> dict[str, str]:
     origin = Path(source.folder).expanduser()
     if not origin.is_dir():
         raise UserError(f"local source: there is no folder {origin}: correct the key 'folder'")
-    for file in sorted(path for path in origin.rglob("*") if path.is_file()):
-        name = file.relative_to(origin)
-        if archives.matches(name.as_posix(), source.files):
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(file, folder / name)
+    for name in archives.select(origin, source.files):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(origin / name, folder / name)
     return {}

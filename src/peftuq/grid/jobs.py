@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from peftuq.data.archives import matches
+from peftuq.data.archives import select
 from peftuq.grid import identity
 from peftuq.grid.codes import Codes
 from peftuq.grid.paths import Paths
@@ -61,8 +61,7 @@ class Jobs(PredictiveJobs, ReportJobs):
         if kind != "local":
             return []
         folder = Path(source["folder"]).expanduser()
-        files = sorted(path for path in folder.rglob("*") if path.is_file())
-        return [str(path) for path in files if matches(path.relative_to(folder).as_posix(), source["files"])]
+        return [str(folder / name) for name in select(folder, source["files"])]
 
     def spec_fetch_data(self, w: Any) -> str:
         kind, source = self.sources[w.source]

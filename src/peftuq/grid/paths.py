@@ -50,18 +50,21 @@ class Paths:
         return f"{self._trained(model, dataset, recipe, seed)}/train_log.jsonl"
 
     def _trained(self, model: str, dataset: str, recipe: str, seed: int | str) -> str:
-        return f"{self.results}/adapters/{model}/{dataset}/{recipe}/seed{seed}"
+        return f"{self.results}/adapters/{self._seed(model, dataset, recipe, seed)}"
+
+    def _seed(self, model: str, dataset: str, recipe: str, seed: int | str) -> str:
+        return f"{model}/{dataset}/{recipe}/seed{seed}"
 
     def epochs(self, model="{model}", dataset="{dataset}", recipe="{recipe}", seed="{seed}") -> str:
         """What the model said after each epoch of its training, for recipes that record it."""
-        return f"{self.results}/epochs/{model}/{dataset}/{recipe}/seed{seed}.safetensors"
+        return f"{self.results}/epochs/{self._seed(model, dataset, recipe, seed)}.safetensors"
 
     def checkpoint(self, model="{model}", dataset="{dataset}", recipe="{recipe}", seed="{seed}") -> str:
         """Where an interrupted training resumes from; removed when it ends."""
-        return f"{self.results}/checkpoints/{model}/{dataset}/{recipe}/seed{seed}"
+        return f"{self.results}/checkpoints/{self._seed(model, dataset, recipe, seed)}"
 
     def records(self, model="{model}", dataset="{dataset}", recipe="{recipe}", seed="{seed}") -> str:
-        return f"{self.results}/records/{model}/{dataset}/{recipe}/seed{seed}.safetensors"
+        return f"{self.results}/records/{self._seed(model, dataset, recipe, seed)}.safetensors"
 
     def duration(self, of: str) -> str:
         """How long a file that a model's answers fill took; apart from it, so that it depends on the model alone."""
@@ -69,10 +72,10 @@ class Paths:
 
     def laplace(self, model="{model}", dataset="{dataset}", recipe="{recipe}", seed="{seed}") -> str:
         """Gaussian logits of every example under an adapter's posterior, for both choices of the prior."""
-        return f"{self.results}/laplace/{model}/{dataset}/{recipe}/seed{seed}.safetensors"
+        return f"{self.results}/laplace/{self._seed(model, dataset, recipe, seed)}.safetensors"
 
     def _cell(self, model: str, dataset: str, recipe: str, seed: int | str, predictive: str) -> str:
-        return f"{model}/{dataset}/{recipe}/seed{seed}/{predictive}"
+        return f"{self._seed(model, dataset, recipe, seed)}/{predictive}"
 
     def samples(
         self, model="{model}", dataset="{dataset}", recipe="{recipe}", seed="{seed}", predictive="{predictive}"
@@ -117,7 +120,7 @@ class Paths:
 
     def gold(self, model="{model}", dataset="{dataset}", recipe="{recipe}", seed="{seed}") -> str:
         """Approximate posteriors beside the exact one, in a small network on an adapter's features."""
-        return f"{self.results}/gold/{model}/{dataset}/{recipe}/seed{seed}.safetensors"
+        return f"{self.results}/gold/{self._seed(model, dataset, recipe, seed)}.safetensors"
 
     @property
     def cells(self) -> str:
