@@ -34,7 +34,13 @@ except UserError as error:
 jobs = Jobs(study)
 paths = jobs.paths
 
-export_environment(ROOT, study.config)
+# Wherever the run's jobs run, they find what `precision: auto` means here.
+export_environment(ROOT, study.config, planning=workflow.is_main_process)
+
+
+envvars:
+    "PEFTUQ_PRECISION",
+
 
 
 wildcard_constraints:

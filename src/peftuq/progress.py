@@ -2,6 +2,7 @@
 
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 
@@ -29,7 +30,8 @@ class Progress:
         self._done = self._begun_at = done
         self._start = self._last = time.monotonic()
 
-    def __call__(self, amount: int, note: str = "") -> None:
+    def __call__(self, amount: int, note: Callable[[], str] | None = None) -> None:
+        """Count `amount`; `note()`, which may be costly, is asked only for a line that is written."""
         self._done += amount
         now = time.monotonic()
         if now - self._last < self._every and self._done < self._total:
@@ -38,4 +40,4 @@ class Progress:
         rate = (self._done - self._begun_at) / max(now - self._start, 1e-9)
         remaining = (self._total - self._done) / rate if rate else 0.0
         line = f"{self._what} {self._done}/{self._total}, {rate:.3g} {self._unit}/s, {remaining:.0f} s left"
-        self._log(f"{line}{', ' if note else ''}{note}")
+        self._log(line if note is None else f"{line}, {note()}")

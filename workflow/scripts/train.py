@@ -16,6 +16,7 @@ from peftuq.models import backbone, encode  # noqa: E402
 from peftuq.models.lora import count_parameters  # noqa: E402
 from peftuq.progress import Log  # noqa: E402
 from peftuq.training import epochs, loop  # noqa: E402
+from peftuq.training.assemble import assemble  # noqa: E402
 
 
 def main(log: Log) -> None:
@@ -29,13 +30,8 @@ def main(log: Log) -> None:
     tokenizer = backbone.tokenizer(folder)
     data = {part: encode.encode(tokenizer, getattr(args, part), task) for part in ("train", "valid")}
     hf = backbone.load(folder, task["kind"], len(task["classes"]), dtype)
-    peft = adapters.attach(hf, args.spec["modules"], recipe["adapter"], task["kind"])
-    if recipe["gradient_checkpointing"]:
-        hf.gradient_checkpointing_enable({"use_reentrant": False})
-    model = adapters.read_out(peft, hf, encode.answer_tokens(tokenizer, task), recipe["loss"])
-    if recipe["spectral_norm"] == "train":
-        model.normalise_head()
-    counts = count_parameters(peft)
+    model = assemble(hf, adapters, args.spec, encode.answer_tokens(tokenizer, task))
+    counts = count_parameters(model)
     log(f"{counts['trainable']:,} trainable of {counts['all']:,} parameters, {dtype}, {len(data['train'])} examples")
     job = loop.Job(
         recipe=recipe,
@@ -59,7 +55,7 @@ def main(log: Log) -> None:
     history, seconds = loop.train(model, data, job, at_epoch)
     model.bake_head()
     with files.atomic_folder(weights.parent) as temporary:
-        peft.save_pretrained(temporary, safe_serialization=True, save_embedding_layers=False)
+        model.model.save_pretrained(temporary, safe_serialization=True, save_embedding_layers=False)
         (temporary / "README.md").unlink()  # a form to be filled in
         files.write_lines(temporary / history_file.name, history)
         facts = {**counts, "seconds": seconds, "dtype": str(dtype), "device": str(backbone.device())}

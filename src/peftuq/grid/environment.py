@@ -4,13 +4,15 @@ import os
 import sys
 from pathlib import Path
 
+from peftuq.grid import precision
 from peftuq.grid.schema import Config
 
 
-def export_environment(root: Path, config: Config) -> None:
+def export_environment(root: Path, config: Config, planning: bool) -> None:
     """Let jobs run this interpreter and the library and scripts of the checkout `root`, without the hub.
 
     Fetching rules alone switch the hub on again, for themselves. What jobs make is kept for reuse (`peftuq.store`).
+    Where the run is planned (`planning`) the meaning of `precision: auto` is settled for all of its jobs.
     """
     os.environ |= {
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
@@ -22,3 +24,5 @@ def export_environment(root: Path, config: Config) -> None:
         "HF_HUB_OFFLINE": "1",
         "TOKENIZERS_PARALLELISM": "false",
     }
+    if planning:
+        os.environ[precision.VARIABLE] = precision.native()

@@ -89,7 +89,7 @@ class Jobs(PredictiveJobs, ReportJobs):
             "classes": max((list(one.classes) for one in asked), key=len),
             "max_length": min(model.max_length, recipe.max_length),
             "prompt": self.study.prompt(recipe.prompt) if dataset.kind == "choice" else None,
-            "precision": recipe.precision,
+            "precision": self.study.precision(setting.recipe),
             "batch_tokens": self.study.config.eval_batch_tokens,
         }
 
@@ -137,7 +137,8 @@ class Jobs(PredictiveJobs, ReportJobs):
 
     def spec_train(self, w: Any) -> str:
         setting = Setting(w.model, w.dataset, w.recipe)
-        recipe = self.study.recipes.get(w.recipe, "recipe", "").model_dump()
+        # The precision stands in the task as it was resolved: what else named it decides nothing.
+        recipe = self.study.recipes.get(w.recipe, "recipe", "").model_dump(exclude={"precision"})
         modules = self.study.models.get(w.model, "model", "").modules
         return identity.spec(
             task=self._task(setting, self._recorded(w)),

@@ -28,7 +28,7 @@ class ReportJobs:
             "suites": {name: suite.model_dump() for name, suite in study.suites.items()},
             "models": {name: study.models.get(name, "model", "").model_dump() for name in models},
             "datasets": {name: study.dataset(name).model_dump() for name in study.dataset_names},
-            "recipes": {name: study.recipes.get(name, "recipe", "").model_dump() for name in recipes},
+            "recipes": {name: self._recipe(name) for name in recipes},
             "methods": {name: study.method(name) for name in (*scores, *predictives) if name != "point"},
             "limit": study.config.limit.model_dump(),
             "limits": {name: limit.model_dump() for name, limit in study.config.limits.items()},
@@ -42,6 +42,11 @@ class ReportJobs:
                 for cell, scores in study.cells.items()
             ],
         }
+
+    def _recipe(self: "Jobs", name: str) -> dict[str, Any]:
+        """A recipe as the run's models meet it: its precision is resolved."""
+        recipe = self.study.recipes.get(name, "recipe", "").model_dump()
+        return {**recipe, "precision": self.study.precision(name)}
 
     @cached_property
     def digest_cells(self: "Jobs") -> str:

@@ -143,7 +143,7 @@ class Recipe(Strict):
     epoch_records: PositiveInt | None = None  # train rows that are recorded each epoch, beside all evaluation sets
     prompt: Name = "letters"
     max_length: PositiveInt = 512
-    precision: Literal["auto", "bf16", "fp32"] = "auto"
+    precision: Literal["auto", "bf16", "fp32"] = "auto"  # auto: what the planning machine is fast in
     spectral_norm: Literal["none", "train"] = "none"
     micro_batch_tokens: PositiveInt = 8192  # a batch with more, padding counted, is accumulated in parts
     gradient_checkpointing: bool = False
@@ -254,6 +254,7 @@ class Config(Strict):
     limits: dict[Name, Limit] = {}  # dataset → its own, in place of `limit`
     trim: Trim = Trim()
     methods: dict[Name, dict[str, Any]] = {}  # score or predictive → parameters that differ from its defaults
+    precision: Literal["auto", "bf16", "fp32"] | None = None  # of all recipes; None: each recipe's own
     eval_batch_tokens: PositiveInt = 4096
     threads: PositiveInt = 1  # per computing job
     bootstrap: PositiveInt = 1000

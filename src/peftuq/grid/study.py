@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from peftuq.data import schema as data_schema
 from peftuq.errors import UserError
-from peftuq.grid import load, schema
+from peftuq.grid import load, precision, schema
 from peftuq.grid.trim import trimmed
 
 PACKAGE = Path(__file__).resolve().parents[1]
@@ -251,6 +251,11 @@ class Study:
         for cell, scores in self.cells.items():
             grouped.setdefault(cell.setting, {})[cell] = scores
         return grouped
+
+    def precision(self, recipe: str) -> precision.Precision:
+        """What a recipe's models compute in, `auto` resolved."""
+        asked = self.config.precision or self.recipes.get(recipe, "recipe", "").precision
+        return precision.native() if asked == "auto" else asked
 
     # -- datasets -------------------------------------------------------------------------------------
 

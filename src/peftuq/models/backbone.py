@@ -1,10 +1,11 @@
-"""Pretrained weights from a local folder, at the precision the device is fast in."""
+"""Pretrained weights from a local folder: the backbone in a job's precision, a classification head in float32."""
 
 import warnings
 from pathlib import Path
 
 import torch
 import transformers
+from torch import nn
 from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
@@ -15,6 +16,7 @@ from transformers import (
 )
 
 from peftuq.errors import UserError
+from peftuq.models.readout import head_modules
 
 # Its bars and advice (a fresh head is "missing") would drown the job's own lines; mistakes are raised below.
 transformers.logging.set_verbosity_error()
@@ -27,23 +29,27 @@ def device() -> torch.device:
 
 
 def dtype(precision: str) -> torch.dtype:
-    """`fp32`, `bf16`, or with `auto` bf16 wherever the device multiplies it natively."""
-    if precision == "auto":
-        cpu = torch.cpu.get_capabilities()
-        native = torch.cuda.is_bf16_supported() if torch.cuda.is_available() else cpu.get("avx512_bf16", False)
-        return torch.bfloat16 if native else torch.float32
+    """The backbone's type for `bf16` or `fp32`. Raises `UserError` on a GPU that does not compute in it.
+
+    Every processor does, if slowly.
+    """
+    if precision == "bf16" and torch.cuda.is_available() and not torch.cuda.is_bf16_supported(False):
+        raise UserError(
+            f"{torch.cuda.get_device_name()} does not compute in bf16: send this job to a GPU of compute capability 8 "
+            "or more, or set precision: fp32 in the configuration"
+        )
     return {"bf16": torch.bfloat16, "fp32": torch.float32}[precision]
 
 
 def load(folder: str | Path, kind: str, n_classes: int, dtype: torch.dtype) -> PreTrainedModel:
     """The backbone with a classification head of `n_classes` (`classification`) or its LM head (`choice`).
 
-    A classification head that the weights lack is initialised from torch's global generator: seed it first.
+    A classification head is float32 from the start, whatever `dtype`: cast up later it would keep rounded weights. One
+    that the weights lack is initialised from torch's global generator: seed it first.
     """
-    config = _config(AutoConfig.from_pretrained(folder, local_files_only=True), n_classes, kind)
-    auto = AutoModelForSequenceClassification if kind == "classification" else AutoModelForCausalLM
+    config = AutoConfig.from_pretrained(folder, local_files_only=True)
     try:
-        return auto.from_pretrained(
+        return _with_float32_head(on_meta(config, kind, n_classes)).from_pretrained(
             folder, config=config, dtype=dtype, use_safetensors=True,
             local_files_only=True, trust_remote_code=False,
         )  # fmt: skip
@@ -51,11 +57,29 @@ def load(folder: str | Path, kind: str, n_classes: int, dtype: torch.dtype) -> P
         raise UserError(f"{folder}: cannot load the weights ({error}); delete the folder and fetch again") from error
 
 
-def on_meta(config: AutoConfig, kind: str, n_classes: int) -> PreTrainedModel:
-    """The same model without storage: shapes and names only, for any size."""
+def on_meta(config: AutoConfig, kind: str, n_classes: int, dtype: torch.dtype = torch.float32) -> PreTrainedModel:
+    """The same model without storage: shapes, types and names only, for any size."""
     auto = AutoModelForSequenceClassification if kind == "classification" else AutoModelForCausalLM
     with torch.device("meta"):
-        return auto.from_config(_config(config, n_classes, kind))
+        model = auto.from_config(_config(config, n_classes, kind), dtype=dtype)
+    if kind == "classification":
+        for name in head_modules(model):
+            _head(model, name).float()
+    return model
+
+
+def _head(model: PreTrainedModel, name: str) -> nn.Module:
+    """A module of the head by its own name: a pooler lies in the encoder."""
+    return getattr(model, name) if hasattr(model, name) else getattr(model.base_model, name)
+
+
+def _with_float32_head(model: PreTrainedModel) -> type[PreTrainedModel]:
+    """The class of `model`, whose heads are loaded in float32 beside a backbone in bf16."""
+    cls = type(model)
+    if not hasattr(model, "score") and not hasattr(model, "classifier"):
+        return cls
+    kept = {*(cls._keep_in_fp32_modules_strict or ()), *head_modules(model)}
+    return type(cls.__name__, (cls,), {"_keep_in_fp32_modules_strict": kept, "__module__": cls.__module__})
 
 
 def _config(config, n_classes: int, kind: str):

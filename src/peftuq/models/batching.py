@@ -41,7 +41,11 @@ class Batch:
     n_options: torch.Tensor
 
     def to(self, device: torch.device) -> "Batch":
-        return Batch(*(t.to(device) for t in (self.input_ids, self.lengths, self.label, self.n_options)))
+        """The same on `device`; a GPU is not waited for."""
+        tensors = (self.input_ids, self.lengths, self.label, self.n_options)
+        if device.type == "cuda":
+            tensors = tuple(tensor.pin_memory() for tensor in tensors)
+        return Batch(*(tensor.to(device, non_blocking=True) for tensor in tensors))
 
 
 def collate(data: Encoded, rows: np.ndarray, pad: int) -> Batch:

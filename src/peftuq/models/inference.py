@@ -31,9 +31,11 @@ def run(
             part["answer_mass"] = (output.logits.logsumexp(dim=1) - output.logsumexp).exp().clamp(max=1.0)
         if output.flu is not None:
             part["flu"] = output.flu
-        parts.append({name: tensor.float().cpu() for name, tensor in part.items()})
+        parts.append({name: tensor.float().to("cpu", non_blocking=True) for name, tensor in part.items()})
         if progress is not None:
             progress(len(rows))
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)  # once for all batches, whose copies may still be under way
     model.train(was_training)
     back = np.argsort(np.concatenate(batches), kind="stable")
     arrays = {name: torch.cat([part[name] for part in parts]).numpy()[back] for name in parts[0]}

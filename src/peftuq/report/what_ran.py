@@ -12,6 +12,7 @@ from peftuq.report.run import Run, Setting
 from peftuq.report.tables import MISSING, NOT_ASKED, Column, Entry, Row, Table
 from peftuq.report.words import counted
 
+PRECISIONS = {"bf16": "bfloat16", "fp32": "float32"}
 KINDS = {"encoder": "encoder", "decoder": "generative"}
 
 
@@ -111,7 +112,7 @@ def _recipes(run: Run) -> Table:
         rest = {key: value for key, value in recipe.items() if key not in ("version", "adapter", "optimiser")}
         rows.append(_row((name,), *(_flat(recipe[key]) for key in ("adapter", "optimiser")), _flat(rest)))
     columns = [_text("Adapter", 2), _text("Optimiser", 2), _text("The rest", 2)]
-    return _table("recipes", "Recipes.", "All settings as configured.", ("Recipe",), columns, rows)
+    return _table("recipes", "Recipes.", "All settings as configured; the precision as it was resolved where the run was planned.", ("Recipe",), columns, rows)
 
 
 def _flat(value: Any) -> str:
@@ -197,10 +198,23 @@ def _findings(run: Run) -> list[str]:
         found.append(
             f"The weights of {', '.join(dequantised)} were dequantised from a quantised file, and so are not exact."
         )
+    found.append(_precisions(run))
     sizes = [rows["test"] for name in sorted(datasets) if (rows := run.dataset_facts(name)[0]).get("test")]
     if sizes:
         found.append(f"The test splits hold {_range(sizes)} examples; {_limits(run)[0].lower()}{_limits(run)[1:]}")
     return found
+
+
+def _precisions(run: Run) -> str:
+    """The precision of every number: a recipe's models train and answer in one."""
+    recipes: dict[str, list[str]] = {}
+    for name in dict.fromkeys(cell["recipe"] for cell in run.cells):
+        recipes.setdefault(PRECISIONS[run.recipes[name]["precision"]], []).append(name)
+    rest = "adapters, heads and losses are in float32, what is fitted to records in float32 or float64."
+    if len(recipes) == 1:
+        return f"All models compute in {next(iter(recipes))}; {rest}"
+    shares = "; ".join(f"in {precision}: {', '.join(names)}" for precision, names in recipes.items())
+    return f"Models compute, by recipe, {shares}; {rest}"
 
 
 def _range(sizes: list[int]) -> str:

@@ -4,7 +4,6 @@ Everything random is a function of (seed, step, process): an interrupted run tha
 ends in the same bits as one that never stopped.
 """
 
-import contextlib
 import math
 import signal
 import time
@@ -22,16 +21,16 @@ from peftuq.errors import UserError
 from peftuq.models import inference
 from peftuq.models.batching import Encoded, collate, epoch_batches, token_batches
 from peftuq.models.lora import trainable
-from peftuq.models.readout import Output, ReadOut
+from peftuq.models.readout import ReadOut
 from peftuq.progress import Log, Progress
 from peftuq.training import checkpoints, losses
 from peftuq.training.checkpoints import Position
+from peftuq.training.step import ExtraLoss, Step
 
 REQUEUE = 75  # exit status of a training that was asked to stop and has left a checkpoint (EX_TEMPFAIL)
 
 
 AtEpoch = Callable[[int, Callable[[Encoded], Record], Record], None]
-ExtraLoss = Callable[[Output, torch.Tensor, dict, int], torch.Tensor | None]
 
 
 @dataclass(frozen=True)
@@ -93,17 +92,17 @@ class _Run:
     def __init__(self, model: ReadOut, data: dict[str, Encoded], job: Job):
         self.job, self.data = job, data
         self.optim = job.recipe["optimiser"]
-        bf16 = job.dtype == torch.bfloat16
-        self.accelerator = Accelerator(mixed_precision="bf16" if bf16 else "no", cpu=not torch.cuda.is_available())
+        self.accelerator = Accelerator(cpu=not torch.cuda.is_available())
         self.rank, self.world = self.accelerator.process_index, self.accelerator.num_processes
         self.plain = model.to(self.accelerator.device)
-        self.parameters = list(trainable(self.plain).values())
-        self.optimiser = torch.optim.AdamW(
-            self.parameters, lr=self.optim["lr"], weight_decay=self.optim["weight_decay"]
-        )
-        self.model = self.accelerator.prepare(self.plain)
         prior, examples = job.recipe["prior"], len(data["train"])
-        self.prior = losses.Prior(prior, trainable(self.plain), examples, step_seed(job.seed, 0, 1)) if prior else None
+        self.step = Step(
+            self.accelerator.prepare(self.plain),
+            job.recipe,
+            job.extra_loss,
+            losses.Prior(prior, trainable(self.plain), examples, step_seed(job.seed, 0, 1)) if prior else None,
+            job.dtype,
+        )
         self.per_epoch = math.ceil(len(data["train"]) / self.optim["batch_size"])
         self.steps = self.per_epoch * self.optim["epochs"]
         self.interrupt = Interrupt()
@@ -115,65 +114,48 @@ class _Run:
         return {**trainable(self.plain), **buffers}
 
     def to_the_end(self, at_epoch: AtEpoch | None) -> tuple[list[dict], float]:
-        position = checkpoints.restore(self.job.checkpoint, self.job.identity, self.state(), self.optimiser)
+        position = checkpoints.restore(self.job.checkpoint, self.job.identity, self.state(), self.step.optimiser)
         if position is None:
             position = Position(0, [], {}, 0.0)
         else:
             self.job.log(f"resumed at step {position.step} of {self.steps}")
+        self.step.restart(position.running)
         progress = Progress(self.job.log, "step", self.steps, "steps", position.step)
         while position.step < self.steps:
             epoch, index = divmod(position.step, self.per_epoch)
             batches = epoch_batches(self.data["train"].lengths, self.optim["batch_size"], self.job.seed, epoch)
             for rows in batches[index:]:
-                self._step(rows, position)
-                progress(1, f"loss {position.running['loss'] / position.running['examples']:.4f}")
+                self._step(rows, position.step)
+                position.step += 1
+                progress(1, lambda: f"loss {self._loss(position):.4f}")
                 self._save_if_due(position)
             self._end_epoch(epoch + 1, position, at_epoch)
         return position.log, position.seconds + time.monotonic() - self.started
 
-    def _step(self, rows: np.ndarray, position: Position) -> None:
-        torch.manual_seed(step_seed(self.job.seed, position.step, self.rank))
-        for group in self.optimiser.param_groups:
-            group["lr"] = self.optim["lr"] * schedule(position.step, self.steps, self.optim)
-        self.model.train()
+    def _step(self, rows: np.ndarray, number: int) -> None:
+        torch.manual_seed(step_seed(self.job.seed, number, self.rank))
         share = rows[self.rank :: self.world]
         # A process without a share of the last, small batch still takes part in the gradient's sum, with weight 0.
         weight = self.world / len(rows) if len(share) else 0.0
         share = share if len(share) else rows[:1]
-        lengths = self.data["train"].lengths[share]
-        parts = [share[part] for part in token_batches(lengths, self.job.recipe["micro_batch_tokens"])]
-        loss_sum = correct = 0.0
-        for number, part in enumerate(parts):
-            last = number == len(parts) - 1
-            with contextlib.nullcontext() if last else self.accelerator.no_sync(self.model):
-                loss, output, label = self._loss(part, position.step)
-                self.accelerator.backward(loss * (weight * len(part)))
-            loss_sum += float(loss.detach()) * len(part)
-            correct += float((output.logits.argmax(dim=1) == label).sum())
-        if not math.isfinite(loss_sum):
+        train = self.data["train"]
+        parts = [share[part] for part in token_batches(train.lengths[share], self.job.recipe["micro_batch_tokens"])]
+        batches = [collate(train, part, self.job.pad).to(self.accelerator.device) for part in parts]
+        self.step(batches, number, schedule(number, self.steps, self.optim), weight)
+
+    def _loss(self, position: Position) -> float:
+        """The running mean loss, once `position.running` has what the device has added up so far.
+
+        Raises `UserError` where it is no number: this is called before a checkpoint is written, and at every epoch.
+        """
+        position.running = self.step.read()
+        loss = position.running["loss"]
+        if not math.isfinite(loss):
             raise UserError(
-                f"training diverged at step {position.step}: the loss is {loss_sum}; "
+                f"training diverged: after step {position.step} the loss is {loss}; "
                 f"lower optimiser.lr (now {self.optim['lr']:g}) or set optimiser.clip in the recipe"
             )
-        if self.optim["clip"] is not None:
-            torch.nn.utils.clip_grad_norm_(self.parameters, self.optim["clip"])
-        self.optimiser.step()
-        self.optimiser.zero_grad(set_to_none=True)
-        counted = len(share) if weight else 0
-        for name, value in (("loss", loss_sum), ("correct", correct), ("examples", counted)):
-            position.running[name] = position.running.get(name, 0.0) + (value if counted else 0.0)
-        position.step += 1
-
-    def _loss(self, rows: np.ndarray, step: int) -> tuple[torch.Tensor, Output, torch.Tensor]:
-        batch = collate(self.data["train"], rows, self.job.pad).to(self.accelerator.device)
-        output = self.model(batch.input_ids, batch.lengths, batch.n_options)
-        loss = losses.cross_entropy(output, batch.label, self.job.recipe["loss"]["answer"])
-        extra = self.job.extra_loss(output, batch.label, self.job.recipe["loss"], step)
-        if extra is not None:
-            loss = loss + extra
-        if self.prior is not None:
-            loss = loss + self.prior()
-        return loss, output, batch.label
+        return loss / max(position.running["examples"], 1)
 
     def _save_if_due(self, position: Position) -> None:
         due = position.step % self.job.recipe["checkpoint_steps"] == 0 and position.step < self.steps
@@ -184,12 +166,14 @@ class _Run:
             raise SystemExit(REQUEUE)
 
     def _save(self, position: Position) -> None:
+        self._loss(position)
         now = time.monotonic()
         position.seconds, self.started = position.seconds + now - self.started, now
         if self.accelerator.is_main_process:
-            checkpoints.save(self.job.checkpoint, self.job.identity, position, self.state(), self.optimiser)
+            checkpoints.save(self.job.checkpoint, self.job.identity, position, self.state(), self.step.optimiser)
 
     def _end_epoch(self, epoch: int, position: Position, at_epoch: AtEpoch | None) -> None:
+        self._loss(position)
         totals = gather_object([position.running])
         examples = sum(t["examples"] for t in totals)
         valid = self._record(self.data["valid"])
@@ -201,6 +185,7 @@ class _Run:
         }
         position.log.append(row)
         position.running = {}
+        self.step.restart({})
         self.job.log(" ".join(f"{k} {v:.4f}" if isinstance(v, float) else f"{k} {v}" for k, v in row.items()))
         if at_epoch is not None:
             at_epoch(epoch, self._record, valid)

@@ -56,7 +56,7 @@ _RECIPE = {
     "loss": {"answer": "vocabulary"},
     "prompt": "letters",
     "max_length": 512,
-    "precision": "auto",
+    "precision": "fp32",
     "spectral_norm": "train",
 }
 

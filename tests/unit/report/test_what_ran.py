@@ -54,6 +54,15 @@ def test_training_counts_the_adapters(run: Run):
     assert any("Trained: 18, in 4 minutes" in found for found in what_ran.section(run, "").findings)
 
 
+def test_the_precision_of_every_number_is_said(run: Run):
+    assert "All models compute in float32" in what_ran._precisions(run)
+    cells = fabricate.cells_of({"adue": [("roberta", "cola", [])]}, 1)
+    other = [{**cell, "recipe": "other"} for cell in cells["cells"]]
+    recipes = {**cells["recipes"], "other": {**cells["recipes"]["lora"], "precision": "bf16"}}
+    mixed = Run({**cells, "cells": cells["cells"] + other, "recipes": recipes}, run._metrics, "nowhere")
+    assert "in float32: lora; in bfloat16: other" in what_ran._precisions(mixed)
+
+
 def test_limits_are_said(run: Run):
     assert "320 training, 120 validation, 240 test examples" in what_ran._limits(run)
     cells = fabricate.cells_of({"adue": [("roberta", "cola", [])]}, 1)

@@ -39,11 +39,11 @@ def test_resumed_training_is_bit_identical(tmp_path, monkeypatch, kind):
     calls = {"n": 0}
     step = loop._Run._step
 
-    def failing(self, rows, position):
+    def failing(self, rows, number):
         calls["n"] += 1
         if calls["n"] == 8:
             raise KeyboardInterrupt
-        step(self, rows, position)
+        step(self, rows, number)
 
     monkeypatch.setattr(loop._Run, "_step", failing)
     with pytest.raises(KeyboardInterrupt):
@@ -99,7 +99,7 @@ def test_frozen_weights_stay(tmp_path):
 
 def test_divergence_is_a_users_error(tmp_path):
     recipe = {**RECIPE, "optimiser": {**RECIPE["optimiser"], "lr": 1e30}}
-    with pytest.raises(UserError, match=r"diverged at step \d+.*optimiser\.lr"):
+    with pytest.raises(UserError, match=r"diverged: after step \d+.*optimiser\.lr"):
         loop.train(read_out(), DATA, job(tmp_path, recipe))
 
 

@@ -1,0 +1,86 @@
+"""One step of training: forward, loss, backward and update, on whatever device the model is.
+
+Nothing here waits for the device: losses are added up on it, and read when the loop asks for them.
+"""
+
+import contextlib
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from peftuq.models.batching import Batch
+from peftuq.models.lora import trainable
+from peftuq.models.readout import Output
+from peftuq.training import losses
+
+ExtraLoss = Callable[[Output, Tensor, dict, int], Tensor | None]
+
+
+class Step:
+    """Updates the trainable parameters of `model` (a `ReadOut`, or one shared among processes) from batches.
+
+    `recipe`: a validated recipe; `extra_loss(output, label, loss, step)`: what the adapter's kind adds to the
+    cross-entropy; `prior`: what the recipe's prior adds, or None. In bf16 the forward pass runs under autocast.
+    """
+
+    def __init__(
+        self, model: nn.Module, recipe: dict, extra_loss: ExtraLoss, prior: losses.Prior | None, dtype: torch.dtype
+    ):
+        self.model, self.recipe, self.extra_loss, self.prior, self.dtype = model, recipe, extra_loss, prior, dtype
+        self.parameters = list(trainable(model).values())
+        optimiser = recipe["optimiser"]
+        self.optimiser = torch.optim.AdamW(
+            self.parameters, lr=optimiser["lr"], weight_decay=optimiser["weight_decay"], fused=True
+        )
+        self._sums = torch.zeros(2, dtype=torch.float64, device=self.parameters[0].device)
+        self._examples = 0
+
+    @property
+    def device(self) -> torch.device:
+        return self.parameters[0].device
+
+    def __call__(self, parts: Sequence[Batch], number: int, factor: float, weight: float) -> None:
+        """Step `number`, of all examples in `parts`, which are on the model's device.
+
+        `factor` scales the learning rate; `weight` is that of an example in the loss, 0 for one that only takes part.
+        """
+        for group in self.optimiser.param_groups:
+            group["lr"] = self.recipe["optimiser"]["lr"] * factor
+        self.model.train()
+        unshared = getattr(self.model, "no_sync", contextlib.nullcontext)
+        for part in parts:
+            size = len(part.label)
+            with contextlib.nullcontext() if part is parts[-1] else unshared():
+                output = self._forward(part)
+                loss = self._loss(output, part.label, number)
+                (loss * (weight * size)).backward()
+            if weight:
+                right = (output.logits.argmax(dim=1) == part.label).sum()
+                self._sums += torch.stack([loss.detach().double() * size, right.double()])
+                self._examples += size
+        if self.recipe["optimiser"]["clip"] is not None:
+            nn.utils.clip_grad_norm_(self.parameters, self.recipe["optimiser"]["clip"])
+        self.optimiser.step()
+        self.optimiser.zero_grad(set_to_none=True)
+
+    def _forward(self, batch: Batch) -> Output:
+        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.dtype == torch.bfloat16):
+            return self.model(batch.input_ids, batch.lengths, batch.n_options)
+
+    def _loss(self, output: Output, label: Tensor, number: int) -> Tensor:
+        loss = losses.cross_entropy(output, label, self.recipe["loss"]["answer"])
+        extra = self.extra_loss(output, label, self.recipe["loss"], number)
+        if extra is not None:
+            loss = loss + extra
+        return loss if self.prior is None else loss + self.prior()
+
+    def read(self) -> dict[str, float]:
+        """Sums since the last `restart`: `loss` and `correct` over examples, `examples`. Waits for the device."""
+        loss, correct = self._sums.tolist()
+        return {"loss": loss, "correct": correct, "examples": float(self._examples)}
+
+    def restart(self, sums: dict[str, float]) -> None:
+        """Go on from `sums` that were read, or from nothing if empty."""
+        self._sums = self._sums.new_tensor([sums.get("loss", 0.0), sums.get("correct", 0.0)])
+        self._examples = int(sums.get("examples", 0))
