@@ -112,7 +112,8 @@ def _recipes(run: Run) -> Table:
         rest = {key: value for key, value in recipe.items() if key not in ("version", "adapter", "optimiser")}
         rows.append(_row((name,), *(_flat(recipe[key]) for key in ("adapter", "optimiser")), _flat(rest)))
     columns = [_text("Adapter", 2), _text("Optimiser", 2), _text("The rest", 2)]
-    return _table("recipes", "Recipes.", "All settings as configured; the precision as it was resolved where the run was planned.", ("Recipe",), columns, rows)
+    caption = "All settings as configured; the precision as it was resolved where the run was planned."
+    return _table("recipes", "Recipes.", caption, ("Recipe",), columns, rows)
 
 
 def _flat(value: Any) -> str:

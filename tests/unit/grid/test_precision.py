@@ -48,7 +48,7 @@ def test_the_papers_grids_are_planned_in_bf16_wherever():
 
 
 def test_an_unknown_precision_is_one_line():
-    with pytest.raises(UserError, match="key 'precision'.*'auto', 'bf16' or 'fp32'.*got 'fp16'"):
+    with pytest.raises(UserError, match=r"key 'precision'.*'auto', 'bf16' or 'fp32'.*got 'fp16'"):
         jobs(precision="fp16")
 
 
