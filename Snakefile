@@ -42,7 +42,6 @@ envvars:
     "PEFTUQ_PRECISION",
 
 
-
 wildcard_constraints:
     model=r"[a-z0-9][a-z0-9_.]*",
     dataset=r"[a-z0-9][a-z0-9_.]*",
