@@ -14,7 +14,7 @@ from peftuq.progress import Log  # noqa: E402
 def main(log: Log) -> None:
     spec = args.spec
     method = importlib.import_module(f"peftuq.predict.{spec['method']}")
-    read = {"records": artifacts.RecordFile, "epochs": artifacts.EpochFile, "laplace": LaplaceFile}[spec["of"]]
+    read = {"records": artifacts.RecordFile, "epochs": artifacts.EpochFile, "laplace": LaplaceFile}[spec["reads"]]
     inputs = [read(file) for file in args.inputs]
     samples, facts = method.predict(inputs, spec["evals"], spec["params"], spec["seed"], spec["size"])
     artifacts.write_samples(args.output[0], samples, facts)

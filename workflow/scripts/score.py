@@ -15,7 +15,7 @@ from peftuq.progress import Log  # noqa: E402
 def main(log: Log) -> None:
     spec = args.spec
     method = importlib.import_module(f"peftuq.scores.{spec['method']}")
-    read = artifacts.RecordFile if spec["of"] == "record" else artifacts.SampleFile
+    read = artifacts.RecordFile if spec["reads"] == "records" else artifacts.SampleFile
     inputs, samples = read(args.input), artifacts.SampleFile(args.input)
     scores, diagnostics = method.score(inputs, spec["evals"], spec["params"], spec["seed"])
     columns: dict[str, list] = {"eval": [], "id": [], "error": [], **{variant: [] for variant in scores}}

@@ -154,7 +154,7 @@ class Jobs(PredictiveJobs, ReportJobs):
     def parts(self, adapter: Adapter) -> list[str]:
         """What an adapter is asked: its training set only where something is fitted on it."""
         scores = self.study.cells.get(Cell(*adapter, "point"), [])
-        fitted = any("train" in self.study.method(score)["needs"] for score in scores)
+        fitted = any("train" in self.study.methods.score(score).needs for score in scores)
         train = ["train"] if fitted or adapter in self.study.gold else []
         return [*train, "valid", *self.study.evals(adapter.setting)]
 
@@ -175,7 +175,7 @@ class Jobs(PredictiveJobs, ReportJobs):
         return identity.spec(**self._method(w.score), evals=evals, seed=int(w.seed))
 
     def code_score(self, w: Any) -> str:
-        return self.code("score", self.study.score_files[w.score])
+        return self.code("score", self.study.methods.scores[w.score])
 
     # -- ensembles through their training ----------------------------------------------------------------
 
@@ -218,7 +218,7 @@ class Jobs(PredictiveJobs, ReportJobs):
 
     def spec_evaluate(self, w: Any) -> str:
         cell = self._cell(w)
-        probabilities = [] if w.score == PREDICTION else self.study.method(w.score)["probabilities"]
+        probabilities = [] if w.score == PREDICTION else self.study.methods.score(w.score).probabilities
         evals = self.study.evals(cell.setting)
         return identity.spec(**cell._asdict(), score=w.score, evals=evals, probabilities=probabilities)
 
