@@ -71,7 +71,7 @@ class PredictiveJobs:
         inputs: dict[str, Any] = {"model": self.paths.model(w.model), "data": data}
         if self.study.recipes.get(w.recipe, "recipe", "").adapter is not None:
             adapter = self._adapter(w)
-            inputs["adapter"] = [self.paths.adapter(*adapter), self.paths.adapter_config(*adapter)]
+            inputs |= {"adapter": self.paths.adapter(*adapter), "adapter_config": self.paths.adapter_config(*adapter)}
         return inputs
 
     def _spec_model(self: "Jobs", w: Any) -> dict[str, Any]:
