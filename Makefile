@@ -21,7 +21,7 @@ test-slurm: env
 	$(BIN)/python -m pytest tests/slurm
 
 test-executors: env $(EXECUTORS)
-	PYTHONPATH=$(CURDIR)/$(EXECUTORS) $(BIN)/python -m pytest tests/workflow/test_storage.py
+	PYTHONPATH=$(CURDIR)/$(EXECUTORS) $(BIN)/python -m pytest tests/executors
 
 lint: env
 	$(BIN)/ruff check .
