@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator
 
 import pytest
-from checkout import GRID, ROOT, Checkout
+from checkout import GRID, Checkout
 from nano import POOLED, SCORED, Nano
 
 PROFILES = {  # profile: its plugin, and how a training's GPU is asked for
@@ -76,10 +76,7 @@ def stored(server: str) -> dict[str, bytes]:
 def test_a_profile_plans_every_job(copy, server, profile):
     plugin, gpu = PROFILES[profile]
     pytest.importorskip(plugin)
-    folder = copy.folder / profile
-    folder.mkdir()
-    (folder / "config.yaml").write_bytes((ROOT / profile / "config.yaml").read_bytes())
-    said = snakemake(copy, server, "-n", "--profile", profile, "-j", "8")
+    said = snakemake(copy, server, "-n", "--profile", f"profiles/{profile}", "-j", "8")
     assert "s3://change-me/peftuq/results/metrics.csv (send to storage)" in said
     (training,) = (job for job in said.split("\n\n") if "rule train_lora:" in job)
     assert gpu in training
