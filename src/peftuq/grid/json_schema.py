@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
-from pydantic.json_schema import GenerateJsonSchema
 
 from peftuq.data.prompts import Template
 from peftuq.data.schema import Dataset
 from peftuq.grid.schema import Config, Model, Recipe, Suite, Sweep
 
+DIALECT = "http://json-schema.org/draft-07/schema#"  # the newest that every editor reads
 EXTENDABLE: dict[str, type[BaseModel]] = {
     "model": Model,
     "dataset": Dataset,
@@ -26,11 +26,11 @@ EXTENDABLE: dict[str, type[BaseModel]] = {
 
 
 def schemas() -> dict[str, dict[str, Any]]:
-    """JSON schema (draft 2020-12) of each kind of file, by its name: config, model, dataset, recipe, prompt, suite."""
+    """JSON schema (draft 7) of each kind of file, by its name: config, model, dataset, recipe, prompt, suite."""
     extendable = {kind: _extendable(model.model_json_schema()) for kind, model in EXTENDABLE.items()}
     extendable["recipe"]["properties"]["sweep"] = Sweep.model_json_schema()
     return {
-        kind: {"$schema": GenerateJsonSchema.schema_dialect, **schema}
+        kind: {"$schema": DIALECT, **schema}
         for kind, schema in {"config": Config.model_json_schema(), **extendable}.items()
     }
 

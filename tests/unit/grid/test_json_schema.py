@@ -20,7 +20,7 @@ FILES = {  # the files that .vscode/settings.json gives each schema to
 
 def mistakes(kind: str, content: dict[str, Any]) -> list[str]:
     """What an independent validator finds wrong with `content`, by the committed schema."""
-    validator = jsonschema.Draft202012Validator(json.loads((FOLDER / f"{kind}.json").read_text()))
+    validator = jsonschema.Draft7Validator(json.loads((FOLDER / f"{kind}.json").read_text()))
     return [error.message for error in validator.iter_errors(content)]
 
 
@@ -35,7 +35,7 @@ def test_the_committed_schemas_are_those_of_the_models(tmp_path):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_schema_is_valid_and_every_file_follows_it(kind):
-    jsonschema.Draft202012Validator.check_schema(schemas()[kind])
+    jsonschema.Draft7Validator.check_schema(schemas()[kind])
     assert FILES[kind]
     assert {
         file.name: found for file in FILES[kind] if (found := mistakes(kind, yaml.safe_load(file.read_text())))
