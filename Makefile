@@ -17,7 +17,7 @@ demo: env
 	@echo "reports/report.pdf is ready; computing took $$(( $$(date +%s) - $$(cat $(VENV)/.demo-start) )) s"
 
 test: env lint
-	$(PYTEST) $(PARALLEL) -m "not slow" tests/unit
+	$(PYTEST) $(PARALLEL) -m "not slow" tests/unit tests/mistakes
 
 test-all: env lint
 	$(PYTEST) $(PARALLEL) tests/unit tests/mistakes
