@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 SNAKEMAKE := $(BIN)/snakemake
 EXECUTORS := $(VENV)/executors
 PYTEST := $(BIN)/python -m pytest
-PARALLEL := --numprocesses logical --maxprocesses 8
+PARALLEL := --numprocesses logical --maxprocesses 4
 
 .PHONY: demo test test-all test-slurm test-executors env lint schema
 
