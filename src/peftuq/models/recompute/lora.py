@@ -18,6 +18,7 @@ from torch.autograd.function import once_differentiable
 
 from peftuq.models.recompute.dropout import draw_seed, dropped
 from peftuq.models.recompute.gated import gate_gradients
+from peftuq.models.recompute.projection import rate
 
 
 class Layer(NamedTuple):
@@ -123,13 +124,19 @@ def arguments(module: LoraLinear, device: str) -> tuple[Any, ...] | None:
     """
     names = [name for name in module.active_adapters if name in module.lora_A]
     base = module.base_layer
-    if not module.training or module.disable_adapters or module.merged or len(names) != 1 or type(base) is not nn.Linear:
+    if (
+        not module.training
+        or module.disable_adapters
+        or module.merged
+        or len(names) != 1
+        or type(base) is not nn.Linear
+    ):
         return None
     A, B, dropout = (of[names[0]] for of in (module.lora_A, module.lora_B, module.lora_dropout))
     frozen = not any(parameter.requires_grad for parameter in base.parameters())
     if names[0] in module.lora_variant or not frozen or B.bias is not None:
         return None
-    p = dropout.p if isinstance(dropout, nn.Dropout) and dropout.training else 0.0
+    p = rate(dropout)
     dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else base.weight.dtype
     how = Setting(module.scaling[names[0]] / (1 - p), p, draw_seed() if p else 0, dtype)
     return base.weight, base.bias, A.weight, B.weight, how
