@@ -10,8 +10,8 @@ __all__ = ["attach", "extra_loss", "load", "read_out"]
 
 
 def read_out(model, hf: PreTrainedModel, answer_tokens: list[int] | None, loss: dict | None) -> ReadOut:
-    """`model` (adapted) around `hf` as a function of tokens."""
-    return ReadOut(model, hf, answer_tokens)
+    """`model` (adapted) around `hf` as a function of tokens; `loss`: a recipe's, where it is trained."""
+    return ReadOut(model, hf, answer_tokens, loss["answer"] if loss else "vocabulary")
 
 
 def extra_loss(output: Output, label: Tensor, loss: dict, step: int) -> Tensor | None:

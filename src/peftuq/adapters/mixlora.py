@@ -15,7 +15,8 @@ FLU_TOKENS = ("mean", "last")  # the last axis of an output's `flu`
 
 def read_out(model, hf: PreTrainedModel, answer_tokens: list[int] | None, loss: dict | None) -> MixtureReadOut:
     """`model` (adapted) around `hf` as a function of tokens; `loss`: a recipe's, where it is trained."""
-    return MixtureReadOut(model, hf, answer_tokens, loss and loss["balance"])
+    loss = loss or {"answer": "vocabulary", "balance": None}
+    return MixtureReadOut(model, hf, answer_tokens, loss["answer"], loss["balance"])
 
 
 def weight(calibration: dict, step: int) -> float:

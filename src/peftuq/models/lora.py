@@ -10,6 +10,7 @@ from transformers import PreTrainedModel
 
 from peftuq.errors import UserError
 from peftuq.models.readout import head_modules
+from peftuq.models.recompute.install import recompute
 
 
 def target_pattern(model: PreTrainedModel, modules: dict[str, str], adapter: dict) -> str:
@@ -59,6 +60,7 @@ def wrap(
     for parameter in trainable(peft).values():
         if not parameter.is_meta:
             parameter.data = parameter.data.to(torch.float32)
+    recompute(peft)
     return peft
 
 

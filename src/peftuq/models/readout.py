@@ -18,6 +18,7 @@ from transformers import PreTrainedModel
 
 from peftuq.artifacts import Head
 from peftuq.errors import UserError
+from peftuq.models.vocabulary import logsumexp, recomputed_logsumexp
 
 
 class Output(NamedTuple):
@@ -82,11 +83,15 @@ def head_layers(model: PreTrainedModel) -> HeadLayers:
 class ReadOut(nn.Module):
     """A backbone (plain or adapted) as a function of right-padded tokens.
 
-    `answer_tokens` (C,) are the answer tokens of a choice task, None for classification.
+    `answer_tokens` (C,) are the answer tokens of a choice task, None for classification. `answer`: what the loss of a
+    choice task is over; for `options`, training has no use for the vocabulary, and its outputs have no `logsumexp`.
     """
 
-    def __init__(self, model: nn.Module, hf: PreTrainedModel, answer_tokens: list[int] | None = None):
+    def __init__(
+        self, model: nn.Module, hf: PreTrainedModel, answer_tokens: list[int] | None = None, answer: str = "vocabulary"
+    ):
         super().__init__()
+        self.answer = answer
         self.model = model  # owns the parameters; the adapter's layers sit inside `hf`
         self._hf = [hf]  # a list, so that the weights are not registered twice
         self.causal = not hasattr(hf, "classifier")
@@ -101,16 +106,18 @@ class ReadOut(nn.Module):
         self, input_ids: Int[Tensor, "N T"], lengths: Int[Tensor, " N"], n_options: Int[Tensor, " N"] | None = None
     ) -> Output:
         h = self._hidden(input_ids, lengths)
-        with torch.autocast("cuda" if h.is_cuda else "cpu", enabled=False):
-            h = h.float()
+        with torch.autocast(h.device.type, enabled=False):
+            h = h.to(torch.promote_types(h.dtype, torch.float32))
             if self.answer_tokens is None:
                 return Output(head_layers(self.hf)(h, self.training), h, None)
-            vocabulary = F.linear(h, self.hf.get_output_embeddings().weight.float())
-            logits = vocabulary[:, self.answer_tokens]
+            vocabulary = self.hf.get_output_embeddings().weight
+            logits = F.linear(h, vocabulary[self.answer_tokens].to(h.dtype))
             if n_options is not None:
                 missing = torch.arange(logits.shape[1], device=h.device) >= n_options[:, None]
                 logits = logits.masked_fill(missing, -torch.inf)
-            return Output(logits, h, vocabulary.logsumexp(dim=1))
+            if not self.training:
+                return Output(logits, h, logsumexp(h, vocabulary))
+            return Output(logits, h, None if self.answer == "options" else recomputed_logsumexp(h, vocabulary))
 
     def _hidden(self, input_ids: Tensor, lengths: Tensor) -> Float[Tensor, "N d"]:
         if self.causal:

@@ -1,5 +1,7 @@
 """The layers of MixLoRA against a plain loop over experts, each a network of its own."""
 
+from unittest import mock
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -11,12 +13,16 @@ from torch import nn
 from transformers import LlamaConfig
 from transformers.models.llama.modeling_llama import LlamaMLP
 
+from peftuq.models.mixlora import experts as mixture
 from peftuq.models.mixlora import register  # noqa: F401
 from peftuq.models.mixlora.config import MixLoraConfig
 from peftuq.models.mixlora.experts import ROLES, expert_ffn
+from peftuq.models.mixlora.experts_dense import dense_mixture
 from peftuq.models.mixlora.layers import ExpertFFN, ExpertLinear
+from peftuq.models.recompute.dropout import draw_seed, dropped
 
 D, M, SCALE = 12, 20, 2.0
+FORMS = [mixture.sorted_mixture, dense_mixture]  # of a processor, and of devices that work ahead of the host
 
 
 def ffn(act: str = "silu", bias: bool = False, dtype: torch.dtype = torch.float32) -> LlamaMLP:
@@ -76,9 +82,11 @@ def assert_same(ours, loop, inputs):
         torch.testing.assert_close(a, b, rtol=0, atol=1e-5 * max(1, b.detach().abs().max().item()))
 
 
+@pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("act, bias", [("silu", False), ("gelu_pytorch_tanh", True)])
 @pytest.mark.parametrize("sizes", [{}, {"top_k": 4}, {"top_k": 1}, {"num_experts": 8, "top_k": 3, "r": 1}])
-def test_ffn_experts_equal_the_loop(act, bias, sizes):
+def test_ffn_experts_equal_the_loop(act, bias, sizes, form, monkeypatch):
+    monkeypatch.setattr(mixture, "sorted_mixture", form)
     torch.manual_seed(0)
     net = ffn(act, bias)
     ours = layer(ExpertFFN, net, **sizes)
@@ -104,9 +112,9 @@ def test_linear_experts_equal_the_loop(sizes):
 @settings(max_examples=30)
 @given(
     tokens=st.integers(1, 12), n_experts=st.integers(1, 6), rank=st.integers(1, 3), data=st.data(),
-    seed=st.integers(0, 99),
+    seed=st.integers(0, 99), form=st.sampled_from(FORMS),
 )  # fmt: skip
-def test_any_routing_equals_the_loop_in_double_precision(tokens, n_experts, rank, data, seed):
+def test_any_routing_equals_the_loop_in_double_precision(tokens, n_experts, rank, data, seed, form):
     """Also routings that no router would choose: all tokens on one expert, experts without tokens."""
     top_k = data.draw(st.integers(1, n_experts))
     experts = torch.tensor(
@@ -122,7 +130,8 @@ def test_any_routing_equals_the_loop_in_double_precision(tokens, n_experts, rank
     A = {"gate": new(stacked, D), "up": new(stacked, D), "down": new(stacked, M)}
     B = {"gate": new(M, stacked), "up": new(M, stacked), "down": new(D, stacked)}
     h, weights = new(tokens, D), new(tokens, top_k)
-    ours = expert_ffn(h, net, A, B, weights, experts, n_experts, SCALE, nn.Identity())
+    with mock.patch.object(mixture, "sorted_mixture", form):
+        ours = expert_ffn(h, net, A, B, weights, experts, n_experts, SCALE, nn.Identity())
     loop = loop_ffn(h, net, A, B, weights, experts, n_experts)
     inputs = [h, weights, *A.values(), *B.values()]
     torch.testing.assert_close(ours, loop, rtol=1e-9, atol=1e-9)
@@ -131,7 +140,9 @@ def test_any_routing_equals_the_loop_in_double_precision(tokens, n_experts, rank
         torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-9)
 
 
-def test_dropout_is_one_mask_an_input_shared_by_the_experts():
+@pytest.mark.parametrize("form", FORMS)
+def test_dropout_is_one_mask_an_input_shared_by_the_experts(form, monkeypatch):
+    monkeypatch.setattr(mixture, "sorted_mixture", form)
     net, p = ffn(), 0.3
     ours = layer(ExpertFFN, net, lora_dropout=p).train()
     x = torch.randn(1, 9, D, requires_grad=True)
@@ -139,11 +150,12 @@ def test_dropout_is_one_mask_an_input_shared_by_the_experts():
     torch.manual_seed(5)
     y = ours(x)
     torch.manual_seed(5)
-    seen = F.dropout(x, p)
-    dropped = torch.empty(9, M, dtype=torch.bool).bernoulli_(p)
+    of_h, of_u = dropped(x[0], p, draw_seed()), dropped(torch.empty(9, M), p, draw_seed())
+    assert not torch.equal(of_h, of_u[:, :D])
     loop = loop_ffn(
-        x, net, A, B, *loop_route(x, router, 2), 4, seen_h=seen, drop_u=lambda u: u.masked_fill(dropped, 0) / (1 - p)
-    )
+        x, net, A, B, *loop_route(x, router, 2), 4, seen_h=x.masked_fill(of_h, 0) / (1 - p),
+        drop_u=lambda u: u.masked_fill(of_u, 0) / (1 - p),
+    )  # fmt: skip
     assert_same(y, loop, [x, router, *A.values(), *B.values()])
 
 
@@ -191,9 +203,11 @@ def test_frozen_matrices_see_each_token_once():
     assert seen == {"gate": [(10, M)], "up": [(10, M)], "down": [(10, D)]}
 
 
-def test_keeps_less_for_the_backward_pass_than_plain_lora():
+@pytest.mark.parametrize("form", FORMS)
+def test_keeps_less_for_the_backward_pass_than_plain_lora(form, monkeypatch):
     """The numbers of width `inner` a token, K = 2: only W1 h and W3 h, not one set for each of its experts."""
-    ours, kept, tokens = layer(ExpertFFN, ffn()), set(), 64
+    monkeypatch.setattr(mixture, "sorted_mixture", form)
+    ours, kept, tokens = layer(ExpertFFN, ffn(), lora_dropout=0.1), set(), 64
     own = {p.data_ptr() for p in ours.parameters()}
 
     def pack(tensor):

@@ -3,21 +3,25 @@
 Expert e computes  W2' u_e  with  u_e = act(W1 h + B1_e A1_e h) ⊙ (W3 h + B3_e A3_e h)  and  W2' = W2 + B2_e A2_e.
 W1 h and W3 h do not depend on e, and W2 is linear: Σ_k w_k W2 u_k = W2 Σ_k w_k u_k. So the three frozen matrices run
 once a token, whatever K, and the products with A1, A3 and B2 are one each, with the stacked factors of all experts.
-What is left is of rank r. It runs over the (token, expert) pairs sorted by expert, where an expert's pairs are one
-slice: on the stacked factors it would multiply by E - 1 blocks of zeros, which at d = 576 costs as much as the frozen
-matrices do. Nothing of the FFN's inner width is kept for a pair: the backward pass recomputes it from W1 h and W3 h, so
-that a mixture keeps less for the backward pass than plain LoRA does.
+What is left is of rank r. On a processor it runs over the (token, expert) pairs sorted by expert, where an expert's
+pairs are one slice: on the stacked factors (`experts_dense.py`) it would multiply by E - 1 blocks of zeros, which at
+d = 576 costs as much as the frozen matrices do. Nothing of the FFN's inner width is kept for a pair: the backward pass
+recomputes it from W1 h and W3 h, so that a mixture keeps no more for the backward pass than plain LoRA does.
 """
 
 import itertools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
+
+from peftuq.models.mixlora.experts_dense import Dropout, dense_mixture
+from peftuq.models.recompute.dropout import draw_seed
+from peftuq.models.recompute.projection import projection, rate
 
 ROLES = ("gate", "up", "down")
 
@@ -39,9 +43,7 @@ class Pairs(NamedTuple):
 def sort_pairs(experts: Int[Tensor, "T K"], n_experts: int) -> Pairs:
     flat = experts.flatten()
     slot = flat.argsort(stable=True)
-    # Without storage there is nothing to count, and any split has the right shapes.
-    sizes = (flat[:, None] == torch.arange(n_experts, device=flat.device)).sum(dim=0)
-    sizes = [len(flat)] if flat.is_meta else sizes.tolist()
+    sizes = flat.bincount(minlength=n_experts).tolist()
     ends = list(itertools.accumulate(sizes))
     runs = [(e, slice(end - size, end)) for e, (size, end) in enumerate(zip(sizes, ends, strict=True)) if size]
     return Pairs(slot, slot // experts.shape[1], flat[slot], slot.argsort().view_as(experts), runs)
@@ -79,26 +81,25 @@ class _Mixture(torch.autograd.Function):
         B_gate: Float[Tensor, "E r m"],
         B_up: Float[Tensor, "E r m"],
         A_down: Float[Tensor, "E r m"],
-        dropped: Bool[Tensor, "T m"] | None,
+        dropout: Dropout,
         act: Callable[[Tensor], Tensor],
         pairs: Pairs,
     ) -> tuple[Float[Tensor, "T m"], Float[Tensor, "P r"]]:
         token, runs = pairs.token, pairs.runs
         u = act(_corrected(gate, low_gate, B_gate, token, runs)).mul_(_corrected(up, low_up, B_up, token, runs))
-        seen = u if dropped is None else u.masked_fill(dropped.index_select(0, token), 0)
+        mask = dropout.mask(gate)
+        seen = u if mask is None else u.masked_fill(mask.index_select(0, token), 0)
         low_down = torch.empty_like(low_gate)
         for e, run in runs:
             torch.mm(seen[run], A_down[e].T, out=low_down[run])
-        ctx.save_for_backward(
-            gate, up, low_gate, low_up, weight, B_gate, B_up, A_down, dropped, token, pairs.place
-        )  # fmt: skip
-        ctx.act, ctx.runs = act, runs
+        ctx.save_for_backward(gate, up, low_gate, low_up, weight, B_gate, B_up, A_down, token, pairs.place)
+        ctx.act, ctx.runs, ctx.dropout = act, runs, dropout
         return _by_token(u.mul_(weight), pairs.place), low_down
 
     @staticmethod
     @once_differentiable
     def backward(ctx, d_mixed: Tensor, d_low_down: Tensor):
-        gate, up, low_gate, low_up, weight, B_gate, B_up, A_down, dropped, token, place = ctx.saved_tensors
+        gate, up, low_gate, low_up, weight, B_gate, B_up, A_down, token, place = ctx.saved_tensors
         z, v = (
             _corrected(*of, token, ctx.runs) for of in ((gate, low_gate, B_gate), (up, low_up, B_up))
         )  # fmt: skip
@@ -109,7 +110,8 @@ class _Mixture(torch.autograd.Function):
         buffer = u * d_u
         d_weight = buffer.sum(dim=1, keepdim=True, dtype=weight.dtype)
         d_u.mul_(weight)
-        gone = None if dropped is None else dropped.index_select(0, token)
+        mask = ctx.dropout.mask(gate)
+        gone = None if mask is None else mask.index_select(0, token)
         if gone is not None:
             u.masked_fill_(gone, 0)
         d_A_down = torch.zeros_like(A_down)
@@ -134,6 +136,28 @@ def _factors(d: Tensor, low: Tensor, B: Tensor, runs: list) -> tuple[Float[Tenso
     return d_low, d_B
 
 
+def sorted_mixture(
+    frozen: Sequence[Float[Tensor, "T m"]], low: Sequence[Float[Tensor, "T Er"]], weights: Float[Tensor, "T K"],
+    experts: Int[Tensor, "T K"], n_experts: int, A: Mapping[str, Tensor], B: Mapping[str, Tensor],
+    act: Callable[[Tensor], Tensor], dropout: Dropout,
+) -> tuple[Float[Tensor, "T m"], Float[Tensor, "T Er"]]:  # fmt: skip
+    """`dense_mixture`, over the pairs sorted by expert."""
+    pairs, dtype, tokens = sort_pairs(experts, n_experts), frozen[0].dtype, len(experts)
+    place = pairs.token * n_experts + pairs.expert  # in the grid of (token, expert)
+    mixed, low_down = _Mixture.apply(
+        *frozen, *(of.reshape(tokens * n_experts, -1).index_select(0, place) for of in low),
+        weights.flatten().index_select(0, pairs.slot)[:, None],
+        _by_expert(B["gate"], n_experts, dtype), _by_expert(B["up"], n_experts, dtype),
+        A["down"].to(dtype).unflatten(0, (n_experts, -1)), dropout, act, pairs,
+    )  # fmt: skip
+    spread = low_down.new_zeros(tokens * n_experts, low_down.shape[1]).index_copy(0, place, low_down)
+    return mixed, spread.view(tokens, -1)
+
+
+def _by_expert(B: Tensor, n_experts: int, dtype: torch.dtype) -> Float[Tensor, "E r m"]:
+    return B.to(dtype).unflatten(1, (n_experts, -1)).permute(1, 2, 0).contiguous()
+
+
 def expert_ffn(
     h: Float[Tensor, "T d"],
     ffn: nn.Module,
@@ -150,26 +174,21 @@ def expert_ffn(
     A and B stack the experts' factors by role (`gate`, `up`, `down`). `dropout` draws one mask for each input of a
     correction: h (shared by gate and up, and by all experts) and u (shared by all experts).
     """
-    pairs = sort_pairs(experts, n_experts)
     gate, up = ffn.gate_proj(h), ffn.up_proj(h)
-    dtype, rank = gate.dtype, len(A["gate"]) // n_experts
-    rows = F.linear(dropout(h).to(dtype), torch.cat([A["gate"], A["up"]]).to(dtype)).mul(scale).view(-1, rank)
-    place = pairs.token * (2 * n_experts) + pairs.expert  # in the grid of (token, gate or up, expert)
-    weight = weights.flatten().index_select(0, pairs.slot)[:, None]
-    rate = dropout.p if isinstance(dropout, nn.Dropout) and dropout.training else 0.0
-    dropped = torch.empty_like(gate, dtype=torch.bool).bernoulli_(rate) if rate else None
-    mixed, low = _Mixture.apply(
-        gate, up, rows.index_select(0, place), rows.index_select(0, place + n_experts), weight,
-        _by_expert(B["gate"], n_experts, dtype), _by_expert(B["up"], n_experts, dtype),
-        A["down"].to(dtype).unflatten(0, (n_experts, rank)), dropped, ffn.act_fn, pairs,
-    )  # fmt: skip
-    low = (low * (weight * (scale / (1 - rate)))).to(dtype)
-    spread = low.new_zeros(len(h) * n_experts, rank).index_copy(0, pairs.token * n_experts + pairs.expert, low)
-    return ffn.down_proj(mixed) + F.linear(spread.view(len(h), -1), B["down"].to(dtype))
+    dtype, p = gate.dtype, rate(dropout)
+    low = projection(h, A["gate"], A["up"], dtype=dtype, scale=scale, p=p).chunk(2, dim=-1)
+    # On a processor, E - 1 blocks of zeros cost as much as the frozen matrices do; a GPU would wait for the sorting.
+    mixture = sorted_mixture if h.device.type == "cpu" else dense_mixture
+    mixed, low_down = mixture(
+        (gate, up), low, weights, experts, n_experts, A, B, ffn.act_fn, Dropout(p, draw_seed() if p else 0)
+    )
+    share = _by_column(weights * (scale / (1 - p)), experts, n_experts).to(dtype)[..., None]
+    low_down = (low_down.unflatten(-1, (n_experts, -1)) * share).flatten(-2)
+    return ffn.down_proj(mixed) + F.linear(low_down, B["down"].to(dtype))
 
 
-def _by_expert(B: Tensor, n_experts: int, dtype: torch.dtype) -> Float[Tensor, "E r m"]:
-    return B.to(dtype).unflatten(1, (n_experts, -1)).permute(1, 2, 0).contiguous()
+def _by_column(weights: Float[Tensor, "*N K"], experts: Int[Tensor, "*N K"], n_experts: int) -> Float[Tensor, "*N E"]:
+    return weights.new_zeros(*weights.shape[:-1], n_experts).scatter(-1, experts, weights)
 
 
 def expert_linear(
@@ -185,6 +204,6 @@ def expert_linear(
 ) -> Float[Tensor, "*N d_out"]:
     """W x + `scale` Σ_k w_k B_{e_k} A_{e_k} x (UQ4CT eq. 4): one product with all A, weights, one with all B."""
     y = linear(x)
-    low = F.linear(dropout(x).to(y.dtype), A.to(y.dtype)).unflatten(-1, (n_experts, -1))
-    mixture = weights.new_zeros(*weights.shape[:-1], n_experts).scatter(-1, experts, weights * scale)
-    return y + F.linear((low * mixture[..., None].to(y.dtype)).flatten(-2), B.to(y.dtype))
+    low = projection(x, A, dtype=y.dtype, p=rate(dropout)).unflatten(-1, (n_experts, -1))
+    share = _by_column(weights * scale, experts, n_experts).to(y.dtype)[..., None]
+    return y + F.linear((low * share).flatten(-2), B.to(y.dtype))

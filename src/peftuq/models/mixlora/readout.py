@@ -11,9 +11,10 @@ class MixtureReadOut(ReadOut):
     """A `ReadOut` whose outputs have `flu`, and `balance` where that loss is configured."""
 
     def __init__(
-        self, model: nn.Module, hf: PreTrainedModel, answer_tokens: list[int] | None = None, balance: dict | None = None
-    ):
-        super().__init__(model, hf, answer_tokens)
+        self, model: nn.Module, hf: PreTrainedModel, answer_tokens: list[int] | None = None,
+        answer: str = "vocabulary", balance: dict | None = None,
+    ):  # fmt: skip
+        super().__init__(model, hf, answer_tokens, answer)
         self.balance = balance
 
     def forward(self, input_ids: Tensor, lengths: Tensor, n_options: Tensor | None = None) -> Output:

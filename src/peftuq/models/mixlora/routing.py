@@ -7,9 +7,10 @@ coarse for a loss on its mass.
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
+
+from peftuq.models.recompute.projection import projection
 
 
 class Route(NamedTuple):
@@ -22,7 +23,8 @@ class Route(NamedTuple):
 
 def route(h: Float[Tensor, "*N d"], router: Float[Tensor, "E d"], top_k: int) -> Route:
     """Keep-Top-K(softmax(W h)) (UQ4CT eq. 3); the kept mass is renormalised so that the frozen path has weight 1."""
-    with torch.autocast("cuda" if h.is_cuda else "cpu", enabled=False):
-        probabilities = F.linear(h.float(), router.float()).softmax(dim=-1)
+    with torch.autocast(h.device.type, enabled=False):
+        wide = torch.promote_types(h.dtype, torch.float32)
+        probabilities = projection(h, router, dtype=wide).softmax(dim=-1)
     kept, experts = probabilities.topk(top_k, dim=-1)
     return Route(probabilities, kept / kept.sum(dim=-1, keepdim=True), experts)
