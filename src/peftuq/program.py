@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
+from peftuq import launch
 from peftuq.errors import UserError
 from peftuq.progress import Log
 
@@ -23,7 +24,8 @@ def arguments(purpose: str, names: Sequence[str] = (), lists: Sequence[str] = ()
 
     The number of threads of every numerical library is set before any of them is imported. What an earlier attempt
     left when it was killed is removed, and SIGTERM is made to clean up. A job that is told the digest of its `--code`
-    ends here if an earlier one has made the same of inputs with the same content.
+    ends here if an earlier one has made the same of inputs with the same content. Of all this, processes that share a
+    job do nothing: it was done when they were launched.
     """
     parser = argparse.ArgumentParser(description=purpose)
     for name in names:
@@ -40,8 +42,9 @@ def arguments(purpose: str, names: Sequence[str] = (), lists: Sequence[str] = ()
     from peftuq import files
 
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
-    for output in parsed.output:
-        files.sweep(output)
+    if launch.rank() is None:
+        for output in parsed.output:
+            files.sweep(output)
     if parsed.code is not None and "PEFTUQ_STORE" in os.environ:
         read = {name: getattr(parsed, name) for name in (*names, *lists) if name not in _NOT_READ}
         _reuse(Path(os.environ["PEFTUQ_STORE"]), parsed, read)
@@ -52,13 +55,15 @@ def arguments(purpose: str, names: Sequence[str] = (), lists: Sequence[str] = ()
 def _reuse(folder: Path, job: argparse.Namespace, read: dict[str, str | list[str]]) -> None:
     """End the process if the job's outputs could be brought back; else see to it that they can be next time."""
     global _keep
+    if not launch.is_main():
+        return
     from peftuq import store
 
     inputs = {name: [value] if isinstance(value, str) else value for name, value in read.items()}
     facts = {"script": Path(sys.argv[0]).name, "code": job.code, "spec": getattr(job, "spec", None)}
     key, kept = store.key(facts, inputs, job.output), store.Store(folder)
     try:
-        reused = kept.restore(key, job.output)
+        reused = launch.rank() is None and kept.restore(key, job.output)
     except OSError:  # a full disk, or a store that is being removed: the job says so itself, or can do without
         reused = False
     if reused:
@@ -68,7 +73,10 @@ def _reuse(folder: Path, job: argparse.Namespace, read: dict[str, str | list[str
 
 
 def run(main: Callable[[Log], None], log: Log) -> None:
-    """Run a script's `main`: a user's mistake ends in one line, anything else also leaves its traceback in the log."""
+    """Run a script's `main`: a user's mistake ends in one line, anything else also leaves its traceback in the log.
+
+    Processes that share a job find the same mistakes, and one of them says so.
+    """
     gc.freeze()
     gc.enable()
     try:
@@ -78,11 +86,11 @@ def run(main: Callable[[Log], None], log: Log) -> None:
         sys.exit(2)
     except OSError as error:
         # A full or read-only disk is the user's to mend; outputs that exist are whole (artifacts.py).
-        log(f"error: {error.strerror or error}" + (f": {error.filename}" if error.filename else ""))
+        log.failure(f"error: {error.strerror or error}" + (f": {error.filename}" if error.filename else ""))
         sys.exit(2)
     except Exception as error:
         full = type(error).__name__ == "SafetensorError" and "I/O error" in str(error)  # its writer raises no OSError
-        log(f"error: {error}" if full else traceback.format_exc())
+        log.failure(f"error: {error}" if full else traceback.format_exc())
         sys.exit(2 if full else 1)
     try:
         if _keep is not None:

@@ -4,9 +4,10 @@ import importlib
 import shutil
 from pathlib import Path
 
-from peftuq import program
+from peftuq import launch, program
 
 args = program.arguments(__doc__, ["spec", "model", "train", "valid", "checkpoint"], ["evals"])
+launch.launch(args.spec["recipe"]["gpus"])
 
 import numpy as np  # noqa: E402  after the number of threads is set
 import torch  # noqa: E402
@@ -51,8 +52,10 @@ def main(log: Log) -> None:
         parts = {"train": data["train"].take(shuffled[: recipe["epoch_records"]])}
         for part, file in zip(args.spec["evals"], args.evals, strict=True):
             parts[part] = encode.encode(tokenizer, file, task)
-        at_epoch = epochs.Recorder(parts, job.checkpoint)
+        at_epoch = epochs.Recorder(parts, job.checkpoint, writes=launch.is_main())
     history, seconds = loop.train(model, data, job, at_epoch)
+    if not launch.is_main():
+        return
     model.bake_head()
     with files.atomic_folder(weights.parent) as temporary:
         model.model.save_pretrained(temporary, safe_serialization=True, save_embedding_layers=False)
@@ -65,4 +68,4 @@ def main(log: Log) -> None:
     shutil.rmtree(args.checkpoint, ignore_errors=True)
 
 
-program.run(main, Log(args.log, f"train {Path(args.output[0]).parent}"))
+program.run(main, Log(args.log, f"train {Path(args.output[0]).parent}", launch.rank() or 0))
