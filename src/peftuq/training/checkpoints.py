@@ -17,7 +17,7 @@ FILE = "state.safetensors"
 
 @dataclass
 class Position:
-    """How far a training is: `step` of all its steps; `log` holds the finished epochs, `running` the sums since the last.
+    """How far a training is: `step` of all its steps; `log` holds the finished epochs, `running` sums since the last.
 
     Each process has sums of its own, and `running` has them by its number; nothing has been summed where it is empty.
     """
