@@ -36,5 +36,5 @@ def launch(processes: int) -> None:
         return
     options = ["--standalone", "--local-addr=127.0.0.1", f"--nproc-per-node={processes}", "--max-restarts=0"]
     options += [f"--shutdown-timeout={GRACE}", "--signals-to-handle=SIGTERM,SIGINT,SIGHUP,SIGUSR1"]
-    sys.stdout.flush()
-    os.execv(sys.executable, [sys.executable, "-m", "torch.distributed.run", *options, *sys.argv])
+    # Without "--" the launcher takes the script's arguments for abbreviations of its own.
+    os.execv(sys.executable, [sys.executable, "-m", "torch.distributed.run", *options, "--", *sys.argv])

@@ -1,7 +1,10 @@
-"""The workflow with a recipe that takes two GPUs, on CPUs: its rule starts two processes, and each file is written once."""
+"""The workflow with a recipe that takes two GPUs, on CPUs: two processes start, and each result is written once."""
 
 import csv
 import io
+import re
+import subprocess
+import sys
 from collections import Counter
 
 import faulty
@@ -33,7 +36,6 @@ def checkout(tmp_path_factory) -> Checkout:
     made = faulty.furnished(tmp_path_factory.mktemp("pair"), {**GRID, "recipes": ["tiny", "pair"]})
     one = {**nano.SMALL, "optimiser": {**nano.SMALL["optimiser"], "epochs": 6}, "epoch_records": 20}
     made.write("config/recipes/tiny.yaml", one)
-    made.write("config/recipes/pair.yaml", {"extends": "tiny", "gpus": 2})
     (made.folder / "src/sitecustomize.py").write_text(NOTES.format(file=str(made.folder / "written")))
     done = made.run(faulty.METRICS)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -56,6 +58,16 @@ def test_every_result_of_two_processes_is_written_once_by_the_first(checkout):
     results = Counter(target for _, target in shared if "/checkpoints/" not in target and ".part/" not in target)
     assert set(results.values()) == {1}
     assert "results/adapters/nano_encoder/words/pair/seed0" in results
+
+
+def test_slurm_is_asked_for_two_gpus_and_twice_the_cpus(checkout):
+    command = [sys.executable, "-m", "snakemake", "--profile", "slurm", "-j", "1", "--dry-run", "--forceall"]
+    done = subprocess.run([*command, faulty.METRICS], cwd=checkout.folder, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    told = re.findall(r"^rule train_.*?^ +resources: (.*?)$", done.stdout + done.stderr, re.MULTILINE | re.DOTALL)
+    asked = [set(resources.split(", ")) for resources in told]
+    expected = ({f"gpu={gpus}", f"cpus_per_task={4 * gpus}", "nodes=1", "mem_mb_per_cpu=8000"} for gpus in (1, 2))
+    assert all(any(wanted <= one for one in asked) for wanted in expected), told
 
 
 def test_the_log_is_the_first_processs(checkout):

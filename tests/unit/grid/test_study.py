@@ -68,6 +68,7 @@ def test_members_of_five_are_the_first_five_of_twenty(root):
 def test_a_training_has_as_many_gpus_as_can_share_its_batch(root, recipe, gpus):
     path = root / f"recipes/{recipe}.yaml"
     write(path, {**yaml.safe_load(path.read_text()), "gpus": gpus})
+    suite(root, recipes=[recipe], seeds=1, predictives=["point"], scores=["softmax"])
     with pytest.raises(UserError, match=rf"recipes/{recipe}\.yaml.*gpus"):
         study(root)
 
