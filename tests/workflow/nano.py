@@ -126,13 +126,14 @@ class Nano(Checkout):
 
     EDITABLE = ("config", "src", "workflow", "reports/template.typ", "material")
 
-    def __init__(self, folder: Path):
+    def __init__(self, folder: Path, precision: str = "fp32"):
         super().__init__(folder)
         furnish(self)
         for name, recipe in RECIPES.items():
             self.write(f"config/recipes/{name}.yaml", recipe)
         self.suite(SCORED, POOLED, SWEPT)
-        self.write("config/config.yaml", {**CONFIG, "sources": ["local"], "local_root": "material", "limit": {}})
+        own = {"sources": ["local"], "local_root": "material", "limit": {}, "precision": precision}
+        self.write("config/config.yaml", {**CONFIG, **own})
         self._as_it_was = {path: path.read_bytes() for path in self._files()}
 
     def _files(self) -> list[Path]:
