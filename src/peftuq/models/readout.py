@@ -101,7 +101,7 @@ class ReadOut(nn.Module):
         self, input_ids: Int[Tensor, "N T"], lengths: Int[Tensor, " N"], n_options: Int[Tensor, " N"] | None = None
     ) -> Output:
         h = self._hidden(input_ids, lengths)
-        with torch.autocast("cuda" if h.is_cuda else "cpu", enabled=False):
+        with torch.autocast(h.device.type, enabled=False):
             h = h.float()
             if self.answer_tokens is None:
                 return Output(head_layers(self.hf)(h, self.training), h, None)

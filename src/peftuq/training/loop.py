@@ -85,14 +85,15 @@ def train(
     examples, `valid` is what it said of the validation split.
     Raises `UserError` if the loss stops being a number, `SystemExit(REQUEUE)` after a signal.
     """
-    return _Run(model, data, job).to_the_end(at_epoch)
+    return Run(model, data, job, Accelerator(cpu=not torch.cuda.is_available())).to_the_end(at_epoch)
 
 
-class _Run:
-    def __init__(self, model: ReadOut, data: dict[str, Encoded], job: Job):
-        self.job, self.data = job, data
+class Run:
+    """A training as `train` goes through it, on the device of `accelerator` and with its processes."""
+
+    def __init__(self, model: ReadOut, data: dict[str, Encoded], job: Job, accelerator: Accelerator):
+        self.job, self.data, self.accelerator = job, data, accelerator
         self.optim = job.recipe["optimiser"]
-        self.accelerator = Accelerator(cpu=not torch.cuda.is_available())
         self.rank, self.world = self.accelerator.process_index, self.accelerator.num_processes
         self.plain = model.to(self.accelerator.device)
         prior, examples = job.recipe["prior"], len(data["train"])
@@ -105,7 +106,6 @@ class _Run:
         )
         self.per_epoch = math.ceil(len(data["train"]) / self.optim["batch_size"])
         self.steps = self.per_epoch * self.optim["epochs"]
-        self.interrupt = Interrupt()
         self.started = time.monotonic()
 
     def state(self) -> dict[str, torch.Tensor]:
@@ -114,6 +114,7 @@ class _Run:
         return {**trainable(self.plain), **buffers}
 
     def to_the_end(self, at_epoch: AtEpoch | None) -> tuple[list[dict], float]:
+        self.interrupt = Interrupt()
         position = checkpoints.restore(self.job.checkpoint, self.job.identity, self.state(), self.step.optimiser)
         if position is None:
             position = Position(0, [], {}, 0.0)
@@ -125,14 +126,15 @@ class _Run:
             epoch, index = divmod(position.step, self.per_epoch)
             batches = epoch_batches(self.data["train"].lengths, self.optim["batch_size"], self.job.seed, epoch)
             for rows in batches[index:]:
-                self._step(rows, position.step)
+                self.update(rows, position.step)
                 position.step += 1
                 progress(1, lambda: f"loss {self._loss(position):.4f}")
                 self._save_if_due(position)
             self._end_epoch(epoch + 1, position, at_epoch)
         return position.log, position.seconds + time.monotonic() - self.started
 
-    def _step(self, rows: np.ndarray, number: int) -> None:
+    def update(self, rows: np.ndarray, number: int) -> None:
+        """Step `number`, on rows of the training set: this process's share of them, in micro-batches."""
         torch.manual_seed(step_seed(self.job.seed, number, self.rank))
         share = rows[self.rank :: self.world]
         # A process without a share of the last, small batch still takes part in the gradient's sum, with weight 0.
@@ -176,7 +178,7 @@ class _Run:
         self._loss(position)
         totals = gather_object([position.running])
         examples = sum(t["examples"] for t in totals)
-        valid = self._record(self.data["valid"])
+        valid = self.record(self.data["valid"])
         row = {
             "epoch": epoch,
             "train_loss": sum(t["loss"] for t in totals) / examples,
@@ -188,11 +190,11 @@ class _Run:
         self.step.restart({})
         self.job.log(" ".join(f"{k} {v:.4f}" if isinstance(v, float) else f"{k} {v}" for k, v in row.items()))
         if at_epoch is not None:
-            at_epoch(epoch, self._record, valid)
+            at_epoch(epoch, self.record, valid)
         if epoch < self.optim["epochs"]:
             self._save(position)
 
-    def _record(self, data: Encoded) -> Record:
+    def record(self, data: Encoded) -> Record:
         """What the model says of every example; the processes share the rows and each gets all of it."""
         rows = [np.arange(rank, len(data), self.world) for rank in range(self.world)]
         mine = rows[self.rank] if len(rows[self.rank]) else np.arange(1)

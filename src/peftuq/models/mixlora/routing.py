@@ -22,7 +22,7 @@ class Route(NamedTuple):
 
 def route(h: Float[Tensor, "*N d"], router: Float[Tensor, "E d"], top_k: int) -> Route:
     """Keep-Top-K(softmax(W h)) (UQ4CT eq. 3); the kept mass is renormalised so that the frozen path has weight 1."""
-    with torch.autocast("cuda" if h.is_cuda else "cpu", enabled=False):
+    with torch.autocast(h.device.type, enabled=False):
         probabilities = F.linear(h.float(), router.float()).softmax(dim=-1)
     kept, experts = probabilities.topk(top_k, dim=-1)
     return Route(probabilities, kept / kept.sum(dim=-1, keepdim=True), experts)

@@ -1,0 +1,176 @@
+"""What a computation on the fake device holds, moves and computes, operation by operation."""
+
+import contextlib
+import weakref
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils._pytree import tree_leaves
+
+from peftuq.planning.rehearsal import costs
+from peftuq.planning.rehearsal.cards import Card
+from peftuq.planning.rehearsal.device import NAME, FakeDevice, Kernels
+
+BLOCK = 512  # bytes: CUDA's allocator rounds every tensor up to a multiple
+CATEGORIES = ("weights", "adapter and optimiser", "kept activations", "transient")
+
+_ADAM = {torch.ops.aten._fused_adamw_, torch.ops.aten._fused_adam_}
+
+
+@dataclass(slots=True)
+class Held:
+    """Memory of one storage, from one event to another; `forward`: made outside a backward pass."""
+
+    size: int
+    born: int
+    forward: bool
+    category: str | None = None
+    died: int | None = None
+
+
+@dataclass(frozen=True)
+class Work:
+    """Sums over operations: `flops`; `bytes` read and written; `kernels` launched; `reads`, for which the host waits.
+
+    `by_type` are (FLOPs, bytes) of every operation, by the type it computes in: what a roofline is made of.
+    """
+
+    flops: float
+    bytes: float
+    kernels: int
+    reads: int
+    operations: list[tuple[str, float, float]] = field(repr=False)
+
+    def seconds(self, card: Card) -> float:
+        """The roofline: each operation at the card's peak or bandwidth, and no kernel faster than it is launched."""
+        busy = sum(
+            max(flops / card.flops.get(dtype, card.flops["float32"]), moved / card.bandwidth)
+            for dtype, flops, moved in self.operations
+        )
+        return max(busy, self.kernels * card.launch)
+
+
+class Tracer:
+    """Inside `tracing`, follows every storage on the device."""
+
+    def __init__(self, kernels: Kernels = "cuda"):
+        self.device = FakeDevice(kernels, self._observe)
+        self._block = BLOCK if kernels == "cuda" else 1
+        self._live: dict[int, Held] = {}
+        self._all: list[Held] = []
+        self._now = 0
+        self._turns: list[int] = []  # events at which a backward pass begins
+        self._back = False
+        self._operations: list[tuple[str, float, float]] = []
+        self._kernels = 0
+        self.modules: list[str] = []
+
+    # -- what is asked of it -------------------------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def tracing(self, model: nn.Module | None = None) -> Iterator[None]:
+        """Follow what happens inside; `model` names its modules in errors, and its parameters count from the start."""
+        handles = [] if model is None else self._follow(model)
+        try:
+            with self.device.running():
+                yield
+        finally:
+            for handle in handles:
+                handle.remove()
+
+    @contextlib.contextmanager
+    def measuring(self) -> Iterator[list[Work]]:
+        """Fills the list with the one `Work` done inside."""
+        found: list[Work] = []
+        first, kernels, reads = len(self._operations), self._kernels, self.device.reads
+        yield found
+        operations = self._operations[first:]
+        flops, moved = sum(op[1] for op in operations), sum(op[2] for op in operations)
+        found.append(Work(flops, moved, self._kernels - kernels, self.device.reads - reads, operations))
+
+    def keep(self, tensors: Iterable[Tensor], category: str) -> None:
+        """Count tensors as weights, or as adapter and optimiser, whenever they were made."""
+        for tensor in tensors:
+            self._see(tensor).category = category
+
+    def peak(self) -> dict[str, int]:
+        """Bytes at the peak by category; their sum is the peak."""
+        changes = sorted(
+            [(held.born, held.size) for held in self._all]
+            + [(held.died, -held.size) for held in self._all if held.died is not None]
+        )
+        now = most = 0
+        when = 0
+        for event, change in changes:
+            now += change
+            if now > most:
+                most, when = now, event
+        found = dict.fromkeys(CATEGORIES, 0)
+        for held in self._all:
+            if held.born <= when and (held.died is None or held.died > when):
+                found[self._category(held)] += held.size
+        return found
+
+    # -- following -------------------------------------------------------------------------------------------
+
+    def _category(self, held: Held) -> str:
+        if held.category is not None:
+            return held.category
+        kept = held.forward and any(held.born < turn and (held.died is None or held.died > turn) for turn in self._turns)
+        return "kept activations" if kept else "transient"
+
+    def _follow(self, model: nn.Module) -> list[Any]:
+        names = {module: name for name, module in model.named_modules()}
+        enter = nn.modules.module.register_module_forward_pre_hook(
+            lambda module, args: self.modules.append(names.get(module, type(module).__name__))
+        )
+        leave = nn.modules.module.register_module_forward_hook(lambda *_: self._leave())
+        return [enter, leave]
+
+    def _leave(self) -> None:
+        self.modules.pop()
+
+    def _see(self, tensor: Tensor) -> Held:
+        storage = tensor.untyped_storage()
+        key = storage._cdata
+        held = self._live.get(key)
+        if held is None:
+            self._now += 1
+            size = -(-storage.nbytes() // self._block) * self._block
+            held = self._live[key] = Held(size, self._now, not self._back)
+            self._all.append(held)
+            weakref.finalize(storage, self._gone, key)
+        return held
+
+    def _gone(self, key: int) -> None:
+        self._now += 1
+        self._live.pop(key).died = self._now
+
+    def _observe(self, func: Any, args: tuple, kwargs: dict, out: Any) -> None:
+        self._turn()
+        outputs = _on_device(out)
+        for tensor in outputs:
+            self._see(tensor)
+        if not costs.launches(func):
+            return
+        inputs = _on_device((args, kwargs))
+        if func.overloadpacket in _ADAM:
+            self.keep(inputs, "adapter and optimiser")
+        self._kernels += 1
+        operation = costs.computes_in(inputs, outputs), costs.flops(func, args, kwargs, out)
+        self._operations.append((*operation, costs.moved(func, inputs, outputs)))
+
+    def _turn(self) -> None:
+        """Notice where a backward pass begins and ends: its operations run for a node of the graph."""
+        back = torch._C._current_autograd_node() is not None
+        if back and not self._back:
+            self._now += 1
+            self._turns.append(self._now)
+        self._back = back
+
+
+def _on_device(tree: Any) -> list[Tensor]:
+    return [leaf for leaf in tree_leaves(tree) if isinstance(leaf, Tensor) and leaf.device.type == NAME]
