@@ -56,4 +56,4 @@ def computes_in(inputs: list[Tensor], outputs: list[Tensor]) -> str:
 
 
 def _bytes(tensors: list[Tensor]) -> float:
-    return float(sum(min(t.numel() * t.element_size(), t.untyped_storage().nbytes()) for t in tensors))
+    return float(sum(min(t.numel() * t.element_size(), t.shape_only.untyped_storage().nbytes()) for t in tensors))

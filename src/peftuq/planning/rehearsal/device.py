@@ -13,10 +13,9 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor
-from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils import backend_registration
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
+from torch.utils._pytree import tree_leaves, tree_map
 
 from peftuq.planning.rehearsal import autocast, refusals
 from peftuq.planning.rehearsal.attention import attention
@@ -27,6 +26,7 @@ Observer = Callable[[Any, tuple, dict, Any], None]
 
 aten = torch.ops.aten
 _READS = {aten._local_scalar_dense.default, aten.is_nonzero.default, aten.equal.default}
+_INDEXED = {aten.index.Tensor, aten.index_put.default, aten.index_put_.default}
 _CHECKED = {aten.linalg_eigh.default, aten._linalg_eigh.default, aten._linalg_svd.default}  # wait for an error code
 
 
@@ -96,6 +96,27 @@ def _dropout(x: Tensor, p: float, train: bool) -> Tensor:
     return x * torch.empty_like(x).bernoulli_(1 - p).div_(1 - p)
 
 
+class DeviceTensor(Tensor):
+    """A tensor on the device: `shape_only` has its shape, strides and type, and a storage of its size, on `meta`."""
+
+    shape_only: Tensor
+
+    @staticmethod
+    def __new__(cls, shape_only: Tensor) -> "DeviceTensor":
+        made = Tensor._make_subclass(cls, shape_only, False, dispatch_device=True, device_for_backend_keys=device())
+        made.shape_only = shape_only
+        return made
+
+    def tolist(self) -> list:
+        return self.cpu().tolist()
+
+    @classmethod
+    def __torch_dispatch__(cls, func: Any, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
+        if func is torch.ops.prim.device.default:
+            return device()
+        raise RuntimeError(f"{func}: the device does not run here")
+
+
 class FakeDevice(TorchDispatchMode):
     """Runs what is computed on `device()`; `observer(op, args, kwargs, result)` hears of each operation on it.
 
@@ -107,7 +128,6 @@ class FakeDevice(TorchDispatchMode):
         device()
         self.kernels, self.observer = kernels, observer or (lambda *_: None)
         self.reads = 0
-        self.fake = FakeTensorMode(allow_non_fake_inputs=True)
 
     @contextlib.contextmanager
     def running(self) -> Iterator[None]:
@@ -120,12 +140,11 @@ class FakeDevice(TorchDispatchMode):
             _current.pop()
 
     def __torch_dispatch__(self, func: Any, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
+        if func is torch.ops.prim.device.default:
+            return device() if isinstance(args[0], DeviceTensor) else args[0].device
         kwargs = kwargs or {}
-        if func.namespace == "prim":  # asks a tensor for its device
-            return func(*args, **kwargs)
-        flat = tree_leaves((args, kwargs))
-        tensors = [value for value in flat if isinstance(value, Tensor)]
-        if not any(t.device.type == NAME for t in tensors) and not _names_device(flat):
+        leaves = tree_leaves((args, kwargs))
+        if not any(isinstance(leaf, DeviceTensor) or _is_device(leaf) for leaf in leaves):
             return func(*args, **kwargs)
         if func is aten.scaled_dot_product_attention.default:
             with self:
@@ -136,24 +155,23 @@ class FakeDevice(TorchDispatchMode):
         read = self._read(func, args, kwargs)
         if read is not None:
             return read
-        refusals.check(func, tensors, self.kernels)
-        return self._run(func, args, kwargs, tensors)
+        refusals.check(func, [leaf for leaf in leaves if isinstance(leaf, Tensor)], self.kernels)
+        if func in _INDEXED:
+            args = self._with_positions(args)
+        return self._run(func, args, kwargs)
 
-    def _run(self, func: Any, args: tuple, kwargs: dict, tensors: list[Tensor]) -> Any:
+    def _run(self, func: Any, args: tuple, kwargs: dict) -> Any:
         if func in _CHECKED and self.kernels == "cuda":
             self.reads += 1
-        if func in (aten.index.Tensor, aten.index_put_.default, aten.index_put.default):
-            args = self._with_positions(args)
+        known: dict[int, DeviceTensor] = {}
         try:
-            with self.fake:
-                out = self._upload(args[0], kwargs) if _uploads(func, args, kwargs) else func(*args, **kwargs)
+            out = func(*tree_map(lambda x: _unwrapped(x, known), args),
+                       **{name: tree_map(lambda x: _unwrapped(x, known), value) for name, value in kwargs.items()})
         except Exception as error:
-            raise refusals.of(error, func, tensors) from error
+            raise refusals.of(error, func) from error
+        out = tree_map(lambda x: _wrapped(x, known), out)
         self.observer(func, args, kwargs, out)
         return out
-
-    def _upload(self, x: Tensor, kwargs: dict) -> Tensor:
-        return torch.empty(x.shape, dtype=kwargs.get("dtype") or x.dtype, device=kwargs["device"])
 
     def _with_positions(self, args: tuple) -> tuple:
         """An indexing with its masks replaced by the positions they select: all, the most there can be."""
@@ -164,11 +182,9 @@ class FakeDevice(TorchDispatchMode):
                 found.append(index)
                 continue
             self.reads += 1
-            with self.fake:
-                positions = torch.empty(index.numel(), index.dim(), dtype=torch.long, device=index.device)
-            self.observer(aten.nonzero.default, (index,), {}, positions)
-            with self.fake:
-                found += positions.unbind(1)
+            selected = torch.empty(index.numel(), index.dim(), dtype=torch.long, device="meta")
+            self.observer(aten.nonzero.default, (index,), {}, DeviceTensor(selected))
+            found += [DeviceTensor(column) for column in selected.unbind(1)]
         return (x, found, *rest)
 
     def _read(self, func: Any, args: tuple, kwargs: dict) -> Any:
@@ -191,12 +207,23 @@ def _composite(func: Any) -> bool:
     return torch._C._dispatch_has_kernel_for_dispatch_key(func.name(), "CompositeImplicitAutograd")
 
 
-def _uploads(func: Any, args: tuple, kwargs: dict) -> bool:
-    return func is aten._to_copy.default and args[0].device.type != NAME and kwargs.get("device") is not None
+def _is_device(leaf: Any) -> bool:
+    return isinstance(leaf, torch.device) and leaf.type == NAME
 
 
-def _names_device(flat: list) -> bool:
-    return any(isinstance(value, torch.device) and value.type == NAME for value in flat)
+def _unwrapped(leaf: Any, known: dict[int, DeviceTensor]) -> Any:
+    if isinstance(leaf, DeviceTensor):
+        known[id(leaf.shape_only)] = leaf
+        return leaf.shape_only
+    if isinstance(leaf, Tensor):
+        return torch.empty(leaf.shape, dtype=leaf.dtype, device="meta")
+    return torch.device("meta") if _is_device(leaf) else leaf
+
+
+def _wrapped(leaf: Any, known: dict[int, DeviceTensor]) -> Any:
+    if not isinstance(leaf, Tensor) or isinstance(leaf, DeviceTensor):
+        return leaf
+    return known[id(leaf)] if id(leaf) in known else DeviceTensor(leaf)
 
 
 def _made_up(x: Tensor) -> bool | int | float:
@@ -205,16 +232,17 @@ def _made_up(x: Tensor) -> bool | int | float:
     return 1.0 if x.dtype.is_floating_point else 1
 
 
-def on_device(fake: FakeTensorMode, module: torch.nn.Module) -> None:
+def on_device(module: torch.nn.Module) -> None:
     """Give a module's parameters and buffers, which may be without storage, to the device in place."""
     done: dict[int, Tensor] = {}
 
     def moved(tensor: Tensor) -> Tensor:
         if id(tensor) not in done:
-            with fake:
-                there = torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device=device())
+            size = tensor.shape, tensor.stride()
+            there: Tensor = DeviceTensor(torch.empty_strided(*size, dtype=tensor.dtype, device="meta"))
             if isinstance(tensor, torch.nn.Parameter):
-                there = torch.nn.Parameter(there, requires_grad=tensor.requires_grad)
+                there._is_param = True
+                there.requires_grad_(tensor.requires_grad)
             done[id(tensor)] = there
         return done[id(tensor)]
 

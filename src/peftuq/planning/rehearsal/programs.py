@@ -2,7 +2,6 @@
 
 import importlib
 import os
-from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,7 +11,7 @@ from transformers import AutoConfig
 
 from peftuq.models import backbone
 from peftuq.models.adapted import Adapted
-from peftuq.models.batching import Encoded, epoch_batches
+from peftuq.models.batching import Encoded
 from peftuq.models.lora import trainable
 from peftuq.planning.rehearsal.batches import Shape, longest
 from peftuq.planning.rehearsal.device import device, on_device
@@ -47,23 +46,36 @@ def _answers(task: dict[str, Any]) -> list[int] | None:
 
 def _give(tracer: Tracer, model: torch.nn.Module) -> None:
     """Move a model to the device, and count its parameters as what they are."""
-    on_device(tracer.device.fake, model)
+    on_device(model)
     model.to = lambda *_: model  # it is there; torch would swap its parameters for themselves, which have references
     adapter = trainable(model)
     for name, tensor in (*model.named_parameters(), *model.named_buffers()):
         tracer.keep([tensor], "adapter and optimiser" if name in adapter else "weights")
 
 
+def _ready(run: loop.Run, micro_batches: int) -> None:
+    """What earlier steps leave behind: the optimiser's moments, and gradients if this is not a step's first batch."""
+    for parameter in run.step.parameters:
+        parameter.grad = torch.empty_like(parameter)
+    run.step.optimiser.step()
+    if micro_batches == 1:
+        run.step.optimiser.zero_grad(set_to_none=True)
+
+
 def train(spec: dict[str, Any], config: dict[str, Any], tracer: Tracer) -> Work:
-    """One small step, so that the optimiser has its state; the step of the longest batch, measured; validation."""
+    """The last micro-batch of a step, at the longest inputs, and validation after it.
+
+    The work is that of the micro-batch.
+    """
     task, recipe = spec["task"], spec["recipe"]
     adapters = importlib.import_module(f"peftuq.adapters.{spec['adapter']}")
-    model = assemble(_backbone(spec, config), adapters, spec, _answers(task))
+    with torch.device("meta"):
+        model = assemble(_backbone(spec, config), adapters, spec, _answers(task))
     _give(tracer, model)
     whole = recipe["optimiser"]["batch_size"]
     shape = longest(task["max_length"], recipe["micro_batch_tokens"], whole)
     asked = longest(task["max_length"], task["batch_tokens"], task["batch_tokens"])
-    data = {"train": _examples(Shape(whole + 1, shape.length), task), "valid": _examples(asked, task)}
+    data = {"train": _examples(shape, task), "valid": _examples(asked, task)}
     job = loop.Job(
         recipe=recipe,
         extra_loss=adapters.extra_loss,
@@ -78,10 +90,9 @@ def train(spec: dict[str, Any], config: dict[str, Any], tracer: Tracer) -> Work:
     one = SimpleNamespace(process_index=0, num_processes=1, device=device(), prepare=lambda module: module)
     with tracer.tracing(model):
         run = loop.Run(model, data, job, one)
-        small, large = np.arange(1), np.arange(1, whole + 1)
-        run.update(small, 0)
+        _ready(run, -(-whole // shape.rows))
         with tracer.measuring() as work:
-            run.update(large, 1)
+            run.update(np.arange(shape.rows), 1)
         run.step.read()
         run.record(data["valid"])
     return work[0]

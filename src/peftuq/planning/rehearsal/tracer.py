@@ -12,7 +12,7 @@ from torch.utils._pytree import tree_leaves
 
 from peftuq.planning.rehearsal import costs
 from peftuq.planning.rehearsal.cards import Card
-from peftuq.planning.rehearsal.device import NAME, FakeDevice, Kernels
+from peftuq.planning.rehearsal.device import DeviceTensor, FakeDevice, Kernels
 
 BLOCK = 512  # bytes: CUDA's allocator rounds every tensor up to a multiple
 CATEGORIES = ("weights", "adapter and optimiser", "kept activations", "transient")
@@ -134,7 +134,7 @@ class Tracer:
         self.modules.pop()
 
     def _see(self, tensor: Tensor) -> Held:
-        storage = tensor.untyped_storage()
+        storage = tensor.shape_only.untyped_storage()
         key = storage._cdata
         held = self._live.get(key)
         if held is None:
@@ -172,5 +172,5 @@ class Tracer:
         self._back = back
 
 
-def _on_device(tree: Any) -> list[Tensor]:
-    return [leaf for leaf in tree_leaves(tree) if isinstance(leaf, Tensor) and leaf.device.type == NAME]
+def _on_device(tree: Any) -> list[DeviceTensor]:
+    return [leaf for leaf in tree_leaves(tree) if isinstance(leaf, DeviceTensor)]
