@@ -21,7 +21,7 @@ test-slurm: env
 	$(BIN)/python -m pytest tests/slurm
 
 test-executors: env $(EXECUTORS)
-	PYTHONPATH=$(CURDIR)/$(EXECUTORS) $(BIN)/python -m pytest tests/workflow/test_storage.py
+	PYTHONPATH=$(CURDIR)/$(EXECUTORS) $(BIN)/python -m pytest tests/executors
 
 lint: env
 	$(BIN)/ruff check .
@@ -32,9 +32,10 @@ lint: env
 env: $(VENV)/.installed
 
 # The lock holds exact versions of everything; torch brings its own device libraries, pinned by itself.
-$(VENV)/.installed: requirements.lock pyproject.toml
+$(VENV)/.installed: requirements.lock requirements-peers.lock pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --requirement requirements-peers.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
 	@touch $@
 

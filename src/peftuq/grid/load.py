@@ -184,7 +184,7 @@ def read_method(path: Path, literal: str) -> dict[str, Any]:
     for node in ast.parse(path.read_text()).body:
         if isinstance(node, ast.Assign) and any(isinstance(t, ast.Name) and t.id == literal for t in node.targets):
             return ast.literal_eval(node.value)
-    raise UserError(f"{path}: declares no {literal} = {{...}} (see docs/add-a-method.md)")
+    raise UserError(f"{path}: declares no {literal} = {{...}} (see docs/adding.md)")
 
 
 def plugins(folder: Path, literal: str) -> dict[str, Path]:
