@@ -64,7 +64,10 @@ class _Module:
         return [torch.bfloat16, torch.float16]
 
     def synchronize(self, device: Any = None) -> None:
-        pass
+        _current[-1].reads += 1
+
+    def mem_get_info(self, device: Any = None) -> tuple[int, int]:
+        return _current[-1].memory, _current[-1].memory
 
 
 @cache
@@ -120,23 +123,26 @@ class DeviceTensor(Tensor):
 class FakeDevice(TorchDispatchMode):
     """Runs what is computed on `device()`; `observer(op, args, kwargs, result)` hears of each operation on it.
 
-    `reads` counts what makes the host wait for the device. Raises `refusals.Refused` for what hardware would refuse.
+    `memory`: bytes that it says are free. `reads` counts what makes the host wait for the device. Raises `refusals.Refused` for what hardware would refuse.
     """
 
-    def __init__(self, kernels: Kernels, observer: Observer | None = None):
+    def __init__(self, kernels: Kernels, memory: int, observer: Observer):
         super().__init__()
         device()
-        self.kernels, self.observer = kernels, observer or (lambda *_: None)
+        self.kernels, self.memory, self.observer = kernels, memory, observer
         self.reads = 0
 
     @contextlib.contextmanager
     def running(self) -> Iterator[None]:
         """Inside, the device can be computed on."""
         _current.append(self)
+        before = torch._C._only_lift_cpu_tensors()
+        torch._C._set_only_lift_cpu_tensors(True)  # torch.tensor(…, device=…): made on the host, then copied
         try:
             with autocast.like(self.kernels), self:
                 yield
         finally:
+            torch._C._set_only_lift_cpu_tensors(before)
             _current.pop()
 
     def __torch_dispatch__(self, func: Any, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
