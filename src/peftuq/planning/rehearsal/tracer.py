@@ -8,12 +8,11 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils._pytree import tree_leaves
 
 from peftuq.models.lora import trainable
 from peftuq.planning.rehearsal import costs
 from peftuq.planning.rehearsal.cards import GIB
-from peftuq.planning.rehearsal.device import DeviceTensor, FakeDevice, Kernels, device, on_device
+from peftuq.planning.rehearsal.device import DeviceTensor, FakeDevice, Kernels, device, leaves, on_device
 from peftuq.planning.rehearsal.work import Work
 
 BLOCK = 512  # bytes: CUDA's allocator rounds every tensor up to a multiple
@@ -140,12 +139,12 @@ class Tracer:
 
     def _observe(self, func: Any, args: tuple, kwargs: dict, out: Any) -> None:
         self._turn()
-        outputs = _on_device(out)
+        outputs = _on_device(leaves((out,) if isinstance(out, Tensor) else out or (), {})[0])
         for tensor in outputs:
             self._see(tensor)
         if not costs.launches(func):
             return
-        inputs = _on_device((args, kwargs))
+        inputs = _on_device(leaves(args, kwargs)[0])
         if func.overloadpacket in _ADAM:
             self.keep(inputs, CATEGORIES[1])
         self._kernels += 1
@@ -161,5 +160,5 @@ class Tracer:
         self._back = back
 
 
-def _on_device(tree: Any) -> list[DeviceTensor]:
-    return [leaf for leaf in tree_leaves(tree) if isinstance(leaf, DeviceTensor)]
+def _on_device(tensors: list[Tensor]) -> list[DeviceTensor]:
+    return [tensor for tensor in tensors if isinstance(tensor, DeviceTensor)]
