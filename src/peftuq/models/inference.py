@@ -34,8 +34,8 @@ def run(
         parts.append({name: tensor.float().to("cpu", non_blocking=True) for name, tensor in part.items()})
         if progress is not None:
             progress(len(rows))
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)  # once for all batches, whose copies may still be under way
+    if device.type != "cpu":
+        torch.get_device_module(device).synchronize(device)  # once: copies of any batch may still be under way
     model.train(was_training)
     back = np.argsort(np.concatenate(batches), kind="stable")
     arrays = {name: torch.cat([part[name] for part in parts]).numpy()[back] for name in parts[0]}

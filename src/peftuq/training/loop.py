@@ -90,15 +90,16 @@ def train(
     Raises `UserError` if the loss stops being a number, `SystemExit(REQUEUE)` after a signal; of several processes all
     do, at the same step, whichever of them noticed.
     """
-    return _Run(model, data, job).to_the_end(at_epoch)
+    return Run(model, data, job, Group(job.recipe["gpus"])).to_the_end(at_epoch)
 
 
-class _Run:
-    def __init__(self, model: ReadOut, data: dict[str, Encoded], job: Job):
-        self.job, self.data = job, data
+class Run:
+    """A training as `train` goes through it, on the device of `group` and with its processes."""
+
+    def __init__(self, model: ReadOut, data: dict[str, Encoded], job: Job, group: Group):
+        self.job, self.data, self.group = job, data, group
         self.optim = job.recipe["optimiser"]
-        self.group = Group(job.recipe["gpus"])
-        self.plain = model.to(self.group.device)
+        self.plain = model.to(group.device)
         prior, examples = job.recipe["prior"], len(data["train"])
         self.step = Step(
             self.group.share(self.plain),
@@ -109,7 +110,7 @@ class _Run:
         )
         self.per_epoch = math.ceil(len(data["train"]) / self.optim["batch_size"])
         self.steps = self.per_epoch * self.optim["epochs"]
-        self.interrupt, self.diverged = Interrupt(), False
+        self.diverged = False
         self.started = time.monotonic()
 
     def buffers(self) -> dict[str, torch.Tensor]:
@@ -121,6 +122,7 @@ class _Run:
         return {**trainable(self.plain), **self.buffers()}
 
     def to_the_end(self, at_epoch: AtEpoch | None) -> tuple[list[dict], float]:
+        self.interrupt = Interrupt()
         position = checkpoints.restore(self.job.checkpoint, self.job.identity, self.state(), self.step.optimiser)
         if position is None:
             position = Position(0, [], [], 0.0)
@@ -132,7 +134,7 @@ class _Run:
         while (epoch := len(position.log)) < self.optim["epochs"]:
             batches = epoch_batches(self.data["train"].lengths, self.optim["batch_size"], self.job.seed, epoch)
             for rows in batches[position.step - epoch * self.per_epoch :]:
-                self._step(rows, position.step)
+                self.update(rows, position.step)
                 position.step += 1
                 progress(1, self._note)
                 self._go_on_or_stop(position)
@@ -140,7 +142,8 @@ class _Run:
         self.group.leave()
         return position.log, position.seconds + time.monotonic() - self.started
 
-    def _step(self, rows: np.ndarray, number: int) -> None:
+    def update(self, rows: np.ndarray, number: int) -> None:
+        """Step `number`, on rows of the training set: this process's share of them, in micro-batches."""
         rank, size = self.group.rank, self.group.size
         torch.manual_seed(step_seed(self.job.seed, number, rank))
         share = rows[rank::size]
@@ -192,7 +195,7 @@ class _Run:
     def _end_epoch(self, epoch: int, position: Position, at_epoch: AtEpoch | None) -> None:
         self._read(position)
         totals = {name: sum(sums[name] for sums in position.running) for name in position.running[0]}
-        valid = self._record(self.data["valid"])
+        valid = self.record(self.data["valid"])
         row = {
             "epoch": epoch,
             "train_loss": totals["loss"] / totals["examples"],
@@ -203,11 +206,11 @@ class _Run:
         self.step.restart({})
         self.job.log(" ".join(f"{k} {v:.4f}" if isinstance(v, float) else f"{k} {v}" for k, v in row.items()))
         if at_epoch is not None:
-            at_epoch(epoch, self._record, valid)
+            at_epoch(epoch, self.record, valid)
         if epoch < self.optim["epochs"]:
             self._save(position)
 
-    def _record(self, data: Encoded) -> Record:
+    def record(self, data: Encoded) -> Record:
         """What the model says of every example; the processes share the rows and each gets all of it."""
         rank, size = self.group.rank, self.group.size
         rows = [np.arange(start, len(data), size) for start in range(size)]

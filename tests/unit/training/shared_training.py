@@ -92,9 +92,9 @@ def train(folder: Path, kind: str, gpus: int) -> tuple[ReadOut, list[dict]]:
 
 def fail(fault: str, process: int, step: int) -> None:
     """Let a process meet a fault before a step."""
-    whole = loop._Run._step
+    whole = loop.Run.update
 
-    def failing(self: loop._Run, rows, number: int) -> None:
+    def failing(self: loop.Run, rows, number: int) -> None:
         if self.group.rank == process and number == step:
             if fault == "diverged":
                 self.step._sums += torch.nan
@@ -104,7 +104,7 @@ def fail(fault: str, process: int, step: int) -> None:
                 os.kill(os.getpid(), getattr(signal, fault))
         whole(self, rows, number)
 
-    loop._Run._step = failing
+    loop.Run.update = failing
 
 
 def note_what_is_written(folder: Path) -> None:

@@ -37,7 +37,7 @@ def test_resumed_training_is_bit_identical(tmp_path, monkeypatch, kind):
     history, _ = loop.train(whole, DATA, job(tmp_path / "whole"))
     broken = read_out(kind)
     calls = {"n": 0}
-    step = loop._Run._step
+    step = loop.Run.update
 
     def failing(self, rows, number):
         calls["n"] += 1
@@ -45,10 +45,10 @@ def test_resumed_training_is_bit_identical(tmp_path, monkeypatch, kind):
             raise KeyboardInterrupt
         step(self, rows, number)
 
-    monkeypatch.setattr(loop._Run, "_step", failing)
+    monkeypatch.setattr(loop.Run, "update", failing)
     with pytest.raises(KeyboardInterrupt):
         loop.train(broken, DATA, job(tmp_path / "broken"))
-    monkeypatch.setattr(loop._Run, "_step", step)
+    monkeypatch.setattr(loop.Run, "update", step)
     resumed = read_out(kind)
     torch.manual_seed(99)  # the surroundings' generator must not matter
     again, _ = loop.train(resumed, DATA, job(tmp_path / "broken"))

@@ -61,7 +61,7 @@ def pair(tmp_path_factory) -> Path:
     return folder
 
 
-def in_two_parts(self: loop._Run, rows: np.ndarray, number: int) -> None:
+def in_two_parts(self: loop.Run, rows: np.ndarray, number: int) -> None:
     """A step of one process, which goes through the two processes' shares of the batch one after the other."""
     shares = [rows[process::2] for process in range(2) if len(rows[process::2])]
     batches = [collate(self.data["train"], share, self.job.pad) for share in shares]
@@ -72,7 +72,7 @@ def in_two_parts(self: loop._Run, rows: np.ndarray, number: int) -> None:
 def test_two_processes_end_within_rounding_of_one(tmp_path, monkeypatch, pair, kind):
     """Weights of 15 steps to 1e-4 of their size or 2e-5; load balancing, no mean over examples, in the same parts."""
     if kind == "balanced":
-        monkeypatch.setattr(loop._Run, "_step", in_two_parts)
+        monkeypatch.setattr(loop.Run, "update", in_two_parts)
     alone, history = shared_training.train(tmp_path, kind, 1)
     fresh = shared_training.weights(shared_training.read_out(kind))
     shared = load_file(pair / f"{kind}.safetensors")
@@ -164,7 +164,7 @@ def test_divergence_of_one_process_ends_all_with_one_line(tmp_path):
 
 
 def test_a_signal_at_the_last_step_of_an_epoch_loses_no_epoch(tmp_path, monkeypatch):
-    step = loop._Run._step
+    step = loop.Run.update
 
     def asked(self, rows, number):
         step(self, rows, number)
@@ -172,10 +172,10 @@ def test_a_signal_at_the_last_step_of_an_epoch_loses_no_epoch(tmp_path, monkeypa
             os.kill(os.getpid(), signal.SIGTERM)
 
     _, whole = shared_training.train(tmp_path / "whole", "lora", 1)
-    monkeypatch.setattr(loop._Run, "_step", asked)
+    monkeypatch.setattr(loop.Run, "update", asked)
     with pytest.raises(SystemExit):
         shared_training.train(tmp_path / "broken", "lora", 1)
-    monkeypatch.setattr(loop._Run, "_step", step)
+    monkeypatch.setattr(loop.Run, "update", step)
     assert shared_training.train(tmp_path / "broken", "lora", 1)[1] == whole
 
 
