@@ -1,13 +1,15 @@
-# `make demo`: a real report on real weights in minutes. `make test`: everything that can be checked here.
-# `make test-slurm`: the cluster's profile on a real Slurm, started on this machine.
-# `make test-executors`: the profiles of docs/executors.md, against a local S3 server.
+# `make demo`: a real report on real weights in minutes. `make test`: code style and unit tests, in minutes, too.
+# `make test-all`: everything that can be checked on any machine, `make test-executors` (the profiles of docs/executors.md,
+# against a local S3 server) among it. `make test-slurm`: the cluster's profile on a real Slurm, started on this machine.
 VENV := .venv
 PYTHON ?= python3
 BIN := $(VENV)/bin
 SNAKEMAKE := $(BIN)/snakemake
 EXECUTORS := $(VENV)/executors
+PYTEST := $(BIN)/python -m pytest
+PARALLEL := --numprocesses logical --maxprocesses 4
 
-.PHONY: demo test test-slurm test-executors env lint
+.PHONY: demo test test-all test-slurm test-executors env lint schema
 
 demo: env
 	@date +%s > $(VENV)/.demo-start
@@ -15,13 +17,18 @@ demo: env
 	@echo "reports/report.pdf is ready; computing took $$(( $$(date +%s) - $$(cat $(VENV)/.demo-start) )) s"
 
 test: env lint
-	$(BIN)/python -m pytest
+	$(PYTEST) $(PARALLEL) -m "not slow" tests/unit tests/mistakes
+
+test-all: env lint
+	$(PYTEST) $(PARALLEL) tests/unit tests/mistakes
+	$(PYTEST) tests/workflow
+	$(MAKE) test-executors
 
 test-slurm: env
-	$(BIN)/python -m pytest tests/slurm
+	$(PYTEST) tests/slurm
 
 test-executors: env $(EXECUTORS)
-	PYTHONPATH=$(CURDIR)/$(EXECUTORS) $(BIN)/python -m pytest tests/workflow/test_storage.py
+	PYTHONPATH=$(CURDIR)/$(EXECUTORS) $(PYTEST) tests/executors
 
 lint: env
 	$(BIN)/ruff check .
@@ -29,12 +36,17 @@ lint: env
 	$(BIN)/snakefmt --check Snakefile workflow
 	$(SNAKEMAKE) --lint
 
+# The JSON schemas of config/, by which editors complete its keys.
+schema: env
+	$(BIN)/python -m peftuq.grid.json_schema docs/schema
+
 env: $(VENV)/.installed
 
 # The lock holds exact versions of everything; torch brings its own device libraries, pinned by itself.
-$(VENV)/.installed: requirements.lock pyproject.toml
+$(VENV)/.installed: requirements.lock requirements-peers.lock pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --requirement requirements-peers.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
 	@touch $@
 

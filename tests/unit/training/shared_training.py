@@ -16,7 +16,7 @@ sys.path[:0] = [str(Path(__file__).parents[3] / folder) for folder in FOLDERS]
 from peftuq import launch  # noqa: E402
 
 if __name__ == "__main__":
-    launch.launch(2)
+    launch.launch(2, threads=1)
 
 import torch  # noqa: E402
 from safetensors.torch import save_file  # noqa: E402

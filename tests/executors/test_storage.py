@@ -8,14 +8,16 @@ import subprocess
 import sys
 from collections.abc import Iterator
 
+import boto3
 import pytest
-from checkout import GRID, ROOT, Checkout
+from checkout import GRID, Checkout
+from moto.server import ThreadedMotoServer
 from nano import POOLED, SCORED, Nano
 
-PROFILES = {  # profile: its plugin, and how a training's GPU is asked for
-    "kubernetes": ("snakemake_executor_plugin_kubernetes", "gpu=1, gpu_manufacturer=nvidia"),
-    "googlebatch": ("snakemake_executor_plugin_googlebatch", "nvidia_gpu=nvidia-a100-80gb"),
-    "awsbatch": ("snakemake_executor_plugin_aws_batch", "_gpus=1"),
+PROFILES = {  # profile: how a training's GPU is asked for
+    "kubernetes": "gpu=1, gpu_manufacturer=nvidia",
+    "googlebatch": "nvidia_gpu=nvidia-a100-80gb",
+    "awsbatch": "_gpus=1",
 }
 BUCKET, RUN = "peftuq-test", "run"
 THREADS = "--force-use-threads"  # the plug-ins are not in the environment here: a process of its own would miss them
@@ -38,10 +40,8 @@ ADAPTER = {"adapter_model.safetensors", "adapter_config.json", "training.json", 
 @pytest.fixture(scope="module")
 def server() -> Iterator[str]:
     """A local S3 server and its address."""
-    pytest.importorskip("snakemake_storage_plugin_s3")
-    moto = pytest.importorskip("moto.server")
     logging.getLogger("werkzeug").disabled = True  # a line a request
-    running = moto.ThreadedMotoServer(port=0)
+    running = ThreadedMotoServer(port=0)
     running.start()
     host, port = running.get_host_and_port()
     yield f"http://{host}:{port}"
@@ -65,7 +65,6 @@ def snakemake(copy: Checkout, server: str, *arguments: str) -> str:
 
 def stored(server: str) -> dict[str, bytes]:
     """What is in the bucket below the run's prefix, by its path in the run."""
-    boto3 = pytest.importorskip("boto3")
     keys = {"aws_access_key_id": "none", "aws_secret_access_key": "none"}
     bucket = boto3.resource("s3", endpoint_url=server, region_name="us-east-1", **keys).Bucket(BUCKET)
     found = bucket.objects.filter(Prefix=f"{RUN}/")
@@ -74,15 +73,10 @@ def stored(server: str) -> dict[str, bytes]:
 
 @pytest.mark.parametrize("profile", PROFILES)
 def test_a_profile_plans_every_job(copy, server, profile):
-    plugin, gpu = PROFILES[profile]
-    pytest.importorskip(plugin)
-    folder = copy.folder / profile
-    folder.mkdir()
-    (folder / "config.yaml").write_bytes((ROOT / profile / "config.yaml").read_bytes())
-    said = snakemake(copy, server, "-n", "--profile", profile, "-j", "8")
+    said = snakemake(copy, server, "-n", "--profile", f"profiles/{profile}", "-j", "8")
     assert "s3://change-me/peftuq/results/metrics.csv (send to storage)" in said
     (training,) = (job for job in said.split("\n\n") if "rule train_lora:" in job)
-    assert gpu in training
+    assert PROFILES[profile] in training
     assert not (copy.folder / "results").exists()
 
 
