@@ -40,32 +40,38 @@ class Arguments:
 A = TypeVar("A", bound=Arguments)
 
 
-def run(purpose: str | None, kind: type[A], main: Callable[[A, Log], None]) -> None:
+def run(
+    purpose: str | None,
+    kind: type[A],
+    main: Callable[[A, Log], None],
+    processes: Callable[[A], int] = lambda arguments: 1,
+) -> None:
     """Parse the command line as a `kind`, and run `main` unless an earlier job has made the same of the same inputs.
 
-    Processes that share a job run `main` alone: the rest was done when they were launched, and is kept by the main one.
+    `processes` says how many run it together. What is done once for a job is done before they are launched, or by the
+    main one of them.
     """
     arguments = parse(purpose, kind)
     outputs = [path for paths in _paths(arguments, OUTPUT).values() for path in paths]
     _clean_up_when_asked_to_stop()
     log = Log(arguments.log, f"{Path(sys.argv[0]).stem} {outputs[0]}", launch.rank() or 0)
-    shared = launch.rank() is not None
-    if not shared:
+    if launch.rank() is None:
         for output in outputs:
             files.sweep(output)
     gc.set_threshold(100_000)  # what is imported stays: to look for garbage in it takes a sixth of a job's start
-    if arguments.code is None or "PEFTUQ_STORE" not in os.environ or not launch.is_main():
-        _execute(main, arguments, log)
-        return
-    kept, key = store.Store(Path(os.environ["PEFTUQ_STORE"])), _key(arguments, outputs)
-    if not shared and _restored(kept, key, outputs):
-        log("unchanged inputs: reused")
-        return
+    key = None
+    if arguments.code is not None and "PEFTUQ_STORE" in os.environ and launch.is_main():
+        kept, key = store.Store(Path(os.environ["PEFTUQ_STORE"])), _key(arguments, outputs)
+        if launch.rank() is None and _restored(kept, key, outputs):
+            log("unchanged inputs: reused")
+            return
+    launch.launch(processes(arguments))
     _execute(main, arguments, log)
-    try:
-        kept.keep(key, outputs)
-    except OSError as error:
-        log(f"done, but not kept for reuse: {error}")
+    if key is not None:
+        try:
+            kept.keep(key, outputs)
+        except OSError as error:
+            log(f"done, but not kept for reuse: {error}")
 
 
 # -- arguments --------------------------------------------------------------------------------------------
@@ -133,7 +139,7 @@ def _clean_up_when_asked_to_stop() -> None:
 def _execute(main: Callable[[A, Log], None], arguments: A, log: Log) -> None:
     """Run `main`: a user's mistake ends in one line, anything else also leaves its traceback in the log.
 
-    Processes that share a job find the same mistakes, and one of them says so.
+    Processes that share a job find the same mistakes, and the main one says so.
     """
     try:
         main(arguments, log)

@@ -14,7 +14,15 @@ from checkout import Checkout
 
 pytestmark = pytest.mark.workflow
 
-GRID = {"models": ["nano_encoder"], "datasets": ["words"], "seeds": 1, "predictives": ["point"], "scores": ["softmax"]}
+# A model without dropout, whose masks would be each process's own.
+GRID = {
+    "models": ["nano_decoder"],
+    "datasets": ["words_choice"],
+    "seeds": 1,
+    "predictives": ["point"],
+    "scores": ["softmax"],
+}
+CELL = "nano_decoder/words_choice/pair/seed0"
 # Python runs this in every job before the job itself.
 NOTES = """
 import os
@@ -57,7 +65,7 @@ def test_every_result_of_two_processes_is_written_once_by_the_first(checkout):
     assert {process for process, _ in shared} == {"0"}
     results = Counter(target for _, target in shared if "/checkpoints/" not in target and ".part/" not in target)
     assert set(results.values()) == {1}
-    assert "results/adapters/nano_encoder/words/pair/seed0" in results
+    assert f"results/adapters/{CELL}" in results
 
 
 def test_slurm_is_asked_for_two_gpus_and_twice_the_cpus(checkout):
@@ -71,5 +79,5 @@ def test_slurm_is_asked_for_two_gpus_and_twice_the_cpus(checkout):
 
 
 def test_the_log_is_the_first_processs(checkout):
-    lines = (checkout.folder / "results/logs/train_ensemble_member/nano_encoder/words/pair/seed0.log").read_text()
+    lines = (checkout.folder / f"results/logs/train_ensemble_member/{CELL}.log").read_text()
     assert all(lines.count(f"epoch {epoch} ") == 1 for epoch in range(1, 7)) and "process 1" not in lines

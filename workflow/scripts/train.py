@@ -26,8 +26,6 @@ class Arguments(program.Arguments):
 
 
 def main(args: Arguments, log: Log) -> None:
-    launch.launch(args.spec["recipe"]["gpus"])
-
     import numpy as np
     import torch
 
@@ -83,4 +81,4 @@ def main(args: Arguments, log: Log) -> None:
     shutil.rmtree(args.checkpoint, ignore_errors=True)
 
 
-program.run(__doc__, Arguments, main)
+program.run(__doc__, Arguments, main, processes=lambda args: args.spec["recipe"]["gpus"])
