@@ -33,17 +33,13 @@ class _Norm(torch.autograd.Function):
 
 def llama_norm(module: nn.Module, x: Float[Tensor, "*N d"]) -> Float[Tensor, "*N d"]:
     """The forward pass of Llama's, Mistral's and Qwen2's RMSNorm."""
-    if _own_affair(module, x):
+    if not module.training or module.weight.requires_grad:
         return type(module).forward(module, x)
     return _Norm.apply(x, module.weight, module.variance_epsilon, True)
 
 
 def gemma_norm(module: nn.Module, x: Float[Tensor, "*N d"]) -> Float[Tensor, "*N d"]:
     """The forward pass of Gemma's RMSNorm, whose weight counts from 1 and meets x before it is rounded."""
-    if _own_affair(module, x):
+    if not module.training or module.weight.requires_grad:
         return type(module).forward(module, x)
     return _Norm.apply(x, 1.0 + module.weight.to(torch.promote_types(x.dtype, torch.float32)), module.eps, False)
-
-
-def _own_affair(module: nn.Module, x: Tensor) -> bool:
-    return not module.training or not x.requires_grad or module.weight.requires_grad
