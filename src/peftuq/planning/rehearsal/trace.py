@@ -7,7 +7,7 @@ from typing import Any
 
 from peftuq.planning.rehearsal import programs
 from peftuq.planning.rehearsal.batches import Shape, longest
-from peftuq.planning.rehearsal.cards import CARDS, Card
+from peftuq.planning.cards import CARDS, Card
 from peftuq.planning.rehearsal.device import Kernels
 from peftuq.planning.rehearsal.tracer import Tracer
 from peftuq.planning.rehearsal.work import Work

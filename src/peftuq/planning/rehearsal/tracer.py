@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from peftuq.models.lora import trainable
 from peftuq.planning.rehearsal import costs
-from peftuq.planning.rehearsal.cards import GIB
+from peftuq.planning.cards import GIB
 from peftuq.planning.rehearsal.device import DeviceTensor, FakeDevice, Kernels, device, leaves, on_device
 from peftuq.planning.rehearsal.work import Work
 
