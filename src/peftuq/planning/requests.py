@@ -115,7 +115,7 @@ def _asked(jobs: Jobs, program: str, of: Adapter | Cell) -> Spec:
 def _heads(jobs: Jobs, program: str, of: Cell) -> Spec:
     task = json.loads(jobs.spec_extract(SimpleNamespace(**of.adapter._asdict())))["task"]
     parts = Workload(jobs).parts(of.dataset)
-    params = jobs.study.method("adue")["params"]
+    params = jobs.study.methods.score("adue").params
     rows = {"train": parts[params["train_on"]], "valid": parts["valid"]}
     return {"task": {**_task(task), "precision": "fp32"}, "params": params, "rows": rows}
 
