@@ -17,15 +17,17 @@ import torch
 from torch import Tensor, nn
 from transformers import AutoConfig, PreTrainedModel
 
+from peftuq.artifacts import Head, Record
 from peftuq.laplace import fit, kfac
 from peftuq.models import backbone
 from peftuq.models.adapted import Adapted
 from peftuq.models.batching import Encoded
 from peftuq.models.mixlora import experts
-from peftuq.models.readout import ReadOut
+from peftuq.models.readout import ReadOut, head_layers
 from peftuq.planning.rehearsal.batches import Shape, longest
 from peftuq.planning.rehearsal.work import Work
 from peftuq.progress import Log
+from peftuq.scores import adue
 from peftuq.training import loop
 from peftuq.training.assemble import assemble
 
@@ -184,4 +186,38 @@ def fit_laplace(spec: Spec, config: dict[str, Any], machine: Machine) -> Work:
     running = kfac.Running(0, tokens, adapted.dtype)
     with machine.running(adapted.read_out), machine.measuring() as work:
         fit.fit(adapted.read_out, data, {"valid": data}, running, params, 0, _Silent())
+    return work[0]
+
+
+class _Records:
+    """Records of a trained model as AdUE reads them: `head`, and parts of so many rows."""
+
+    def __init__(self, head: Head, rows: dict[str, int]):
+        self.head, self._rows = head, rows
+
+    def __getitem__(self, part: str) -> Record:
+        rows, (classes, width) = self._rows[part], self.head.out_weight.shape
+        label = np.arange(rows) % classes
+        return Record(label, label, np.zeros((rows, classes), np.float32), np.zeros((rows, width), np.float32))
+
+
+def _head(spec: Spec, config: dict[str, Any]) -> Head:
+    task, hf = spec["task"], _backbone(spec, config)
+    if task["kind"] == "choice":
+        return Head(np.zeros((len(task["classes"]), hf.config.hidden_size), np.float32))
+    layers = head_layers(hf)
+    arrays = {"out_weight": layers.out.weight, "out_bias": layers.out.bias}
+    if layers.dense is not None:
+        arrays |= {"dense_weight": layers.dense.weight, "dense_bias": layers.dense.bias}
+    made = {name: None if array is None else np.zeros(array.shape, np.float32) for name, array in arrays.items()}
+    return Head(**made, activation=layers.activation)
+
+
+def fit_adue(spec: Spec, config: dict[str, Any], machine: Machine) -> Work:
+    """All fits of a cell, in as many epochs as there are numbers of epochs to choose from, in place of those."""
+    params = {**spec["params"], "epochs": list(range(1, len(spec["params"]["epochs"]) + 1))}
+    rows = {params["train_on"]: spec["rows"]["train"], "valid": spec["rows"]["valid"]}
+    records = _Records(_head(spec, config), rows)
+    with machine.running(), machine.measuring() as work:
+        adue.selected(records, params, 0, str(machine.device))
     return work[0]

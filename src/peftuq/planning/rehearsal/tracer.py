@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from peftuq.models.lora import trainable
 from peftuq.planning.rehearsal import costs
-from peftuq.planning.rehearsal.cards import GIB
+from peftuq.planning.cards import GIB
 from peftuq.planning.rehearsal.device import DeviceTensor, FakeDevice, Kernels, device, leaves, on_device
 from peftuq.planning.rehearsal.work import Work
 
@@ -46,7 +46,7 @@ class Tracer:
         self._back = False
         self._operations: list[tuple[str, float, float]] = []
         self._kernels = 0
-        self.modules: list[str] = []
+        self._modules: list[str] = []
 
     # -- what is asked of it -------------------------------------------------------------------------------
 
@@ -78,6 +78,11 @@ class Tracer:
         operations = self._operations[first:]
         flops, moved = sum(op[1] for op in operations), sum(op[2] for op in operations)
         found.append(Work(flops, moved, self._kernels - kernels, self._fake.reads - reads, operations))
+
+    def where(self) -> str:
+        """The module whose forward pass runs; after an error, the one that it ended."""
+        name = self._modules[-1] if self._modules else ""
+        return f"module {name}" if name else "outside any module"
 
     def keep(self, tensors: Iterable[Tensor], category: str) -> None:
         """Count tensors as weights, or as adapter and optimiser, whenever they were made."""
@@ -113,13 +118,13 @@ class Tracer:
     def _follow(self, model: nn.Module) -> list[Any]:
         names = {module: name for name, module in model.named_modules()}
         enter = nn.modules.module.register_module_forward_pre_hook(
-            lambda module, args: self.modules.append(names.get(module, type(module).__name__))
+            lambda module, args: self._modules.append(names.get(module, type(module).__name__))
         )
         leave = nn.modules.module.register_module_forward_hook(lambda *_: self._leave())
         return [enter, leave]
 
     def _leave(self) -> None:
-        self.modules.pop()
+        self._modules.pop()
 
     def _see(self, tensor: Tensor) -> Held:
         storage = tensor.shape_only.untyped_storage()

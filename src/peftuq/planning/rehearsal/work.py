@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from peftuq.planning.rehearsal.cards import Card
+from peftuq.planning.cards import Card
 
 
 @dataclass(frozen=True)
