@@ -3,12 +3,13 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from peftuq.cells import PREDICTION, Setting
 from peftuq.errors import UserError
 from peftuq.metrics.evaluate import METRICS
 from peftuq.metrics.ranks import Ranks, average_ranks
 from peftuq.report.methods import FORMATS, Method
 from peftuq.report.reference import Printed
-from peftuq.report.run import PREDICTION, Run, Setting
+from peftuq.report.run import Run
 from peftuq.report.tables import NOT_ASKED, UNDEFINED, Column, Entry, Row, Table, in_blocks, mark_best, measured
 
 CELL = "Model and dataset"  # what the headings of by-metric tables are

@@ -6,24 +6,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from peftuq import artifacts, files
+from peftuq.cells import PREDICTION, Setting, parse_predictive
 from peftuq.grid.paths import Paths
 from peftuq.metrics.evaluate import METRICS
 
-PREDICTION = "prediction"  # in the place of a score: the predictive distribution itself
 KINDS = ("encoder", "decoder")  # the order in which the papers print their models
-
-
-class Setting(NamedTuple):
-    """A cell of the papers' tables: one model, adapted by one recipe to one dataset, over several seeds."""
-
-    model: str
-    dataset: str
-    recipe: str
 
 
 @dataclass(frozen=True)
@@ -127,9 +119,9 @@ class Run:
             return []
         seeds: set[int] = set()
         for cell in self._cells_of.get(setting, []):
-            name, _, size = cell["predictive"].partition("-")
+            name, size = parse_predictive(cell["predictive"])
             pooled = "members" in self.methods.get(name, {}).get("needs", [])
-            seeds.update(range(cell["seed"], cell["seed"] + (int(size) if pooled and size else 1)))
+            seeds.update(range(cell["seed"], cell["seed"] + (size if pooled and size else 1)))
         return sorted(seeds)
 
     def seeds(self, setting: Setting, predictive: str, variant: str = PREDICTION) -> list[int]:
@@ -218,7 +210,7 @@ class Run:
 
         It stands beside the adapter's records or, where a predictive asks the model again, beside its samples or fit.
         """
-        of = self.methods.get(predictive.partition("-")[0], {}).get("of")
+        of = self.methods.get(parse_predictive(predictive).name, {}).get("of")
         made = {
             "adapter": self.paths.samples(*setting, seed, predictive),
             "laplace": self.paths.laplace(*setting, seed),

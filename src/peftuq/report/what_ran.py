@@ -5,10 +5,11 @@ from typing import Any
 
 import numpy as np
 
+from peftuq.cells import Setting, parse_predictive
 from peftuq.report import environment, origins
 from peftuq.report.layouts import Headings
 from peftuq.report.parts import Section
-from peftuq.report.run import Run, Setting
+from peftuq.report.run import Run
 from peftuq.report.tables import MISSING, NOT_ASKED, Column, Entry, Row, Table
 from peftuq.report.words import counted
 
@@ -130,7 +131,7 @@ def _flat(value: Any) -> str:
 
 def _methods(run: Run) -> Table:
     scores = dict.fromkeys(score for cell in run.cells for score in cell["scores"])
-    predictives = dict.fromkeys(cell["predictive"].split("-")[0] for cell in run.cells)
+    predictives = dict.fromkeys(parse_predictive(cell["predictive"]).name for cell in run.cells)
     rows = [
         _row((name,), role, _flat(method["params"]), ", ".join(method.get("variants", [])) or NOT_ASKED)
         for role, names in (("probabilities", predictives), ("score", scores))

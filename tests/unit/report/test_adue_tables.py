@@ -3,10 +3,11 @@
 import fabricate
 import pytest
 
+from peftuq.cells import Setting
 from peftuq.metrics.ranks import average_ranks
 from peftuq.report import methods
 from peftuq.report.adue import calibration, paper, scores, search, selective
-from peftuq.report.run import Run, Setting
+from peftuq.report.run import Run
 from peftuq.report.tables import Table
 
 ROBERTA, LLAMA = Setting("roberta", "cola", "lora"), Setting("llama2_7b", "sst2", "lora")

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 from peftuq import artifacts, files
+from peftuq.cells import Setting
 from peftuq.report import document
 from peftuq.report.ensembles import findings, predictives, section, traces
 from peftuq.report.parts import Section
-from peftuq.report.run import Run, Setting
+from peftuq.report.run import Run
 from peftuq.report.tables import Entry, Table
 
 CSQA = Setting("mistral_7b", "csqa", "lora_map")

@@ -6,7 +6,8 @@ import math
 import fabricate
 import pytest
 
-from peftuq.report.run import OverSeeds, Run, Setting
+from peftuq.cells import Setting
+from peftuq.report.run import OverSeeds, Run
 
 COLA = Setting("roberta", "cola", "lora")
 

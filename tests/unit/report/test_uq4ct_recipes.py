@@ -3,7 +3,8 @@
 import fabricate_uq4ct as made
 import pytest
 
-from peftuq.report.run import Run, Setting
+from peftuq.cells import Setting
+from peftuq.report.run import Run
 from peftuq.report.uq4ct import methods, recipes
 
 

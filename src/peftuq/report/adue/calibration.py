@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
+from peftuq.cells import Setting
 from peftuq.report import layouts
 from peftuq.report.layouts import CELL, Headings, Measure, metric_rows, prediction
 from peftuq.report.methods import ADUE, SR, SR_TEMPERATURE
-from peftuq.report.run import OverSeeds, Run, Setting
+from peftuq.report.run import OverSeeds, Run
 from peftuq.report.tables import NOT_ASKED, Column, Entry, Row, Table, measured
 
 CALIBRATION = ("ece_15", "ece_10", "adaptive_ece", "classwise_ece", "nll", "brier")

@@ -4,11 +4,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from peftuq.cells import PREDICTION, Setting
 from peftuq.report import layouts
 from peftuq.report.adue.paper import paper_auroc
 from peftuq.report.layouts import Headings
 from peftuq.report.methods import ADUE, EVERY, HEADLINE, SR
-from peftuq.report.run import PREDICTION, Run, Setting
+from peftuq.report.run import Run
 from peftuq.report.words import counted, signed
 
 

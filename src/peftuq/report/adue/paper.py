@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 
+from peftuq.cells import Setting
 from peftuq.metrics.evaluate import METRICS
 from peftuq.report import layouts, methods, reference
 from peftuq.report.layouts import Headings, Line
 from peftuq.report.methods import FORMATS, Method
 from peftuq.report.reference import Printed
-from peftuq.report.run import KINDS, Run, Setting
+from peftuq.report.run import KINDS, Run
 from peftuq.report.tables import Column, Entry, Row, Table, measured
 from peftuq.report.words import counted
 

@@ -5,13 +5,14 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from peftuq.cells import Setting
 from peftuq.report import layouts, reference
 from peftuq.report.adue.paper import KIND_TITLES, of_kind, paper_auroc
 from peftuq.report.figures import aurocs, coverage, ranks, reliability, style
 from peftuq.report.layouts import Headings
 from peftuq.report.methods import ADUE, EVERY, HEADLINE, SR, Method
 from peftuq.report.parts import Picture
-from peftuq.report.run import KINDS, Run, Setting
+from peftuq.report.run import KINDS, Run
 from peftuq.report.words import counted
 
 SCORE_OF = {"sr": "softmax", "adue": "adue", "md_l2": "mahalanobis", "rmd_l2": "mahalanobis", "rde_l2": "rde"}

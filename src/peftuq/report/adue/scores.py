@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 
+from peftuq.cells import Setting
 from peftuq.report import layouts, methods
 from peftuq.report.layouts import Headings, Line
 from peftuq.report.methods import ADUE, Method
-from peftuq.report.run import Run, Setting
+from peftuq.report.run import Run
 from peftuq.report.tables import MISSING, NOT_ASKED, UNDEFINED, Column, Entry, Row, Table
 
 

@@ -4,9 +4,10 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
+from peftuq.cells import Setting
 from peftuq.report.layouts import SPREAD, Headings
 from peftuq.report.methods import ADUE
-from peftuq.report.run import OverSeeds, Run, Setting
+from peftuq.report.run import OverSeeds, Run
 from peftuq.report.tables import MISSING, Column, Entry, Row, Table, measured
 
 _KEYS = {"lr": "Rate", "epochs": "Epochs", "alpha": "α", "beta": "β"}

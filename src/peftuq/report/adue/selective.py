@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
+from peftuq.cells import Setting
 from peftuq.report import layouts
 from peftuq.report.layouts import Headings, Measure, metric_rows, score
 from peftuq.report.methods import HEADLINE
-from peftuq.report.run import Run, Setting
+from peftuq.report.run import Run
 from peftuq.report.tables import Column, Entry, Table, measured
 
 SELECTIVE = ("aurc", "eaurc", "prr", "risk_80", "accuracy_50", "accuracy_80", "accuracy_90")

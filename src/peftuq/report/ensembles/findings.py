@@ -3,11 +3,12 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
+from peftuq.cells import Setting
 from peftuq.report.ensembles import claims
 from peftuq.report.ensembles.claims import Verdict
 from peftuq.report.ensembles.traces import Trace
 from peftuq.report.layouts import Headings
-from peftuq.report.run import Run, Setting
+from peftuq.report.run import Run
 from peftuq.report.tables import Column, Entry, Row, Table
 
 FEW = 2  # cells that a sentence names; of more it gives the number

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator
 
+from peftuq.cells import Setting
 from peftuq.report.ensembles.traces import Answers, Trace
 from peftuq.report.figures import epochs, plane, retained, sizes, style
 from peftuq.report.parts import Picture
-from peftuq.report.run import Setting
 
 QUANTITIES = {
     "nll": ("NLL, nats", 1),

@@ -4,11 +4,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from peftuq.artifacts import read_scores
+from peftuq.cells import PREDICTION, Setting, parse_predictive
 from peftuq.files import canonical
 from peftuq.metrics.evaluate import METRICS
 from peftuq.report.layouts import CELL, SPREAD, Headings, Measure, metric_rows
 from peftuq.report.methods import FORMATS
-from peftuq.report.run import PREDICTION, OverSeeds, Run, Setting
+from peftuq.report.run import OverSeeds, Run
 from peftuq.report.tables import Column, Entry, Row, Table, mark_best, measured
 
 QUALITY = ("accuracy", "nll", "ece_10")
@@ -32,7 +33,7 @@ def shown(run: Run, setting: Setting) -> dict[str, str]:
 
 
 def _title(run: Run, setting: Setting, predictive: str) -> str:
-    name, _, size = predictive.partition("-")
+    name, size = parse_predictive(predictive)
     if name == "point":
         return "untuned model" if run.recipes[setting.recipe]["adapter"] is None else "one adapter"
     return {"ensemble": f"ensemble, M = {size}", "checkpoint_ensemble": f"last {size} epochs"}.get(name, "")

@@ -1,5 +1,6 @@
 """The report's section on LoRA ensembles (Balabanov and Linander, arXiv 2402.12264)."""
 
+from peftuq.cells import parse_predictive
 from peftuq.report import gold
 from peftuq.report.ensembles import findings, pictures, predictives, traces
 from peftuq.report.layouts import Headings
@@ -29,7 +30,7 @@ def section(run: Run) -> Section | None:
     if not settings:
         return None
     headings = Headings(run, settings)
-    pooled = [s for s in settings if any(name.startswith("ensemble-") for name in run.predictives(s))]
+    pooled = [s for s in settings if any(parse_predictive(key).name == "ensemble" for key in run.predictives(s))]
     found = {setting: traces.read(run, setting) or traces.why_none(run, setting) for setting in pooled}
     judged = findings.judge(found)
     followed = {setting: trace for setting, trace in found.items() if isinstance(trace, traces.Trace)}

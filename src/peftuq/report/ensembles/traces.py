@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from peftuq import files
-from peftuq.report.run import Run, Setting
+from peftuq.cells import Setting
+from peftuq.report.run import Run
 
 
 class Answers(NamedTuple):

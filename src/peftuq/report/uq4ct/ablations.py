@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from peftuq.cells import PREDICTION
 from peftuq.metrics.evaluate import METRICS as DIRECTIONS
 from peftuq.report import layouts, reference
 from peftuq.report.layouts import Line
 from peftuq.report.reference import Printed
-from peftuq.report.run import PREDICTION, OverSeeds, Run
+from peftuq.report.run import OverSeeds, Run
 from peftuq.report.tables import Column, Table
 from peftuq.report.uq4ct import methods, paper
 from peftuq.report.uq4ct.methods import DECIMALS, METRICS, Place

@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 from typing import Any
 
+from peftuq.cells import PREDICTION
 from peftuq.metrics.evaluate import METRICS as DIRECTIONS
 from peftuq.report import layouts
 from peftuq.report.layouts import CELL, Measure
 from peftuq.report.methods import ADUE, FORMATS, MD_L2, RDE_L2, RMD_L2, SR
-from peftuq.report.run import PREDICTION, Run
+from peftuq.report.run import Run
 from peftuq.report.tables import NOT_ASKED, Column, Entry, Row, Table, mark_best, measured
 from peftuq.report.uq4ct import methods
 from peftuq.report.uq4ct.methods import Method, Place

@@ -5,8 +5,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from peftuq.cells import Setting, parse_predictive
 from peftuq.report.layouts import CELL
-from peftuq.report.run import Run, Setting
+from peftuq.report.run import Run
 from peftuq.report.tables import MISSING, NOT_ASKED, Column, Entry, Row, Table
 from peftuq.report.uq4ct import methods
 from peftuq.report.uq4ct.methods import Method
@@ -27,12 +28,12 @@ class Cost(NamedTuple):
 def cost(run: Run, cast: Cast, method: Method) -> Cost:
     """Means over the adapters that were measured; an ensemble trains and asks each of its members."""
     setting = cast.roles[method.role]
-    name, _, size = method.predictive.partition("-")
+    name, size = parse_predictive(method.predictive)
     pooled = run.methods.get(name, {}).get("of") in ("records", "epochs")
-    members = int(size or 1) if pooled else 1
+    members = size or 1 if pooled else 1
     trained = [facts for seed in run.adapters(setting) if (facts := run.training(setting, seed)) is not None]
     untrained = run.recipes[setting.recipe]["adapter"] is None
-    trainings = members if is_ensemble(name) else 1  # the epochs of one training are members, too
+    trainings = members if is_ensemble(method.predictive) else 1  # the epochs of one training are members, too
     parameters, training = (
         0.0 if untrained else _mean([facts[key] for facts in trained], trainings) for key in ("trainable", "seconds")
     )

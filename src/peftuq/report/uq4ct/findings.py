@@ -4,7 +4,8 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from peftuq.report.run import PREDICTION, OverSeeds, Run
+from peftuq.cells import PREDICTION
+from peftuq.report.run import OverSeeds, Run
 from peftuq.report.uq4ct import ablations, cost, methods, paper
 from peftuq.report.uq4ct.methods import METRICS, Method, Place
 from peftuq.report.uq4ct.recipes import Cast

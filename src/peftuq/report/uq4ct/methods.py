@@ -3,9 +3,10 @@
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from peftuq.cells import PREDICTION, parse_predictive
 from peftuq.report import reference
 from peftuq.report.reference import Printed
-from peftuq.report.run import PREDICTION, OverSeeds, Run
+from peftuq.report.run import OverSeeds, Run
 from peftuq.report.tables import NOT_ASKED, Entry, measured
 from peftuq.report.uq4ct.recipes import Cast, Task, is_ensemble
 
@@ -64,7 +65,7 @@ def present(run: Run, casts: Sequence[Cast]) -> list[Method]:
     found = {}
     for cast in casts:
         for role, predictive in _pairs(run, cast):
-            name, _, size = predictive.partition("-")
+            name, size = parse_predictive(predictive)
             title, paper = _KNOWN.get((role, name), (_title(role, predictive), ""))
             found[role, predictive] = Method(role, predictive, title.format(size=size), paper)
     return sorted(found.values(), key=_place)
@@ -87,14 +88,14 @@ def _title(role: str, predictive: str) -> str:
 
 def _place(method: Method) -> tuple[float, int]:
     """By which methods are sorted."""
-    name, _, size = method.predictive.partition("-")
+    name, size = parse_predictive(method.predictive)
     if not method.role:
         return float(next((i for i, (_, paper) in enumerate(_KNOWN.values()) if paper == method.paper), len(_ORDER))), 0
     known = (method.role, name)
     if known in _ORDER:
-        return float(_ORDER.index(known)), int(size or 0)
+        return float(_ORDER.index(known)), size or 0
     last = [index for index, (role, _) in enumerate(_ORDER) if role == method.role]
-    return (last[-1] + 0.5 if last else float(len(_ORDER))), int(size or 0)
+    return (last[-1] + 0.5 if last else float(len(_ORDER))), size or 0
 
 
 def complete(run: Run, places: Sequence[Place], shown: Sequence[Method], tables: Sequence[str]) -> list[Method]:

@@ -7,11 +7,12 @@ from itertools import groupby
 import numpy as np
 
 from peftuq.artifacts import Scores
+from peftuq.cells import Setting
 from peftuq.report import layouts
 from peftuq.report.figures import bars, curves, reliability, style
 from peftuq.report.methods import MD_L2
 from peftuq.report.parts import Picture
-from peftuq.report.run import OverSeeds, Run, Setting
+from peftuq.report.run import OverSeeds, Run
 from peftuq.report.uq4ct import ablations, methods, paper
 from peftuq.report.uq4ct.methods import METRICS, Method, Place
 from peftuq.report.uq4ct.recipes import Cast, Task, mixture

@@ -5,8 +5,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from peftuq.cells import Setting, parse_predictive
 from peftuq.files import canonical
-from peftuq.report.run import Run, Setting
+from peftuq.report.run import Run
 
 PAPERS_MIXTURE = {"experts": 8, "top_k": 2}
 Recipe = Mapping[str, Any]
@@ -95,7 +96,7 @@ def _cast(run: Run, task: Task, settings: Sequence[Setting]) -> Cast:
 
 
 def is_ensemble(predictive: str) -> bool:
-    return predictive.partition("-")[0] == "ensemble"
+    return parse_predictive(predictive).name == "ensemble"
 
 
 def _mixture_roles(content: dict[Setting, Recipe]) -> dict[str, Setting]:
@@ -159,7 +160,7 @@ def _sizes(run: Run, roles: dict[str, Setting]) -> dict[str, list[Point]]:
     if setting is None:
         return {}
     predictives = run.predictives(setting)
-    points = [Point(int(p.partition("-")[2] or 1), setting, p) for p in predictives if is_ensemble(p)]
+    points = [Point(parse_predictive(p).size or 1, setting, p) for p in predictives if is_ensemble(p)]
     if "point" in predictives:
         points.append(Point(1, setting))
     return {"members": sorted(points, key=lambda point: point.value)} if len(points) > 1 else {}
