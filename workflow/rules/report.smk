@@ -13,7 +13,7 @@ rule render_report:
     conda:
         "../../envs/numeric.yaml"
     params:
-        code=jobs.code("render_report"),
+        code=jobs.code("render_report", *jobs.sections),
         template=jobs.template,
     shell:
         "python $PEFTUQ_SCRIPTS/render_report.py --cells {input.cells} --metrics {input.metrics}"

@@ -19,7 +19,8 @@ def run_of(predictives: dict[str, list[str]], content: dict[str, dict] = made.RE
 
 
 def cast_of(predictives: dict[str, list[str]], content: dict[str, dict] = made.RECIPES) -> recipes.Cast:
-    (cast,) = recipes.casts(run_of(predictives, content), "uq4ct")
+    run = run_of(predictives, content)
+    (cast,) = recipes.casts(run, run.settings("uq4ct"))
     return cast
 
 
@@ -93,13 +94,13 @@ def test_a_weight_of_zero_is_mixlora_but_never_in_its_place():
 def test_a_recipe_without_a_part_keeps_its_name():
     content = {"wide": made.recipe(80), "middle": made.recipe(32), "u": made.recipe(16, {"experts_at": ["attention"]})}
     run = run_of({"wide": ["point"], "middle": ["point", "temperature"], "u": ["point"]}, content)
-    titles = [method.title for method in methods.present(run, recipes.casts(run, "uq4ct"))]
+    titles = [method.title for method in methods.present(run, recipes.casts(run, run.settings("uq4ct")))]
     assert titles == ["LoRA", "MixLoRA", "middle", "middle, temperature"]
 
 
 def test_one_recipe_in_two_parts_stands_once_for_each_predictive():
     run = run_of({"r2": ["point", "temperature", "ensemble-3"]})
-    found = methods.present(run, recipes.casts(run, "uq4ct"))
+    found = methods.present(run, recipes.casts(run, run.settings("uq4ct")))
     assert [m.title for m in found] == ["LoRA", "LoRA, temperature", "Ensemble of 3"]
     assert [m.paper for m in found] == ["LoRA", "", "Ensemble"]
 
@@ -110,12 +111,13 @@ def test_what_another_suite_trains_on_a_task_is_compared_too():
     cells["cells"][0]["suites"] = ["adue"]
     cells["cells"].append({**made.cell(("bert", "sst2", "r2"), 0, "point", ["test"]), "suites": ["adue"]})
     cells["datasets"]["sst2"] = cells["datasets"]["sst5"]
-    (cast,) = recipes.casts(Run(cells, made.long_table([]), "nowhere"), "uq4ct")
+    run = Run(cells, made.long_table([]), "nowhere")
+    (cast,) = recipes.casts(run, run.settings("uq4ct"))
     assert cast.roles == {"lora": Setting("bert", "sst5", "r2"), "uq4ct": Setting("bert", "sst5", "r4")}
 
 
 @pytest.mark.parametrize("predictive", ["mc_dropout-10", "new_source", "checkpoint_ensemble-3"])
 def test_no_source_of_probabilities_is_dropped(predictive: str):
     run = run_of({"r4": ["point", predictive]})
-    found = methods.present(run, recipes.casts(run, "uq4ct"))
+    found = methods.present(run, recipes.casts(run, run.settings("uq4ct")))
     assert [m.title for m in found] == ["UQ4CT", f"UQ4CT, {predictive.replace('_', ' ')}"]

@@ -28,7 +28,7 @@ def run(fabricated: dict[str, str]) -> Run:
 
 @pytest.fixture(scope="module")
 def built(run: Run) -> Section:
-    return section.section(run)
+    return section.SECTION.build(run)
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +43,7 @@ def entry(table: Table, heading: str, title: str, label: str, group: str = "") -
 
 
 def cast_of(run: Run, model: str) -> recipes.Cast:
-    (cast,) = [cast for cast in recipes.casts(run, "uq4ct") if cast.task.model == model]
+    (cast,) = [cast for cast in recipes.casts(run, run.settings("uq4ct")) if cast.task.model == model]
     return cast
 
 
@@ -55,7 +55,7 @@ def test_there_is_no_section_without_its_suite(run: Run):
         name: getattr(run, name) for name in ("cells", "models", "datasets", "recipes", "methods", "limit", "limits")
     }
     suites = {"uq4ct": {**run.suites["uq4ct"], "sections": ["adue"]}}
-    assert section.section(Run({**cells, "suites": suites}, run._metrics, "nowhere")) is None
+    assert section.SECTION.build(Run({**cells, "suites": suites}, run._metrics, "nowhere")) is None
 
 
 def test_every_part_is_there(tables: dict[str, Table], built: Section):
@@ -98,7 +98,7 @@ def test_a_cost_that_was_not_measured_is_missing(run: Run):
         run._metrics,
         "nowhere",
     )
-    table = cost.table(elsewhere, recipes.casts(elsewhere, "uq4ct"))
+    table = cost.table(elsewhere, recipes.casts(elsewhere, elsewhere.settings("uq4ct")))
     found = entry(table, OBQA, "UQ4CT", "measured", "Training, s")
     assert found.plain == "missing"
     assert found.note
@@ -158,7 +158,7 @@ AGREES = "This agrees with the paper’s claim (over 25 % lower, accuracy kept)"
 )
 def test_the_verdict_follows_the_numbers(uq4ct: tuple[float, float], verdict: str):
     run = numbers(uq4ct, (0.80, 0.15))
-    (sentence,) = [s for s in findings.findings(run, recipes.casts(run, "uq4ct")) if "of LoRA in" in s]
+    (sentence,) = [s for s in findings.findings(run, recipes.casts(run, run.settings("uq4ct"))) if "of LoRA in" in s]
     lower = int(uq4ct[1] < 0.15)
     clearly = int(0.15 - uq4ct[1] > 0.02)
     assert f"in {lower} of 1 choice cell (by more than both standard deviations in {clearly})" in sentence
@@ -171,7 +171,7 @@ def test_findings_count_what_is_missing(run: Run):
         n: getattr(run, n) for n in ("suites", "cells", "models", "datasets", "recipes", "methods", "limit", "limits")
     }
     bare = Run(cells, empty, "nowhere")
-    found = findings.findings(bare, recipes.casts(bare, "uq4ct"))
+    found = findings.findings(bare, recipes.casts(bare, bare.settings("uq4ct")))
     assert "of their values (one a seed) are missing" in found[0]
     assert found[1:] == [
         "No cell of this run is one of the UQ4CT paper’s own, so its numbers stand beside none of ours."

@@ -19,16 +19,7 @@ SCORE_OF = {"sr": "softmax", "adue": "adue", "md_l2": "mahalanobis", "rmd_l2": "
 PER_PAGE = 9  # panels
 
 
-def pictures(run: Run, settings: Sequence[Setting]) -> dict[str, list[Picture]]:
-    """By subject: "detection" (ranks, AUROC), "calibration" and "selective"."""
-    return {
-        "detection": [*_ranks(run, settings), *_aurocs(run, settings)],
-        "calibration": list(_reliability(run, settings)),
-        "selective": list(_coverage(run, settings)),
-    }
-
-
-def _ranks(run: Run, settings: Sequence[Setting]) -> Iterator[Picture]:
+def ranks_figures(run: Run, settings: Sequence[Setting]) -> Iterator[Picture]:
     panels = []
     for kind in KINDS:
         here = of_kind(run, settings, kind)
@@ -52,7 +43,7 @@ def _ranks(run: Run, settings: Sequence[Setting]) -> Iterator[Picture]:
         yield Picture("adue_ranks", "Average rank of each method.", caption, ranks.draw(panels))
 
 
-def _aurocs(run: Run, settings: Sequence[Setting]) -> Iterator[Picture]:
+def aurocs_figures(run: Run, settings: Sequence[Setting]) -> Iterator[Picture]:
     shown = layouts.asked(run, settings, EVERY)
     for suffix, part, page in style.pages(settings, PER_PAGE):
         panels = [_dots(run, setting, shown, _title(run, settings, setting)) for setting in page]
@@ -74,7 +65,7 @@ def _dots(run: Run, setting: Setting, shown: Sequence[Method], title: str) -> au
     )
 
 
-def _reliability(run: Run, settings: Sequence[Setting]) -> Iterator[Picture]:
+def reliability_figures(run: Run, settings: Sequence[Setting]) -> Iterator[Picture]:
     for suffix, part, page in style.pages(settings, PER_PAGE):
         diagrams = [
             reliability.Diagram(_title(run, settings, setting), _confidences(run, setting, [SR, ADUE]))
@@ -101,7 +92,7 @@ def _confidences(run: Run, setting: Setting, wanted: Sequence[Method]) -> list[r
     return found
 
 
-def _coverage(run: Run, settings: Sequence[Setting]) -> Iterator[Picture]:
+def coverage_figures(run: Run, settings: Sequence[Setting]) -> Iterator[Picture]:
     for suffix, part, page in style.pages(settings, PER_PAGE):
         panels = [_panel(run, setting, _title(run, settings, setting)) for setting in page]
         caption = (

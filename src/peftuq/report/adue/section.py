@@ -1,10 +1,7 @@
 """The report's section on AdUE (Zabolotnyi et al., arXiv 2505.15443)."""
 
 from peftuq.report.adue import calibration, findings, paper, pictures, scores, search, selective
-from peftuq.report.parts import Section
-from peftuq.report.run import Run
-
-KEY = "adue"  # in a suite's `sections`
+from peftuq.report.sections import PaperSection
 
 READING = (
     "A cell is one model on one dataset, trained once for each seed. Numbers are means over the seeds ± the sample "
@@ -21,32 +18,22 @@ GAPS = (
 )
 
 
-def section(run: Run) -> Section | None:
-    """None where no suite of the run feeds this section."""
-    settings = run.settings(KEY)
-    if not settings:
-        return None
-    drawn = pictures.pictures(run, settings)
-    parts = [
-        Section("Error detection: the paper’s tables", [*paper.tables(run, settings), *drawn["detection"]]),
-        Section(
-            "Beyond the paper’s tables: which score, which λ",
-            [
-                scores.comparison(run, settings),
-                scores.other_scores(run, settings),
-                scores.lambdas(run, settings),
-                search.search(run, settings),
-            ],
-        ),
-        Section(
-            "Calibration",
-            [
-                calibration.calibration(run, settings),
-                calibration.error_calibration(run, settings),
-                *drawn["calibration"],
-            ],
-        ),
-        Section("Selective prediction", [selective.selective(run, settings), *drawn["selective"]]),
-        Section("Shift and prediction sets", [selective.shifts(run, settings), calibration.conformal(run, settings)]),
-    ]
-    return Section("AdUE", [READING, GAPS, *parts], findings.findings(run, settings)).filled
+SECTION = PaperSection(
+    key="adue",
+    title="AdUE",
+    reading=(READING, GAPS),
+    parts={
+        "Error detection: the paper’s tables": [paper.tables, pictures.ranks_figures, pictures.aurocs_figures],
+        "Beyond the paper’s tables: which score, which λ": [
+            scores.comparison,
+            scores.other_scores,
+            scores.lambdas,
+            search.search,
+        ],
+        "Calibration": [calibration.calibration, calibration.error_calibration, pictures.reliability_figures],
+        "Selective prediction": [selective.selective, pictures.coverage_figures],
+        "Shift and prediction sets": [selective.shifts, calibration.conformal],
+    },
+    findings=findings.findings,
+    subject=lambda run, settings: settings,
+)

@@ -1,6 +1,7 @@
 """One factor at a time: β (the paper's Table 2), active experts (Table 5), experts in all, members of an ensemble."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from peftuq.cells import PREDICTION
@@ -15,13 +16,19 @@ from peftuq.report.uq4ct.methods import DECIMALS, METRICS, Place
 from peftuq.report.uq4ct.recipes import Cast, Point
 
 
-class Factor(NamedTuple):
-    """`printed` and `prefix`: the paper's table and what its methods are called before their value."""
+@dataclass(frozen=True)
+class Factor:
+    """A table of what varies alone; None where no task has two values.
+
+    `key` names it among a task's sweeps; `printed` and `prefix`: the paper's table and what its methods are called
+    before their value.
+    """
 
     key: str
     symbol: str
     name: str
     short: str
+    reading: str
     printed: str = ""
     prefix: str = ""
 
@@ -29,19 +36,37 @@ class Factor(NamedTuple):
     def title(self) -> str:
         return f"{self.short} (the paper’s {self.printed})." if self.printed else f"{self.short}."
 
+    def __call__(self, run: Run, casts: Sequence[Cast]) -> Table | None:
+        return _table(run, casts, self)
 
-FACTORS = (
-    Factor("beta", "β", "table2_beta", "The calibration loss’s weight", "Table 2", "UQ4CT beta="),
-    Factor("top_k", "K", "table5_top_k", "Active experts", "Table 5", "UQ4CT top-k="),
-    Factor("experts", "E", "experts", "Experts in all"),
-    Factor("members", "M", "members", "Members of the ensemble"),
+
+BETA = Factor(
+    "beta",
+    "β",
+    "table2_beta",
+    "The calibration loss’s weight",
+    "β weighs the calibration loss; at β = 0 UQ4CT is MixLoRA.",
+    "Table 2",
+    "UQ4CT beta=",
 )
-READINGS = {
-    "beta": "β weighs the calibration loss; at β = 0 UQ4CT is MixLoRA.",
-    "top_k": "K experts are active for a token.",
-    "experts": "A token’s K active experts are chosen among E, so that FLU lies between K/E and 1.",
-    "members": "M adapters of different seeds, their probabilities averaged.",
-}
+TOP_K = Factor(
+    "top_k", "K", "table5_top_k", "Active experts", "K experts are active for a token.", "Table 5", "UQ4CT top-k="
+)
+EXPERTS = Factor(
+    "experts",
+    "E",
+    "experts",
+    "Experts in all",
+    "A token’s K active experts are chosen among E, so that FLU lies between K/E and 1.",
+)
+MEMBERS = Factor(
+    "members",
+    "M",
+    "members",
+    "Members of the ensemble",
+    "M adapters of different seeds, their probabilities averaged.",
+)
+FACTORS = (BETA, TOP_K, EXPERTS, MEMBERS)
 
 
 class Value(NamedTuple):
@@ -53,12 +78,6 @@ class Value(NamedTuple):
     @property
     def is_first(self) -> bool:
         return self.label == f"{self.value:g}"
-
-
-def tables(run: Run, casts: Sequence[Cast]) -> dict[str, Table]:
-    """By `Factor.key`; one of which no task has two values is not there."""
-    found = {factor.key: _table(run, casts, factor) for factor in FACTORS}
-    return {key: table for key, table in found.items() if table is not None}
 
 
 def swept(run: Run, casts: Sequence[Cast], factor: Factor) -> list[Cast]:
@@ -93,7 +112,7 @@ def _table(run: Run, casts: Sequence[Cast], factor: Factor) -> Table | None:
         [Column(label, methods.title_of(run, cast.task)) for label in ("Accuracy, %", "ECE, %")] for cast in here
     ]
     caption = (
-        f"{READINGS[factor.key]} Nothing else differs between the rows. In per cent on the test split, "
+        f"{factor.reading} Nothing else differs between the rows. In per cent on the test split, "
         f"{layouts.SPREAD}. {paper.BESIDE if factor.printed else ''}{paper.BOLD}"
     )
     return layouts.table_of((f"uq4ct_{factor.name}", factor.title, caption), factor.symbol, columns, rows)

@@ -111,7 +111,7 @@ def _shift(run: Run, casts: Sequence[Cast]) -> str:
 
 def _beta(run: Run, casts: Sequence[Cast]) -> Iterator[str]:
     """A sentence a task: the error without the loss, at the paper's β = 1, and at its lowest."""
-    for cast, eces in _swept(run, casts, ablations.FACTORS[0]):
+    for cast, eces in _swept(run, casts, ablations.BETA):
         if not {0, 1} < eces.keys():
             continue  # of these two alone the comparison with MixLoRA speaks
         without, at_one = eces[0], eces[1]
@@ -148,7 +148,7 @@ def _incremental(run: Run, places: Sequence[Place]) -> str:
 
 
 def _active(run: Run, casts: Sequence[Cast]) -> str:
-    found = [eces for _, eces in _swept(run, casts, ablations.FACTORS[1]) if len(eces) > 1]
+    found = [eces for _, eces in _swept(run, casts, ablations.TOP_K) if len(eces) > 1]
     best = [min(eces, key=lambda value: eces[value].mean) for eces in found]
     if not best:
         return ""

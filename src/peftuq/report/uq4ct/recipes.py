@@ -69,9 +69,9 @@ class Cast:
     sweeps: dict[str, list[Point]]
 
 
-def casts(run: Run, section: str) -> list[Cast]:
-    """A cast a task of a section's suites, in the order of the grid, with what any suite of the run trains on it."""
-    tasks: dict[Task, list[Setting]] = {Task(*setting[:2]): [] for setting in run.settings(section)}
+def casts(run: Run, settings: Sequence[Setting]) -> list[Cast]:
+    """A cast a task of the settings, in their order, with what any suite of the run trains on it."""
+    tasks: dict[Task, list[Setting]] = {Task(*setting[:2]): [] for setting in settings}
     for setting in run.all_settings:
         tasks.get(Task(*setting[:2]), []).append(setting)
     return [_cast(run, task, here) for task, here in tasks.items()]
