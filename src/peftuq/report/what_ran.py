@@ -7,7 +7,7 @@ import numpy as np
 
 from peftuq.cells import Setting, parse_predictive
 from peftuq.report import environment, origins
-from peftuq.report.layouts import Headings
+from peftuq.report.headings import Headings
 from peftuq.report.parts import Section
 from peftuq.report.run import Run
 from peftuq.report.tables import MISSING, NOT_ASKED, Column, Entry, Row, Table

@@ -62,7 +62,7 @@ def test_without_a_suite_that_feeds_it_there_is_no_section(run: Run):
 
 
 def test_quality_stands_beside_what_the_scores_say_on_average(run: Run):
-    table = predictives.quality(run, run.settings("ensembles"))
+    table = predictives.QUALITY_TABLE(run, run.settings("ensembles"))
     for on in ("csqa", "mmlu_stem"):
         found = entries(table, HEADING, on, "ensemble, M = 4")
         nll = run.over_seeds(CSQA, "nll", predictive="ensemble-4", on=on).mean
@@ -90,12 +90,12 @@ def test_detection_has_every_information_score(run: Run):
 
 def test_missing_cells_are_shown_as_missing(run: Run, tmp_path: Path):
     bare = without(run, predictive="ensemble-4", recipe="lora_map")
-    found = entries(predictives.quality(bare, bare.settings("ensembles")), HEADING, "csqa", "ensemble, M = 4")
+    found = entries(predictives.QUALITY_TABLE(bare, bare.settings("ensembles")), HEADING, "csqa", "ensemble, M = 4")
     assert (found["NLL"].plain, found["NLL"].note) == ("missing", "seed 0: not among the run’s metrics")
     assert entries(predictives.detection(bare, [CSQA]), "Mistral-7B on csqa", "csqa", "ensemble, M = 4")["MI"].gap
     run.paths = type(run.paths)(str(shutil.copytree(run.paths.results, tmp_path / "results")))
     Path(run.paths.scores(*UNTRACED, 1, "checkpoint_ensemble-2", "information")).unlink()
-    table = predictives.quality(run, run.settings("ensembles"))
+    table = predictives.QUALITY_TABLE(run, run.settings("ensembles"))
     found = entries(table, "SmolLM2-135M-Instruct, lora on snippets2_choice", "snippets2_choice", "last 2 epochs")
     assert found["MI"].note == "mean over 1 of 2 seeds; seed 1: not among the run’s metrics"
 

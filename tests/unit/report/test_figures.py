@@ -17,8 +17,8 @@ from peftuq.report.run import Run
 @pytest.fixture(scope="module")
 def drawn(fabricated: dict[str, str]) -> list[Picture]:
     run = Run.read(**fabricated)
-    drawings = (pictures.ranks_figures, pictures.aurocs_figures, pictures.reliability_figures, pictures.coverage_figures)
-    return [picture for draw in drawings for picture in draw(run, run.settings("adue"))]
+    parts = (pictures.ranks_figures, pictures.aurocs_figures, pictures.reliability_figures, pictures.coverage_figures)
+    return [picture for draw in parts for picture in draw(run, run.settings("adue"))]
 
 
 def texts(figure):

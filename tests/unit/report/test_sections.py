@@ -15,8 +15,8 @@ from peftuq.report.run import Run
 from peftuq.report.tables import Table
 
 ROOT = Path(__file__).parents[3]
-NEW = '''
-from peftuq.report.layouts import Measure, MetricTable, prediction
+NEW = """
+from peftuq.report.metric_table import Measure, MetricTable, prediction
 from peftuq.report.sections import PaperSection
 
 ACCURACY = MetricTable(
@@ -35,7 +35,7 @@ SECTION = PaperSection(
     findings=lambda run, settings: [f"{len(settings)} settings."],
     subject=lambda run, settings: settings,
 )
-'''
+"""
 
 
 @pytest.fixture

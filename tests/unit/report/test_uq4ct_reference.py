@@ -28,12 +28,12 @@ SWEPT = {"Table 2": ("UQ4CT beta=", "β"), "Table 5": ("UQ4CT top-k=", "K")}
 def tables_of(run: Run) -> dict[str, Table]:
     found = casts(run, run.settings("uq4ct"))
     return {
-        "Table 1": paper.shifts(run, found),
+        "Table 1": paper.SHIFTS(run, found),
         "Table 2": ablations.BETA(run, found),
-        "Table 3": paper.incremental(run, found),
-        "Table 4": paper.in_distribution(run, found),
+        "Table 3": paper.INCREMENTAL(run, found),
+        "Table 4": paper.IN_DISTRIBUTION_TABLE(run, found),
         "Table 5": ablations.TOP_K(run, found),
-        "Table 6": paper.spuq(run, found),
+        "Table 6": paper.SPUQ(run, found),
     }
 
 

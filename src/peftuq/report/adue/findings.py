@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from peftuq.cells import PREDICTION, Setting
-from peftuq.report import layouts
 from peftuq.report.adue.paper import paper_auroc
-from peftuq.report.layouts import Headings
+from peftuq.report.beside_paper import ranked, requested
+from peftuq.report.headings import Headings
 from peftuq.report.methods import ADUE, EVERY, HEADLINE, SR
 from peftuq.report.run import Run
 from peftuq.report.words import counted, signed
@@ -32,8 +32,8 @@ def _completeness(run: Run, settings: Sequence[Setting]) -> str:
 
 
 def _ranking(run: Run, settings: Sequence[Setting]) -> str:
-    shown = layouts.asked(run, settings, HEADLINE)
-    found = layouts.ranks(run, settings, shown) if len(shown) > 1 and ADUE in shown else None
+    shown = requested(run, settings, HEADLINE)
+    found = ranked(run, settings, shown) if len(shown) > 1 and ADUE in shown else None
     if found is None:
         return ""
     first = sum(of_cell[ADUE.key] == 1 for of_cell in found.cells.values())

@@ -6,10 +6,11 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from peftuq.cells import Setting
-from peftuq.report import layouts, reference
+from peftuq.report import reference
 from peftuq.report.adue.paper import KIND_TITLES, of_kind, paper_auroc
+from peftuq.report.beside_paper import ranked, requested
 from peftuq.report.figures import aurocs, coverage, ranks, reliability, style
-from peftuq.report.layouts import Headings
+from peftuq.report.headings import Headings
 from peftuq.report.methods import ADUE, EVERY, HEADLINE, SR, Method
 from peftuq.report.parts import Picture
 from peftuq.report.run import KINDS, Run
@@ -23,10 +24,10 @@ def ranks_figures(run: Run, settings: Sequence[Setting]) -> Iterator[Picture]:
     panels = []
     for kind in KINDS:
         here = of_kind(run, settings, kind)
-        shown = layouts.asked(run, here, HEADLINE)
+        shown = requested(run, here, HEADLINE)
         if not shown:
             continue
-        found = layouts.ranks(run, here, shown)
+        found = ranked(run, here, shown)
         ours = [found.mean[method.key] for method in shown] if found else None
         paper = [reference.adue_ranks()["Table 1", kind, method.paper] for method in shown]
         cells = len(found.cells) if found else 0
@@ -44,7 +45,7 @@ def ranks_figures(run: Run, settings: Sequence[Setting]) -> Iterator[Picture]:
 
 
 def aurocs_figures(run: Run, settings: Sequence[Setting]) -> Iterator[Picture]:
-    shown = layouts.asked(run, settings, EVERY)
+    shown = requested(run, settings, EVERY)
     for suffix, part, page in style.pages(settings, PER_PAGE):
         panels = [_dots(run, setting, shown, _title(run, settings, setting)) for setting in page]
         caption = (

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from peftuq.cells import Setting
-from peftuq.report.layouts import SPREAD, Headings
+from peftuq.report.headings import SPREAD, Headings
 from peftuq.report.methods import ADUE
 from peftuq.report.run import OverSeeds, Run
 from peftuq.report.tables import MISSING, Column, Entry, Row, Table, measured

@@ -7,7 +7,7 @@ from peftuq.cells import Setting
 from peftuq.report.ensembles import claims
 from peftuq.report.ensembles.claims import Verdict
 from peftuq.report.ensembles.traces import Trace
-from peftuq.report.layouts import Headings
+from peftuq.report.headings import Headings
 from peftuq.report.run import Run
 from peftuq.report.tables import Column, Entry, Row, Table
 

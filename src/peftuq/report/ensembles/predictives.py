@@ -7,8 +7,9 @@ from peftuq.artifacts import read_scores
 from peftuq.cells import PREDICTION, Setting, parse_predictive
 from peftuq.files import canonical
 from peftuq.metrics.evaluate import METRICS
-from peftuq.report.layouts import CELL, SPREAD, Headings, Measure, metric_rows
+from peftuq.report.headings import SPREAD, Headings
 from peftuq.report.methods import FORMATS
+from peftuq.report.metric_table import SETTING, Derived, Lines, Measure, MetricTable, Source, prediction
 from peftuq.report.run import OverSeeds, Run
 from peftuq.report.tables import Column, Entry, Row, Table, mark_best, measured
 
@@ -39,36 +40,13 @@ def _title(run: Run, setting: Setting, predictive: str) -> str:
     return {"ensemble": f"ensemble, M = {size}", "checkpoint_ensemble": f"last {size} epochs"}.get(name, "")
 
 
-def _lines(run: Run, setting: Setting) -> dict[tuple[str, ...], tuple[str, str]]:
-    """(evaluated on, predictive's title) → (evaluation set, predictive)."""
+def _everywhere(run: Run, setting: Setting) -> Lines:
+    """Each predictive on the setting's own test split and on its shift sets."""
     return {
-        (on or setting.dataset, title): (on, predictive)
+        (on or setting.dataset, title): prediction(predictive, on)
         for on in ("", *run.shifts(setting))
         for predictive, title in shown(run, setting).items()
     }
-
-
-def quality(run: Run, settings: Sequence[Setting]) -> Table:
-    """Accuracy, NLL and ECE-10 of each predictive, and the mean of what it says of its uncertainty."""
-    headings, rows = Headings(run, settings), []
-    for setting in settings:
-        for on in ("", *run.shifts(setting)):
-            lines = {
-                (on or setting.dataset, title): (PREDICTION, predictive, on)
-                for predictive, title in shown(run, setting).items()
-            }
-            found = metric_rows(run, setting, headings.setting(setting), lines, [Measure(m) for m in QUALITY])
-            for row, (_, predictive, _) in zip(found, lines.values(), strict=True):
-                means = (measured(_mean(run, setting, predictive, v, on), decimals=3) for v in IN_NATS)
-                rows.append(Row(row.labels, (*row.entries, *means), row.heading))
-    caption = (
-        f"Accuracy, negative log-likelihood in nats and ECE with 10 bins (the paper’s), {SPREAD}; means over the "
-        "examples of predictive entropy, expected entropy and their difference, the mutual information, in nats. "
-        f"{MEMBERS} Bold: best of a cell and evaluation set."
-    )
-    columns = (*(Measure(m).column for m in QUALITY), *(Column(SCORES[v][1], "Mean, nats") for v in IN_NATS))
-    stub = ("Evaluated on", "Probabilities")
-    return Table("ensembles_quality", "One adapter and ensembles.", caption, stub, columns, tuple(rows), CELL)
 
 
 def _mean(run: Run, setting: Setting, predictive: str, variant: str, on: str) -> OverSeeds:
@@ -83,12 +61,31 @@ def _mean(run: Run, setting: Setting, predictive: str, variant: str, on: str) ->
     return OverSeeds(values, missing)
 
 
+def _mean_column(variant: str) -> Derived:
+    def entries(run: Run, setting: Setting, sources: Sequence[Source]) -> list[Entry]:
+        return [measured(_mean(run, setting, s.predictive, variant, s.on), decimals=3) for s in sources]
+
+    return Derived(Column(SCORES[variant][1], "Mean, nats"), entries)
+
+
+QUALITY_TABLE = MetricTable(
+    "ensembles_quality",
+    "One adapter and ensembles.",
+    f"Accuracy, negative log-likelihood in nats and ECE with 10 bins (the paper’s), {SPREAD}; means over the "
+    "examples of predictive entropy, expected entropy and their difference, the mutual information, in nats. "
+    f"{MEMBERS} Bold: best of a cell and evaluation set.",
+    stub=("Evaluated on", "Probabilities"),
+    lines=_everywhere,
+    columns=(*map(Measure, QUALITY), *map(_mean_column, IN_NATS)),
+)
+
+
 def detection(run: Run, settings: Sequence[Setting]) -> Table:
     """Error-AUROC of each information score; the best of a predictive's scores is bold."""
     headings, rows, form = Headings(run, settings), [], FORMATS["auroc"]
     for setting in settings:
-        for labels, (on, predictive) in _lines(run, setting).items():
-            found = [run.over_seeds(setting, "auroc", variant, predictive, on) for variant in SCORES]
+        for labels, source in _everywhere(run, setting).items():
+            found = [run.over_seeds(setting, "auroc", variant, source.predictive, source.on) for variant in SCORES]
             entries = [measured(over, form.scale, form.decimals) for over in found]
             best = mark_best(entries, METRICS["auroc"]["better"])
             rows.append(Row(labels, tuple(best), headings.setting(setting)))
@@ -99,7 +96,7 @@ def detection(run: Run, settings: Sequence[Setting]) -> Table:
     )
     columns = tuple(Column(title) for _, title in SCORES.values())
     title, stub = "Which uncertainty finds the errors.", ("Evaluated on", "Probabilities")
-    return Table("ensembles_error_auroc", title, caption, stub, columns, tuple(rows), CELL)
+    return Table("ensembles_error_auroc", title, caption, stub, columns, tuple(rows), SETTING)
 
 
 def answer_mass(run: Run, settings: Sequence[Setting]) -> Table | None:
@@ -145,7 +142,7 @@ def sweep(run: Run, settings: Sequence[Setting]) -> Table | None:
     columns = (*(Measure(m).column for m in QUALITY), Column("Entropy", "Mean, nats"), Column("MI", "Mean, nats"))
     columns += (Column("Error-AUROC"),)
     stub = ("Probabilities", "λ/2")
-    return Table("ensembles_lambda", "How strong the prior is.", caption, stub, columns, tuple(rows), CELL)
+    return Table("ensembles_lambda", "How strong the prior is.", caption, stub, columns, tuple(rows), SETTING)
 
 
 def swept(run: Run, settings: Sequence[Setting]) -> list[Mapping[float, Setting]]:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from peftuq.cells import Setting, parse_predictive
 from peftuq.report import gold
 from peftuq.report.ensembles import findings, pictures, predictives, traces
-from peftuq.report.layouts import Headings
+from peftuq.report.headings import Headings
 from peftuq.report.parts import Picture
 from peftuq.report.run import Run
 from peftuq.report.sections import Maker, PaperSection
@@ -68,7 +68,7 @@ SECTION = PaperSection(
             lambda run, subject: findings.tables(run, subject.settings, subject.judged),
         ],
         "One adapter, ensembles, checkpoints": [
-            _of_settings(predictives.quality),
+            _of_settings(predictives.QUALITY_TABLE),
             _of_settings(predictives.detection),
             _of_settings(predictives.sweep),
             _of_settings(predictives.answer_mass),

@@ -6,11 +6,12 @@ from typing import NamedTuple
 
 from peftuq.cells import PREDICTION
 from peftuq.metrics.evaluate import METRICS as DIRECTIONS
-from peftuq.report import layouts, reference
-from peftuq.report.layouts import Line
+from peftuq.report import reference
+from peftuq.report.beside_paper import Line, beside_paper, stub
+from peftuq.report.headings import SPREAD
 from peftuq.report.reference import Printed
 from peftuq.report.run import OverSeeds, Run
-from peftuq.report.tables import Column, Table
+from peftuq.report.tables import Column, Table, in_blocks
 from peftuq.report.uq4ct import methods, paper
 from peftuq.report.uq4ct.methods import DECIMALS, METRICS, Place
 from peftuq.report.uq4ct.recipes import Cast, Point
@@ -107,15 +108,16 @@ def _table(run: Run, casts: Sequence[Cast], factor: Factor) -> Table | None:
         ]
         ours = [methods.beside(over, printed) for over, printed in found]
         lines.append(Line(f"{factor.symbol} = {value.label}", ours, [printed for _, printed in found], DECIMALS))
-    rows = layouts.beside_paper(lines, [DIRECTIONS[metric]["better"] for _ in here for metric in METRICS])
+    rows = beside_paper(lines, [DIRECTIONS[metric]["better"] for _ in here for metric in METRICS])
     columns = [
         [Column(label, methods.title_of(run, cast.task)) for label in ("Accuracy, %", "ECE, %")] for cast in here
     ]
     caption = (
         f"{factor.reading} Nothing else differs between the rows. In per cent on the test split, "
-        f"{layouts.SPREAD}. {paper.BESIDE if factor.printed else ''}{paper.BOLD}"
+        f"{SPREAD}. {paper.BESIDE if factor.printed else ''}{paper.BOLD}"
     )
-    return layouts.table_of((f"uq4ct_{factor.name}", factor.title, caption), factor.symbol, columns, rows)
+    heads = stub(factor.symbol, rows)
+    return Table(f"uq4ct_{factor.name}", factor.title, caption, heads, in_blocks(columns), tuple(rows))
 
 
 def labelled(points: Sequence[Point]) -> dict[Value, Point]:

@@ -1,20 +1,21 @@
 """What the paper does not show: which recipe stands for which method, more measures, FLU itself, crossed methods."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from peftuq.cells import PREDICTION
 from peftuq.metrics.evaluate import METRICS as DIRECTIONS
-from peftuq.report import layouts
-from peftuq.report.layouts import CELL, Measure
+from peftuq.report.headings import SPREAD
 from peftuq.report.methods import ADUE, FORMATS, MD_L2, RDE_L2, RMD_L2, SR
+from peftuq.report.metric_table import SETTING, Measure
 from peftuq.report.run import Run
 from peftuq.report.tables import NOT_ASKED, Column, Entry, Row, Table, mark_best, measured
 from peftuq.report.uq4ct import methods
 from peftuq.report.uq4ct.methods import Method, Place
 from peftuq.report.uq4ct.recipes import Cast, Task, beta, flu_tokens, is_incremental, mixture
 
-# (measure, variant): the columns of a table by method.
+Columns = Sequence[tuple[Measure, str]]  # a measure, and the variant it is of
 MEASURES = [
     *((Measure(metric), PREDICTION) for metric in ("nll", "brier", "ece_10", "adaptive_ece")),
     (Measure("auroc", "Error-AUROC ×100", "SR"), "sr"),
@@ -37,57 +38,57 @@ CROSSED = [
 ]
 
 
-def measures(run: Run, casts: Sequence[Cast]) -> Table | None:
-    caption = (
-        "Negative log-likelihood in nats, Brier score summed over classes, ECE of 10 bins and of 15 of equal mass; "
-        "error-AUROC of the softmax response, of the entropy of the mean prediction, and of the mutual information "
-        f"between member and prediction (MI; where there are members); {layouts.SPREAD}. Bold: best of a cell."
-    )
-    return _by_method(run, casts, ("uq4ct_measures", "Other measures of the same predictions.", caption), MEASURES)
+def _point(run: Run, casts: Sequence[Cast]) -> list[Method]:
+    return [method for method in methods.present(run, casts) if method.predictive == "point"]
 
 
-def flu(run: Run, casts: Sequence[Cast]) -> Table | None:
-    """FLU as the probability of being right that the paper's Proposition 3.2 makes of it."""
-    caption = (
-        "If the calibration loss does what the paper’s Proposition 3.2 says, FLU is the probability that the answer "
-        "is right. ECE of 15 bins of that confidence, over the prompt’s tokens (mean) and at its last token, beside "
-        "that of the answer’s own probability (max p); and how well each ranks errors; "
-        f"{layouts.SPREAD}. Bold: best of a column in a cell."
-    )
-    spec = ("uq4ct_flu", "Functional-level uncertainty as a confidence.", caption)
-    shown = [
-        method
-        for method in methods.present(run, casts)
-        if method.predictive == "point" and any(_asked(run, Place(cast), method, "flu_mean") for cast in casts)
-    ]
-    return _by_method(run, casts, spec, FLU, shown)
+def _routed(run: Run, casts: Sequence[Cast]) -> list[Method]:
+    """The methods whose FLU was scored."""
+    return [m for m in _point(run, casts) if any(_requested(run, Place(cast), m, "flu_mean") for cast in casts)]
 
 
-def _by_method(
-    run: Run,
-    casts: Sequence[Cast],
-    spec: tuple[str, str, str],
-    columns: Sequence[tuple[Measure, str]],
-    shown: Sequence[Method] | None = None,
-) -> Table | None:
-    """A heading a task and a row a method, with the best of each column bold."""
-    every = methods.present(run, casts) if shown is None else shown
-    rows: list[Row] = []
-    for place in map(Place, casts):
-        here = [method for method in every if methods.measure(run, place, method, "accuracy").asked]
-        found = [[_entry(run, place, method, *column) for method in here] for column in columns]
-        best = [
-            mark_best(entries, DIRECTIONS[measure.metric]["better"])
-            for (measure, _), entries in zip(columns, found, strict=True)
-        ]
-        heading = methods.title_of(run, place.cast.task)
-        rows += [Row((m.title,), entries, heading) for m, entries in zip(here, zip(*best, strict=True), strict=True)]
-    if not rows:
-        return None
-    return Table(*spec, ("Method",), tuple(measure.column for measure, _ in columns), tuple(rows), CELL)
+def _measured(run: Run, place: Place, every: Sequence[Method]) -> list[Method]:
+    return [method for method in every if methods.measure(run, place, method, "accuracy").asked]
 
 
-def _asked(run: Run, place: Place, method: Method, variant: str) -> bool:
+def _crossed(run: Run, place: Place, every: Sequence[Method]) -> list[Method]:
+    """The methods with any of the crossed scores, where one of them is in no paper."""
+    here = [m for m in every if any(_requested(run, place, m, variant) for _, variant in CROSSED)]
+    return here if any(_is_new(run, place, method) for method in here) else []
+
+
+@dataclass(frozen=True)
+class MethodTable:
+    """A heading a task and a row a method, with the best of each column bold; None where no task has a row.
+
+    `methods` are those that may have a row; on a task those have one whose accuracy the run was asked for.
+    """
+
+    name: str
+    title: str
+    caption: str
+    columns: Columns
+    methods: Callable[[Run, Sequence[Cast]], list[Method]] = methods.present
+
+    def __call__(self, run: Run, casts: Sequence[Cast]) -> Table | None:
+        every, rows = self.methods(run, casts), []
+        for place in map(Place, casts):
+            here = _measured(run, place, every)
+            found = [[_entry(run, place, method, *column) for method in here] for column in self.columns]
+            best = [
+                mark_best(entries, DIRECTIONS[measure.metric]["better"])
+                for (measure, _), entries in zip(self.columns, found, strict=True)
+            ]
+            heading = methods.title_of(run, place.cast.task)
+            entries = zip(*best, strict=True)
+            rows += [Row((m.title,), of_method, heading) for m, of_method in zip(here, entries, strict=True)]
+        if not rows:
+            return None
+        heads = tuple(measure.column for measure, _ in self.columns)
+        return Table(self.name, self.title, self.caption, ("Method",), heads, tuple(rows), SETTING)
+
+
+def _requested(run: Run, place: Place, method: Method, variant: str) -> bool:
     return methods.measure(run, place, method, "auroc", variant).asked
 
 
@@ -96,35 +97,54 @@ def _entry(run: Run, place: Place, method: Method, measure: Measure, variant: st
     return measured(methods.measure(run, place, method, measure.metric, variant), form.scale, form.decimals)
 
 
-# -- methods of one paper on the tasks of another ------------------------------------------------------------
+def _is_new(run: Run, place: Place, method: Method) -> bool:
+    if run.datasets[place.cast.task.dataset]["kind"] == "classification":
+        return mixture(run.recipes[place.cast.roles[method.role].recipe]) is not None
+    return any(_requested(run, place, method, score.variant) for score in REPRESENTATIONS)
+
+
+MEASURES_TABLE = MethodTable(
+    "uq4ct_measures",
+    "Other measures of the same predictions.",
+    "Negative log-likelihood in nats, Brier score summed over classes, ECE of 10 bins and of 15 of equal mass; "
+    "error-AUROC of the softmax response, of the entropy of the mean prediction, and of the mutual information "
+    f"between member and prediction (MI; where there are members); {SPREAD}. Bold: best of a cell.",
+    MEASURES,
+)
+# FLU as the probability of being right that the paper's Proposition 3.2 makes of it.
+FLU_TABLE = MethodTable(
+    "uq4ct_flu",
+    "Functional-level uncertainty as a confidence.",
+    "If the calibration loss does what the paper’s Proposition 3.2 says, FLU is the probability that the answer "
+    "is right. ECE of 15 bins of that confidence, over the prompt’s tokens (mean) and at its last token, beside "
+    "that of the answer’s own probability (max p); and how well each ranks errors; "
+    f"{SPREAD}. Bold: best of a column in a cell.",
+    FLU,
+    _routed,
+)
 
 
 def crossed(run: Run, casts: Sequence[Cast]) -> Table | None:
     """Mixtures on classification tasks, scores of representations on choice tasks, and AdUE on mixtures."""
-    every = [method for method in methods.present(run, casts) if method.predictive == "point"]
-    rows: list[Row] = []
-    for place in map(Place, casts):
-        here = [m for m in every if any(_asked(run, place, m, variant) for _, variant in CROSSED)]
-        if not any(_is_new(run, place, method) for method in here):
-            continue
-        for method in here:
-            entries = mark_best([_entry(run, place, method, *column) for column in CROSSED], "higher")
-            rows.append(Row((method.title,), tuple(entries), methods.title_of(run, place.cast.task)))
+    every = _point(run, casts)
+    rows = [
+        Row((method.title,), _best_score(run, place, method), methods.title_of(run, place.cast.task))
+        for place in map(Place, casts)
+        for method in _crossed(run, place, every)
+    ]
     if not rows:
         return None
     caption = (
         "Error-AUROC ×100 on the test split: UQ4CT’s adapters on classification tasks, and AdUE and the distances of "
-        f"the representation (L2-normalised) on choice tasks and on mixtures; {layouts.SPREAD}. No paper has any of "
+        f"the representation (L2-normalised) on choice tasks and on mixtures; {SPREAD}. No paper has any of "
         "these. Bold: best score of an adapter."
     )
     spec = ("uq4ct_crossed", "Crossed: every score on every adapter.", caption)
-    return Table(*spec, ("Adapter",), tuple(measure.column for measure, _ in CROSSED), tuple(rows), CELL)
+    return Table(*spec, ("Adapter",), tuple(measure.column for measure, _ in CROSSED), tuple(rows), SETTING)
 
 
-def _is_new(run: Run, place: Place, method: Method) -> bool:
-    if run.datasets[place.cast.task.dataset]["kind"] == "classification":
-        return mixture(run.recipes[place.cast.roles[method.role].recipe]) is not None
-    return any(_asked(run, place, method, score.variant) for score in REPRESENTATIONS)
+def _best_score(run: Run, place: Place, method: Method) -> tuple[Entry, ...]:
+    return tuple(mark_best([_entry(run, place, method, *column) for column in CROSSED], "higher"))
 
 
 # -- which recipe stands for which method --------------------------------------------------------------------

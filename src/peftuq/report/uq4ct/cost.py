@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from peftuq.cells import Setting, parse_predictive
-from peftuq.report.layouts import CELL
+from peftuq.report.metric_table import SETTING
 from peftuq.report.run import Run
 from peftuq.report.tables import MISSING, NOT_ASKED, Column, Entry, Row, Table
 from peftuq.report.uq4ct import methods
@@ -70,7 +70,7 @@ def table(run: Run, casts: Sequence[Cast]) -> Table | None:
     )
     groups = ("Trainable", "Training, s", "Evaluation, ms")
     columns = tuple(Column(label, group) for group in groups for label in ("measured", "×"))
-    return Table("uq4ct_cost", "Cost.", caption, ("Method",), columns, tuple(rows), CELL)
+    return Table("uq4ct_cost", "Cost.", caption, ("Method",), columns, tuple(rows), SETTING)
 
 
 def _entries(found: Cost, plain: Cost | None) -> tuple[Entry, ...]:

@@ -8,8 +8,8 @@ import numpy as np
 
 from peftuq.artifacts import Scores
 from peftuq.cells import Setting
-from peftuq.report import layouts
 from peftuq.report.figures import bars, curves, reliability, style
+from peftuq.report.headings import SPREAD
 from peftuq.report.methods import MD_L2
 from peftuq.report.parts import Picture
 from peftuq.report.run import OverSeeds, Run
@@ -57,7 +57,7 @@ def figure3(run: Run, casts: Sequence[Cast]) -> Iterator[Picture]:
         places, shown = [Place(cast) for cast in here], _drawn(run, here)
         measures = [bars.Measure(LABELS[metric], [_bars(run, places, m, metric) for m in shown]) for metric in METRICS]
         caption = (
-            f"Accuracy and ECE (15 bins) on the test split, {layouts.SPREAD}; diamonds: the paper’s means, where its "
+            f"Accuracy and ECE (15 bins) on the test split, {SPREAD}; diamonds: the paper’s means, where its "
             "tables print them; ×: no value."
         )
         title = f"{run.models[model]['title']}, in distribution (as the paper’s Figure 3)."
@@ -108,7 +108,7 @@ def shifts(run: Run, casts: Sequence[Cast]) -> Iterator[Picture]:
         yield Picture(
             f"uq4ct_shift_{'_'.join(cast.task).replace('.', '_')}",
             f"{methods.title_of(run, cast.task)}: the farther the data, the worse the calibration?",
-            f"{layouts.SPREAD.capitalize()}; the first set is the test split; diamonds: the paper’s means. {order}",
+            f"{SPREAD.capitalize()}; the first set is the test split; diamonds: the paper’s means. {order}",
             curves.draw(panels, height=2.5),
         )
 
@@ -139,7 +139,7 @@ def sweeps(run: Run, casts: Sequence[Cast]) -> Iterator[Picture]:
     ]
     if panels:
         caption = (
-            f"One factor varies, the others stay at the values of UQ4CT’s own recipe; {layouts.SPREAD}; diamonds: the "
+            f"One factor varies, the others stay at the values of UQ4CT’s own recipe; {SPREAD}; diamonds: the "
             "paper’s means."
         )
         yield Picture("uq4ct_ablations", "Ablations.", caption, curves.draw(panels, height=1.7))
