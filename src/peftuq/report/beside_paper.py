@@ -11,12 +11,12 @@ from peftuq.report.headings import Headings
 from peftuq.report.methods import FORMATS, Method
 from peftuq.report.reference import Printed
 from peftuq.report.run import Run
-from peftuq.report.tables import NOT_ASKED, UNDEFINED, Entry, Row, mark_best, measured
+from peftuq.report.tables import NOT_REQUESTED, UNDEFINED, Entry, Row, mark_best, measured
 
 
 @dataclass(frozen=True)
 class Line:
-    """A method's (or model's) numbers, one a column, in print units; the paper's own where the cell is the paper's.
+    """A method's (or model's) numbers, one a column, in print units; the paper's own where the setting is the paper's.
 
     The paper's and the difference are printed with `decimals`.
     """
@@ -28,7 +28,7 @@ class Line:
 
 
 def beside_paper(lines: Sequence[Line], better: Sequence[str]) -> list[Row]:
-    """A row a line; where the paper has any of the cells, three: ours, the paper's, and the difference.
+    """A row a line; where the paper has any of the settings, three: ours, the paper's, and the difference.
 
     `better` says of each column whether "higher" or "lower" is, for its best to be bold.
     """
@@ -59,7 +59,7 @@ def _difference(ours: Entry, paper: Entry) -> Entry:
     if paper.value is None:
         return Entry()
     if ours.value is None:
-        return Entry(NOT_ASKED)
+        return Entry(NOT_REQUESTED)
     return Entry(value=ours.value - paper.value, decimals=paper.decimals, signed=True)
 
 
@@ -107,9 +107,9 @@ def ranked(run: Run, settings: Sequence[Setting], methods: Sequence[Method], met
 
 
 def rank_entries(found: Ranks | None, methods: Sequence[Method], headings: Headings, decimals: int = 2) -> list[Entry]:
-    """The methods' average ranks; cells that could not be ranked in a footnote."""
+    """The methods' average ranks; settings that could not be ranked in a footnote."""
     if found is None:
-        return [Entry(UNDEFINED, note="no cell has a value of every method") for _ in methods]
+        return [Entry(UNDEFINED, note="no setting has a value of every method") for _ in methods]
     left_out = ", ".join(headings.setting(setting) for setting in found.left_out)
     note = f"not ranked for want of a value of every method: {left_out}" if left_out else ""
     return [Entry(value=found.mean[m.key], decimals=decimals, note=note) for m in methods]

@@ -1,4 +1,4 @@
-"""What the settings of one section are called at the head of a row or column."""
+"""Names of settings at the heads of rows and columns."""
 
 from collections.abc import Sequence
 
@@ -10,7 +10,7 @@ SPREAD = "mean ± standard deviation over the seeds"
 
 
 class Headings:
-    """What the settings of one section are called; a recipe is named only where there are several."""
+    """The names of one section's settings; a recipe is named only where there are several."""
 
     def __init__(self, run: Run, settings: Sequence[Setting]):
         self._titles = {name: model["title"] for name, model in run.models.items()}

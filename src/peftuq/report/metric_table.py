@@ -17,7 +17,7 @@ SETTING = "Model and dataset"  # what the headings over rows of one setting are
 
 
 class Source(NamedTuple):
-    """Where a row's numbers come from; `on` is a shift set, "" the setting's own test split."""
+    """The source of a row's numbers; `on` is a shift set, "" the setting's own test split."""
 
     variant: str
     predictive: str

@@ -1,4 +1,4 @@
-"""Are the probabilities honest: calibration before and after temperature, of the error scores, and conformal sets."""
+"""Calibration of the probabilities before and after temperature, of the error scores, and conformal sets."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -8,7 +8,7 @@ from peftuq.report.headings import SPREAD
 from peftuq.report.methods import ADUE, SR, SR_TEMPERATURE
 from peftuq.report.metric_table import Derived, Lines, Measure, MetricTable, Source, of_scores, prediction
 from peftuq.report.run import OverSeeds, Run
-from peftuq.report.tables import NOT_ASKED, Column, Entry, Table, measured
+from peftuq.report.tables import NOT_REQUESTED, Column, Entry, Table, measured
 
 AS_TRAINED = {"point": "as trained"}
 
@@ -46,7 +46,7 @@ def _answer_mass(run: Run, setting: Setting, sources: Sequence[Source]) -> list[
     """The mass of choice tasks, as the adapter gives it: a temperature works on the answers alone."""
     mass = measured(run.over_seeds(setting, "answer_mass"), 100)
     choice = run.task(setting) == "choice"
-    return [mass if choice and source.predictive == "point" else Entry(NOT_ASKED) for source in sources]
+    return [mass if choice and source.predictive == "point" else Entry(NOT_REQUESTED) for source in sources]
 
 
 CALIBRATION = MetricTable(
@@ -54,7 +54,7 @@ CALIBRATION = MetricTable(
     "Calibration of the predictions.",
     "Calibration errors (15 and 10 bins of equal width; 15 of equal mass; classwise), negative log-likelihood in "
     "nats and Brier score summed over classes, before and after temperature scaling; T: the temperature fitted "
-    f"on the validation split; {SPREAD}. All: lower is better. Bold: best of a cell.",
+    f"on the validation split; {SPREAD}. All: lower is better. Bold: best of a setting.",
     stub=("Probabilities",),
     lines=_predictives,
     columns=(
@@ -80,7 +80,7 @@ ERROR_CALIBRATION = MetricTable(
     "Is the score a calibrated probability of error?",
     "The score U read as the probability that the prediction is wrong: calibration error of the confidence 1 − U "
     f"(15 and 10 bins of equal width), log-loss in nats and Brier score of U against the error; {SPREAD}. "
-    "All: lower is better. Bold: best of a cell.",
+    "All: lower is better. Bold: best of a setting.",
     stub=("Score",),
     lines=of_scores([SR, SR_TEMPERATURE, ADUE]),
     columns=tuple(map(Measure, ("error_ece_15", "error_ece_10", "error_nll", "error_brier"))),

@@ -16,7 +16,10 @@ from peftuq.report.words import counted
 
 KIND_TITLES = {"encoder": "Encoders", "decoder": "Generative models"}
 AUROC = f"ROC-AUC ×100 of telling errors from correct predictions, {SPREAD}."
-RANK = "Rank: average over the cells of that kind of model, 1 is best; beside it the paper’s, over its own ten cells."
+RANK = (
+    "Rank: average over the settings of that kind of model, 1 is best; beside it the paper’s, over its own ten "
+    "settings."
+)
 BESIDE = (
     "Below ours, where model and dataset are the paper’s own: its value, and ours minus it. "
     "Bold: best of a column, ours and the paper’s apart."
@@ -104,7 +107,7 @@ def ablation_ranks(run: Run, settings: Sequence[Setting]) -> Table | None:
     rows = beside_paper(lines, ["lower", "lower"])
     number = len(found.cells) if found else 0
     caption = (
-        f"Average rank by error-AUROC over {counted(number, 'cell')} of this run (1 is best, ties share the mean), "
+        f"Average rank by error-AUROC over {counted(number, 'setting')} of this run (1 is best, ties share the mean), "
         "and the paper’s over its twenty. Bold: best of each column."
     )
     spec = ("adue_table2_ablation_ranks", "Ranks of the ablations (the paper’s Table 2).", caption)

@@ -30,8 +30,8 @@ def ranks_figures(run: Run, settings: Sequence[Setting]) -> Iterator[Picture]:
         found = ranked(run, here, shown)
         ours = [found.mean[method.key] for method in shown] if found else None
         paper = [reference.adue_ranks()["Table 1", kind, method.paper] for method in shown]
-        cells = len(found.cells) if found else 0
-        title = f"{KIND_TITLES[kind]}: {counted(cells, 'cell')} here, 10 in the paper"
+        number = len(found.cells) if found else 0
+        title = f"{KIND_TITLES[kind]}: {counted(number, 'setting')} here, 10 in the paper"
         # A paper's rank among five methods says nothing of a rank among fewer.
         panels.append(
             ranks.Ranked(title, [m.title for m in shown], ours, paper if len(shown) == len(HEADLINE) else None)
@@ -39,7 +39,7 @@ def ranks_figures(run: Run, settings: Sequence[Setting]) -> Iterator[Picture]:
     if panels:
         caption = (
             "Average rank by error-AUROC of the methods of the paper’s Table 1, ordered by this run’s. Ranks over "
-            "few cells are coarse: compare positions, not decimals."
+            "few settings are coarse: compare positions, not decimals."
         )
         yield Picture("adue_ranks", "Average rank of each method.", caption, ranks.draw(panels))
 
@@ -50,9 +50,11 @@ def aurocs_figures(run: Run, settings: Sequence[Setting]) -> Iterator[Picture]:
         panels = [_dots(run, setting, shown, _title(run, settings, setting)) for setting in page]
         caption = (
             "Error-AUROC ×100 on the test split: a ring a seed, a bar at their mean, a diamond at the paper’s mean "
-            "where the cell is the paper’s own. The panels’ axes differ."
+            "where the setting is the paper’s own. The panels’ axes differ."
         )
-        yield Picture(f"adue_auroc{suffix}", f"Error detection by method and cell{part}.", caption, aurocs.draw(panels))
+        yield Picture(
+            f"adue_auroc{suffix}", f"Error detection by method and setting{part}.", caption, aurocs.draw(panels)
+        )
 
 
 def _dots(run: Run, setting: Setting, shown: Sequence[Method], title: str) -> aurocs.Dots:

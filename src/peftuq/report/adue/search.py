@@ -1,4 +1,4 @@
-"""What AdUE's hyper-parameter search chose in each cell."""
+"""The choice of AdUE's hyper-parameter search in each setting."""
 
 from collections import Counter
 from collections.abc import Sequence

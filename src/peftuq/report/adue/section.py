@@ -4,8 +4,8 @@ from peftuq.report.adue import calibration, findings, paper, pictures, scores, s
 from peftuq.report.sections import PaperSection
 
 READING = (
-    "A cell is one model on one dataset, trained once for each seed. Numbers are means over the seeds ± the sample "
-    "standard deviation (ddof = 1; none where there is one seed), always over all test examples. Methods: RMD, MD "
+    "A setting is one model, adapted by one recipe to one dataset and trained once for each seed. Numbers "
+    "are means over the seeds ± the sample standard deviation (ddof = 1; none where there is one seed), always over all test examples. Methods: RMD, MD "
     "and RDE are the relative Mahalanobis, Mahalanobis and robust density distances of the representation (“L2”: "
     "normalised to length 1, as in the paper’s Table 1), SR the softmax response 1 − max p, AdUE the fine-tuned "
     "head. Error-AUROC is the probability that a wrong prediction has a higher score than a right one, ×100: 50 is "
@@ -14,7 +14,7 @@ READING = (
 GAPS = (
     "A dash is a number that the run was not asked for. A number that it was asked for and does not have is printed "
     "as “missing” or, where the test set allows none, as “undefined”, with the reason in a footnote. Ranks share "
-    "ties, and are taken over the cells in which every method has a value."
+    "ties, and are taken over the settings in which every method has a value."
 )
 
 

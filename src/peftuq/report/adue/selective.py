@@ -1,4 +1,4 @@
-"""What is gained by staying silent, and what becomes of the scores on other data."""
+"""Selective prediction, and the scores under shift."""
 
 from collections.abc import Sequence
 from itertools import groupby
@@ -16,7 +16,7 @@ SELECTIVE = MetricTable(
     "Selective prediction.",
     "Answering only the examples with the lowest scores: area under the risk–coverage curve and its excess over "
     "the best order’s (both ×100, lower is better), prediction rejection ratio (1: best order, 0: random), error "
-    f"rate and accuracy in per cent at fixed coverage; {SPREAD}. Bold: best of a cell.",
+    f"rate and accuracy in per cent at fixed coverage; {SPREAD}. Bold: best of a setting.",
     stub=("Score",),
     lines=of_scores(HEADLINE),
     columns=tuple(map(Measure, ("aurc", "eaurc", "prr", "risk_80", "accuracy_50", "accuracy_80", "accuracy_90"))),

@@ -1,10 +1,10 @@
-"""What several members gain over one adapter: predictions, uncertainties, and the errors these find."""
+"""The gain of several members over one adapter: predictions, uncertainties, and the errors these find."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from peftuq.artifacts import read_scores
-from peftuq.cells import PREDICTION, Setting, parse_predictive
+from peftuq.by_strength import PREDICTION, Setting, parse_predictive
 from peftuq.files import canonical
 from peftuq.metrics.evaluate import METRICS
 from peftuq.report.headings import SPREAD, Headings
@@ -73,7 +73,7 @@ QUALITY_TABLE = MetricTable(
     "One adapter and ensembles.",
     f"Accuracy, negative log-likelihood in nats and ECE with 10 bins (the paper’s), {SPREAD}; means over the "
     "examples of predictive entropy, expected entropy and their difference, the mutual information, in nats. "
-    f"{MEMBERS} Bold: best of a cell and evaluation set.",
+    f"{MEMBERS} Bold: best of a setting and evaluation set.",
     stub=("Evaluated on", "Probabilities"),
     lines=_everywhere,
     columns=(*map(Measure, QUALITY), *map(_mean_column, IN_NATS)),
@@ -100,12 +100,12 @@ def detection(run: Run, settings: Sequence[Setting]) -> Table:
 
 
 def answer_mass(run: Run, settings: Sequence[Setting]) -> Table | None:
-    """Of choice cells: how much of the vocabulary's probability the answers get, as each adapter gives it."""
-    asked = [s for s in settings if run.task(s) == "choice" and run.seeds(s, "point")]
-    if not asked:
+    """Of choice by_strength: how much of the vocabulary's probability the answers get, as each adapter gives it."""
+    requested = [s for s in settings if run.task(s) == "choice" and run.seeds(s, "point")]
+    if not requested:
         return None
     headings, rows = Headings(run, settings), []
-    for setting in asked:
+    for setting in requested:
         for on in ("", *run.shifts(setting)):
             mass = measured(run.over_seeds(setting, "answer_mass", on=on), 100)
             rows.append(Row((headings.model(setting), setting.dataset, on or setting.dataset), (mass,)))
@@ -122,22 +122,22 @@ def answer_mass(run: Run, settings: Sequence[Setting]) -> Table | None:
 
 
 def sweep(run: Run, settings: Sequence[Setting]) -> Table | None:
-    """Cells that differ in the prior's strength alone, from the weakest up; None where there are none."""
+    """Settings that differ in the prior's strength alone, from the weakest up; None where there are none."""
     headings, rows = Headings(run, []), []
-    for cells in swept(run, settings):
-        titles = {name: title for setting in cells.values() for name, title in shown(run, setting).items()}
+    for by_strength in swept(run, settings):
+        titles = {name: title for setting in by_strength.values() for name, title in shown(run, setting).items()}
         for predictive, title in titles.items():
-            found = [_strength(run, setting, predictive) for setting in cells.values()]
+            found = [_strength(run, setting, predictive) for setting in by_strength.values()]
             better = [*(METRICS[metric]["better"] for metric in QUALITY), "", "", METRICS["auroc"]["better"]]
             marked = zip(*(mark_best(c, b) for c, b in zip(zip(*found, strict=True), better, strict=True)), strict=True)
-            heading = headings.setting(next(iter(cells.values())))
-            rows += [Row((title, f"{value:g}"), e, heading) for value, e in zip(cells, marked, strict=True)]
+            heading = headings.setting(next(iter(by_strength.values())))
+            rows += [Row((title, f"{value:g}"), e, heading) for value, e in zip(by_strength, marked, strict=True)]
     if not rows:
         return None
     caption = (
         f"The prior’s strength λ/2, all else in the recipe the same; on the test split, {SPREAD}; mean entropy and "
         "mutual information in nats; error-AUROC ×100 of the mutual information, or of the entropy for one adapter. "
-        "Bold: best of a cell and its kind of probabilities."
+        "Bold: best of a setting and its kind of probabilities."
     )
     columns = (*(Measure(m).column for m in QUALITY), Column("Entropy", "Mean, nats"), Column("MI", "Mean, nats"))
     columns += (Column("Error-AUROC"),)
@@ -155,7 +155,7 @@ def swept(run: Run, settings: Sequence[Setting]) -> list[Mapping[float, Setting]
             rest = {**content, "prior": {key: value for key, value in prior.items() if key != "half_lambda"}}
             same = canonical([setting.model, setting.dataset, rest])
             groups.setdefault(same, {})[float(prior["half_lambda"])] = setting
-    return [dict(sorted(cells.items())) for cells in groups.values() if len(cells) > 1]
+    return [dict(sorted(by_strength.items())) for by_strength in groups.values() if len(by_strength) > 1]
 
 
 def _strength(run: Run, setting: Setting, predictive: str) -> list[Entry]:

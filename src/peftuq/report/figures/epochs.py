@@ -26,7 +26,7 @@ SIZES = (  # from the smallest ensemble up
 
 
 class Curve(NamedTuple):
-    """Of ensembles of `size`: for every epoch the values of the disjoint ensembles, (E,) of them."""
+    """A metric of ensembles of `size`: for every epoch the values of the disjoint ensembles, (E,) of them."""
 
     size: int
     epochs: list[int]
@@ -66,10 +66,10 @@ def draw(columns: Mapping[str, str], lines: Sequence[Line]) -> Figure:
 def _panel(ax: Axes, curves: Sequence[Curve], sizes: Sequence[int]) -> None:
     ax.locator_params(axis="y", nbins=4)
     for curve in curves:
-        place = sizes.index(curve.size)
-        shown = SIZES[place % len(SIZES)]
+        position = sizes.index(curve.size)
+        shown = SIZES[position % len(SIZES)]
         alone = len(curve.epochs) == 1
-        x = np.array(curve.epochs) + (_DODGE * (place - (len(sizes) - 1) / 2) if alone else 0)
+        x = np.array(curve.epochs) + (_DODGE * (position - (len(sizes) - 1) / 2) if alone else 0)
         mean = [values.mean() for values in curve.ensembles]
         low, high = ([f(values) for values in curve.ensembles] for f in (np.min, np.max))
         style = {"color": shown.color, "ls": shown.line, "marker": shown.marker, "label": f"M = {curve.size}"}

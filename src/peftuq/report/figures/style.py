@@ -1,4 +1,4 @@
-"""How every figure looks: one font, greys that print, a marker and a line of its own for every method."""
+"""The look of every figure: one font, greys that print, a marker and a line of its own for every method."""
 
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -70,7 +70,7 @@ _OTHER = Look("0.4", "-", "X")
 
 
 def look(name: str) -> Look:
-    """Of a score's variant, or of a method that makes adapters or probabilities."""
+    """The look of a score's variant, or of a method that makes adapters or probabilities."""
     return (LOOKS | ADAPTERS).get(name, _OTHER)
 
 
@@ -113,7 +113,7 @@ def legend_height(n: int) -> float:
 
 
 def _handles(axes: Sequence[Axes]) -> dict[str, Any]:
-    """What the panels' legends would name, each name once."""
+    """The handles of the panels' legends by name, each name once."""
     return {label: handle for ax in axes for handle, label in zip(*ax.get_legend_handles_labels(), strict=True)}
 
 
@@ -139,8 +139,8 @@ def pages(items: Sequence, per_page: int) -> Iterator[tuple[str, str, Sequence]]
         yield *added, items[page * per_page : (page + 1) * per_page]
 
 
-def say(axes: Axes, text: str) -> None:
-    """A sentence in the place of a panel's data."""
+def message(axes: Axes, text: str) -> None:
+    """Print a sentence instead of a panel's data."""
     axes.set_axis_on()
     axes.grid(False)
     axes.set(xticks=[], yticks=[])

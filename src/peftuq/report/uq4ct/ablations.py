@@ -13,8 +13,8 @@ from peftuq.report.reference import Printed
 from peftuq.report.run import OverSeeds, Run
 from peftuq.report.tables import Column, Table, in_blocks
 from peftuq.report.uq4ct import methods, paper
-from peftuq.report.uq4ct.methods import DECIMALS, METRICS, Place
-from peftuq.report.uq4ct.recipes import Cast, Point
+from peftuq.report.uq4ct.methods import DECIMALS, METRICS, Evaluation
+from peftuq.report.uq4ct.recipes import Comparison, Point
 
 
 @dataclass(frozen=True)
@@ -37,8 +37,8 @@ class Factor:
     def title(self) -> str:
         return f"{self.short} (the paper’s {self.printed})." if self.printed else f"{self.short}."
 
-    def __call__(self, run: Run, casts: Sequence[Cast]) -> Table | None:
-        return _table(run, casts, self)
+    def __call__(self, run: Run, comparisons: Sequence[Comparison]) -> Table | None:
+        return _table(run, comparisons, self)
 
 
 BETA = Factor(
@@ -81,36 +81,37 @@ class Value(NamedTuple):
         return self.label == f"{self.value:g}"
 
 
-def swept(run: Run, casts: Sequence[Cast], factor: Factor) -> list[Cast]:
+def swept(run: Run, comparisons: Sequence[Comparison], factor: Factor) -> list[Comparison]:
     """The tasks on which a factor varies. β at 0 and 1 alone is MixLoRA against UQ4CT: the main table has it."""
     return [
-        cast
-        for cast in casts
-        if factor.key in cast.sweeps
-        and (factor.key != "beta" or len(cast.sweeps["beta"]) > 2 or papers_values(run, cast, factor))
+        comparison
+        for comparison in comparisons
+        if factor.key in comparison.sweeps
+        and (factor.key != "beta" or len(comparison.sweeps["beta"]) > 2 or papers_values(run, comparison, factor))
     ]
 
 
-def _table(run: Run, casts: Sequence[Cast], factor: Factor) -> Table | None:
-    here = swept(run, casts, factor)
+def _table(run: Run, comparisons: Sequence[Comparison], factor: Factor) -> Table | None:
+    here = swept(run, comparisons, factor)
     if not here:
         return None
-    points = [labelled(cast.sweeps[factor.key]) for cast in here]
-    values = {value for of_cast in points for value in of_cast} | {
-        Value(f"{value:g}", value) for cast in here for value in papers_values(run, cast, factor)
+    points = [labelled(comparison.sweeps[factor.key]) for comparison in here]
+    values = {value for of_task in points for value in of_task} | {
+        Value(f"{value:g}", value) for comparison in here for value in papers_values(run, comparison, factor)
     }
     lines = []
     for value in sorted(values, key=lambda value: (value.value, value.label)):
         found = [
-            (number(run, of_cast.get(value), metric), papers_number(run, cast, factor, value, metric))
-            for cast, of_cast in zip(here, points, strict=True)
+            (number(run, of_task.get(value), metric), papers_number(run, comparison, factor, value, metric))
+            for comparison, of_task in zip(here, points, strict=True)
             for metric in METRICS
         ]
         ours = [methods.beside(over, printed) for over, printed in found]
         lines.append(Line(f"{factor.symbol} = {value.label}", ours, [printed for _, printed in found], DECIMALS))
     rows = beside_paper(lines, [DIRECTIONS[metric]["better"] for _ in here for metric in METRICS])
     columns = [
-        [Column(label, methods.title_of(run, cast.task)) for label in ("Accuracy, %", "ECE, %")] for cast in here
+        [Column(label, methods.title_of(run, comparison.task)) for label in ("Accuracy, %", "ECE, %")]
+        for comparison in here
     ]
     caption = (
         f"{factor.reading} Nothing else differs between the rows. In per cent on the test split, "
@@ -136,14 +137,14 @@ def number(run: Run, point: Point | None, metric: str) -> OverSeeds:
     return run.over_seeds(point.setting, metric, PREDICTION, point.predictive)
 
 
-def papers_number(run: Run, cast: Cast, factor: Factor, value: Value, metric: str) -> Printed | None:
-    """None for a second recipe of the same value: the paper has one."""
+def papers_number(run: Run, comparison: Comparison, factor: Factor, value: Value, metric: str) -> Printed | None:
+    """The paper's number; None for a second recipe of the same value, as the paper has one."""
     if not factor.printed:
         return None
-    return methods.papers(run, Place(cast), f"{factor.prefix}{value.label}", metric, [factor.printed])
+    return methods.papers(run, Evaluation(comparison), f"{factor.prefix}{value.label}", metric, [factor.printed])
 
 
-def papers_values(run: Run, cast: Cast, factor: Factor) -> list[float]:
+def papers_values(run: Run, comparison: Comparison, factor: Factor) -> list[float]:
     names = dict.fromkeys(key[4] for key in reference.uq4ct() if key[0] == factor.printed)
-    there = [name for name in names if methods.papers(run, Place(cast), name, "accuracy", [factor.printed])]
+    there = [name for name in names if methods.papers(run, Evaluation(comparison), name, "accuracy", [factor.printed])]
     return [float(name.removeprefix(factor.prefix)) for name in there]

@@ -1,4 +1,4 @@
-"""What each method costs, as it was measured, beside the plain LoRA of the same model and dataset."""
+"""The measured cost of each method, beside the plain LoRA of the same model and dataset."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -8,14 +8,14 @@ import numpy as np
 from peftuq.cells import Setting, parse_predictive
 from peftuq.report.metric_table import SETTING
 from peftuq.report.run import Run
-from peftuq.report.tables import MISSING, NOT_ASKED, Column, Entry, Row, Table
+from peftuq.report.tables import MISSING, NOT_REQUESTED, Column, Entry, Row, Table
 from peftuq.report.uq4ct import methods
 from peftuq.report.uq4ct.methods import Method
-from peftuq.report.uq4ct.recipes import Cast, is_ensemble
+from peftuq.report.uq4ct.recipes import Comparison, is_ensemble
 
 
 class Cost(NamedTuple):
-    """Of one method on one task: trainable parameters, seconds of training, milliseconds an evaluated example.
+    """The cost of one method on one task: trainable parameters, seconds of training, milliseconds an evaluated example.
 
     None where it was not measured; 0 where there is nothing to train.
     """
@@ -25,9 +25,9 @@ class Cost(NamedTuple):
     evaluation: float | None
 
 
-def cost(run: Run, cast: Cast, method: Method) -> Cost:
-    """Means over the adapters that were measured; an ensemble trains and asks each of its members."""
-    setting = cast.roles[method.role]
+def cost(run: Run, comparison: Comparison, method: Method) -> Cost:
+    """Means over the adapters that were measured; an ensemble trains and evaluates each of its members."""
+    setting = comparison.roles[method.role]
     name, size = parse_predictive(method.predictive)
     pooled = run.methods.get(name, {}).get("of") in ("records", "epochs")
     members = size or 1 if pooled else 1
@@ -53,19 +53,19 @@ def _mean(values: Sequence[float], times: int) -> float | None:
     return times * float(np.mean(values)) if values else None
 
 
-def table(run: Run, casts: Sequence[Cast]) -> Table | None:
-    every, rows = methods.present(run, casts), []
-    for cast in casts:
-        here = [m for m in every if m.role in cast.roles and run.seeds(cast.roles[m.role], m.predictive)]
-        plain = next((cost(run, cast, m) for m in here if (m.role, m.predictive) == ("lora", "point")), None)
-        heading = methods.title_of(run, cast.task)
-        rows += [Row((method.title,), _entries(cost(run, cast, method), plain), heading) for method in here]
+def table(run: Run, comparisons: Sequence[Comparison]) -> Table | None:
+    every, rows = methods.present(run, comparisons), []
+    for comparison in comparisons:
+        here = [m for m in every if m.role in comparison.roles and run.seeds(comparison.roles[m.role], m.predictive)]
+        plain = next((cost(run, comparison, m) for m in here if (m.role, m.predictive) == ("lora", "point")), None)
+        heading = methods.title_of(run, comparison.task)
+        rows += [Row((method.title,), _entries(cost(run, comparison, method), plain), heading) for method in here]
     if not rows:
         return None
     caption = (
         "Trainable parameters (the head’s included), wall time of training, and of evaluation for an example, means "
-        "over the adapters; ×: relative to the LoRA of the same cell. An ensemble’s members count each; what works on "
-        "finished records (a temperature, averaging) costs their evaluation. Compare only within a cell: adapters may "
+        "over the adapters; ×: relative to the LoRA of the same task. An ensemble’s members count each; what works on "
+        "finished records (a temperature, averaging) costs their evaluation. Compare only within a task: adapters may "
         "have been trained on different machines, see the table of trainings."
     )
     groups = ("Trainable", "Training, s", "Evaluation, ms")
@@ -78,8 +78,8 @@ def _entries(found: Cost, plain: Cost | None) -> tuple[Entry, ...]:
     for key, decimals in (("parameters", 0), ("training", 0), ("evaluation", 1)):
         value, of_plain = getattr(found, key), plain and getattr(plain, key)
         if value is None:
-            entries += [Entry(MISSING, note="the file that would say so was not found"), Entry(NOT_ASKED)]
+            entries += [Entry(MISSING, note="the file that would say so was not found"), Entry(NOT_REQUESTED)]
             continue
         shown = Entry(f"{value:,.0f}") if key == "parameters" else Entry(value=value, decimals=decimals)
-        entries += [shown, Entry(value=value / of_plain, decimals=2) if of_plain else Entry(NOT_ASKED)]
+        entries += [shown, Entry(value=value / of_plain, decimals=2) if of_plain else Entry(NOT_REQUESTED)]
     return tuple(entries)

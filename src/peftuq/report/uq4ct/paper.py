@@ -10,8 +10,8 @@ from peftuq.report.headings import SPREAD
 from peftuq.report.run import Run
 from peftuq.report.tables import Column, Row, Table, in_blocks
 from peftuq.report.uq4ct import methods
-from peftuq.report.uq4ct.methods import DECIMALS, Method, Place
-from peftuq.report.uq4ct.recipes import Cast
+from peftuq.report.uq4ct.methods import DECIMALS, Evaluation, Method
+from peftuq.report.uq4ct.recipes import Comparison
 
 HEADINGS = {"accuracy": "Accuracy, %", "ece_15": "ECE (15 bins), %"}
 BESIDE = (
@@ -22,64 +22,66 @@ BOLD = "Bold: best of a column, ours and the paper’s apart."
 IN_DISTRIBUTION = ("Table 4", "Table 1", "Table 3", "Table 6")
 
 
-def of_kind(run: Run, casts: Sequence[Cast], kind: str) -> list[Cast]:
+def of_kind(run: Run, comparisons: Sequence[Comparison], kind: str) -> list[Comparison]:
     """The tasks that are choice, or classification."""
-    return [cast for cast in casts if run.datasets[cast.task.dataset]["kind"] == kind]
+    return [comparison for comparison in comparisons if run.datasets[comparison.task.dataset]["kind"] == kind]
 
 
-def shift_sets(run: Run, cast: Cast) -> list[str]:
-    """What at least one of a task's recipes is evaluated on, beside its own test split."""
-    return list(dict.fromkeys(name for setting in cast.roles.values() for name in run.shifts(setting)))
+def shift_sets(run: Run, comparison: Comparison) -> list[str]:
+    """The sets that at least one of a task's recipes is evaluated on, beside its own test split."""
+    return list(dict.fromkeys(name for setting in comparison.roles.values() for name in run.shifts(setting)))
 
 
-def model_of(run: Run, place: Place) -> str:
-    return run.models[place.cast.task.model]["title"]
+def model_of(run: Run, evaluation: Evaluation) -> str:
+    return run.models[evaluation.comparison.task.model]["title"]
 
 
-def _trained(run: Run, place: Place) -> str:
-    return f"{model_of(run, place)}, trained on {place.cast.task.dataset}"
+def _trained(run: Run, evaluation: Evaluation) -> str:
+    return f"{model_of(run, evaluation)}, trained on {evaluation.comparison.task.dataset}"
 
 
-Shown = tuple[list[Place], list[Method]]  # the columns of a table, and the methods that ran
+Shown = tuple[list[Evaluation], list[Method]]  # the columns of a table, and the methods that ran
 
 
-def _own_tests(kind: str) -> Callable[[Run, Sequence[Cast]], Shown]:
+def _own_tests(kind: str) -> Callable[[Run, Sequence[Comparison]], Shown]:
     """All methods on the tasks of a kind, on their own test splits."""
 
-    def shown(run: Run, casts: Sequence[Cast]) -> Shown:
-        here = of_kind(run, casts, kind)
-        return list(map(Place, here)), methods.present(run, here)
+    def shown(run: Run, comparisons: Sequence[Comparison]) -> Shown:
+        here = of_kind(run, comparisons, kind)
+        return list(map(Evaluation, here)), methods.present(run, here)
 
     return shown
 
 
-def _shifted(run: Run, casts: Sequence[Cast]) -> Shown:
+def _shifted(run: Run, comparisons: Sequence[Comparison]) -> Shown:
     """All methods on the tasks with shift sets: on their own test splits and on those sets."""
-    here = [cast for cast in casts if shift_sets(run, cast)]
-    return [Place(cast, on) for cast in here for on in ("", *shift_sets(run, cast))], methods.present(run, here)
+    here = [comparison for comparison in comparisons if shift_sets(run, comparison)]
+    return [
+        Evaluation(comparison, on) for comparison in here for on in ("", *shift_sets(run, comparison))
+    ], methods.present(run, here)
 
 
-def _contrast(name: str, printed: str) -> Callable[[Run, Sequence[Cast]], Shown]:
+def _contrast(name: str, printed: str) -> Callable[[Run, Sequence[Comparison]], Shown]:
     """UQ4CT and one other method, on the tasks where the run or the paper has the other."""
 
-    def shown(run: Run, casts: Sequence[Cast]) -> Shown:
-        both = [method for method in methods.present(run, casts) if method.paper in (name, "UQ4CT")]
+    def shown(run: Run, comparisons: Sequence[Comparison]) -> Shown:
+        both = [method for method in methods.present(run, comparisons) if method.paper in (name, "UQ4CT")]
         others = [method for method in both if method.paper == name]
-        places = [
-            place
-            for place in map(Place, casts)
-            if methods.papers(run, place, name, "accuracy", [printed])
-            or any(methods.measure(run, place, method, "accuracy").asked for method in others)
+        evaluations = [
+            evaluation
+            for evaluation in map(Evaluation, comparisons)
+            if methods.papers(run, evaluation, name, "accuracy", [printed])
+            or any(methods.measure(run, evaluation, method, "accuracy").requested for method in others)
         ]
-        return places, both
+        return evaluations, both
 
     return shown
 
 
-def line(run: Run, places: Sequence[Place], method: Method, metric: str, printed: Sequence[str]) -> Line:
-    """A method's numbers and the paper's, a place each."""
-    paper = [methods.papers(run, place, method.paper, metric, printed) for place in places]
-    over = [methods.measure(run, place, method, metric) for place in places]
+def line(run: Run, evaluations: Sequence[Evaluation], method: Method, metric: str, printed: Sequence[str]) -> Line:
+    """A method's numbers and the paper's, a evaluation each."""
+    paper = [methods.papers(run, evaluation, method.paper, metric, printed) for evaluation in evaluations]
+    over = [methods.measure(run, evaluation, method, metric) for evaluation in evaluations]
     ours = [methods.beside(found, number) for found, number in zip(over, paper, strict=True)]
     return Line(method.title, ours, paper, DECIMALS)
 
@@ -94,22 +96,22 @@ class PaperTable:
     name: str
     title: str
     caption: str
-    shown: Callable[[Run, Sequence[Cast]], Shown]
+    shown: Callable[[Run, Sequence[Comparison]], Shown]
     printed: tuple[str, ...] = ()
-    group: Callable[[Run, Place], str] = model_of
+    group: Callable[[Run, Evaluation], str] = model_of
 
-    def __call__(self, run: Run, casts: Sequence[Cast]) -> Table | None:
-        places, ran = self.shown(run, casts)
-        if not places:
+    def __call__(self, run: Run, comparisons: Sequence[Comparison]) -> Table | None:
+        evaluations, ran = self.shown(run, comparisons)
+        if not evaluations:
             return None
-        every = methods.complete(run, places, ran, self.printed)
+        every = methods.complete(run, evaluations, ran, self.printed)
         rows: list[Row] = []
         for metric, heading in HEADINGS.items():
-            lines = [line(run, places, method, metric, self.printed) for method in every]
-            better = [DIRECTIONS[metric]["better"]] * len(places)
+            lines = [line(run, evaluations, method, metric, self.printed) for method in every]
+            better = [DIRECTIONS[metric]["better"]] * len(evaluations)
             rows += [replace(row, heading=heading) for row in beside_paper(lines, better)]
-        grouped = groupby(places, key=lambda place: self.group(run, place))
-        columns = in_blocks([[Column(place.title, name) for place in of_name] for name, of_name in grouped])
+        grouped = groupby(evaluations, key=lambda evaluation: self.group(run, evaluation))
+        columns = in_blocks([[Column(evaluation.title, name) for evaluation in of_name] for name, of_name in grouped])
         heads = stub("Method", rows)
         return Table(self.name, self.title, self.caption, heads, columns, tuple(rows), over="Metric")
 

@@ -1,11 +1,11 @@
 """The report's section on UQ4CT (Niu et al., arXiv 2410.06431): calibrated fine-tuning of mixtures of LoRA experts."""
 
 from peftuq.report.sections import PaperSection
-from peftuq.report.uq4ct import ablations, beyond, cost, findings, paper, pictures
-from peftuq.report.uq4ct.recipes import casts
+from peftuq.report.uq4ct import ablations, cost, findings, further_tables, paper, pictures
+from peftuq.report.uq4ct.recipes import comparisons
 
 READING = (
-    "A cell is one model on one dataset; on it several recipes and sources of probabilities are compared. ECE is the "
+    "A task is one model on one dataset; on it several recipes and sources of probabilities are compared. ECE is the "
     "expected calibration error of the predicted answer’s probability, 15 bins of equal width, as in the paper (its "
     "A.7). FLU, functional-level uncertainty, is the routers’ probability of the active experts, a mean over the "
     "blocks (its eq. 12): despite its name, high where the model should be right. The paper leaves open over which "
@@ -28,8 +28,8 @@ SECTION = PaperSection(
             paper.CLASSIFICATION,
             pictures.figure3,
             paper.SPUQ,
-            beyond.MEASURES_TABLE,
-            beyond.recipes,
+            further_tables.MEASURES_TABLE,
+            further_tables.recipes,
         ],
         "Under shift": [paper.SHIFTS, pictures.shifts],
         "Ablations": [
@@ -40,10 +40,10 @@ SECTION = PaperSection(
             ablations.MEMBERS,
             pictures.sweeps,
         ],
-        "FLU as a confidence": [beyond.FLU_TABLE, pictures.flu_reliability],
+        "FLU as a confidence": [further_tables.FLU_TABLE, pictures.flu_reliability],
         "Cost": [cost.table],
-        "Crossed with the other papers": [beyond.crossed],
+        "Crossed with the other papers": [further_tables.crossed],
     },
     findings=findings.findings,
-    subject=casts,
+    subject=comparisons,
 )

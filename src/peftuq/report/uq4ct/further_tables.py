@@ -1,4 +1,4 @@
-"""What the paper does not show: which recipe stands for which method, more measures, FLU itself, crossed methods."""
+"""Tables that the paper does not have: recipes by method, more measures, FLU itself, crossed methods."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -10,10 +10,10 @@ from peftuq.report.headings import SPREAD
 from peftuq.report.methods import ADUE, FORMATS, MD_L2, RDE_L2, RMD_L2, SR
 from peftuq.report.metric_table import SETTING, Measure
 from peftuq.report.run import Run
-from peftuq.report.tables import NOT_ASKED, Column, Entry, Row, Table, mark_best, measured
+from peftuq.report.tables import NOT_REQUESTED, Column, Entry, Row, Table, mark_best, measured
 from peftuq.report.uq4ct import methods
-from peftuq.report.uq4ct.methods import Method, Place
-from peftuq.report.uq4ct.recipes import Cast, Task, beta, flu_tokens, is_incremental, mixture
+from peftuq.report.uq4ct.methods import Evaluation, Method
+from peftuq.report.uq4ct.recipes import Comparison, Task, beta, flu_tokens, is_incremental, mixture
 
 Columns = Sequence[tuple[Measure, str]]  # a measure, and the variant it is of
 MEASURES = [
@@ -38,23 +38,27 @@ CROSSED = [
 ]
 
 
-def _point(run: Run, casts: Sequence[Cast]) -> list[Method]:
-    return [method for method in methods.present(run, casts) if method.predictive == "point"]
+def _point(run: Run, comparisons: Sequence[Comparison]) -> list[Method]:
+    return [method for method in methods.present(run, comparisons) if method.predictive == "point"]
 
 
-def _routed(run: Run, casts: Sequence[Cast]) -> list[Method]:
+def _routed(run: Run, comparisons: Sequence[Comparison]) -> list[Method]:
     """The methods whose FLU was scored."""
-    return [m for m in _point(run, casts) if any(_requested(run, Place(cast), m, "flu_mean") for cast in casts)]
+    return [
+        m
+        for m in _point(run, comparisons)
+        if any(_requested(run, Evaluation(comparison), m, "flu_mean") for comparison in comparisons)
+    ]
 
 
-def _measured(run: Run, place: Place, every: Sequence[Method]) -> list[Method]:
-    return [method for method in every if methods.measure(run, place, method, "accuracy").asked]
+def _measured(run: Run, evaluation: Evaluation, every: Sequence[Method]) -> list[Method]:
+    return [method for method in every if methods.measure(run, evaluation, method, "accuracy").requested]
 
 
-def _crossed(run: Run, place: Place, every: Sequence[Method]) -> list[Method]:
+def _crossed(run: Run, evaluation: Evaluation, every: Sequence[Method]) -> list[Method]:
     """The methods with any of the crossed scores, where one of them is in no paper."""
-    here = [m for m in every if any(_requested(run, place, m, variant) for _, variant in CROSSED)]
-    return here if any(_is_new(run, place, method) for method in here) else []
+    here = [m for m in every if any(_requested(run, evaluation, m, variant) for _, variant in CROSSED)]
+    return here if any(_is_new(run, evaluation, method) for method in here) else []
 
 
 @dataclass(frozen=True)
@@ -68,18 +72,18 @@ class MethodTable:
     title: str
     caption: str
     columns: Columns
-    methods: Callable[[Run, Sequence[Cast]], list[Method]] = methods.present
+    methods: Callable[[Run, Sequence[Comparison]], list[Method]] = methods.present
 
-    def __call__(self, run: Run, casts: Sequence[Cast]) -> Table | None:
-        every, rows = self.methods(run, casts), []
-        for place in map(Place, casts):
-            here = _measured(run, place, every)
-            found = [[_entry(run, place, method, *column) for method in here] for column in self.columns]
+    def __call__(self, run: Run, comparisons: Sequence[Comparison]) -> Table | None:
+        every, rows = self.methods(run, comparisons), []
+        for evaluation in map(Evaluation, comparisons):
+            here = _measured(run, evaluation, every)
+            found = [[_entry(run, evaluation, method, *column) for method in here] for column in self.columns]
             best = [
                 mark_best(entries, DIRECTIONS[measure.metric]["better"])
                 for (measure, _), entries in zip(self.columns, found, strict=True)
             ]
-            heading = methods.title_of(run, place.cast.task)
+            heading = methods.title_of(run, evaluation.comparison.task)
             entries = zip(*best, strict=True)
             rows += [Row((m.title,), of_method, heading) for m, of_method in zip(here, entries, strict=True)]
         if not rows:
@@ -88,19 +92,19 @@ class MethodTable:
         return Table(self.name, self.title, self.caption, ("Method",), heads, tuple(rows), SETTING)
 
 
-def _requested(run: Run, place: Place, method: Method, variant: str) -> bool:
-    return methods.measure(run, place, method, "auroc", variant).asked
+def _requested(run: Run, evaluation: Evaluation, method: Method, variant: str) -> bool:
+    return methods.measure(run, evaluation, method, "auroc", variant).requested
 
 
-def _entry(run: Run, place: Place, method: Method, measure: Measure, variant: str) -> Entry:
+def _entry(run: Run, evaluation: Evaluation, method: Method, measure: Measure, variant: str) -> Entry:
     form = FORMATS[measure.metric]
-    return measured(methods.measure(run, place, method, measure.metric, variant), form.scale, form.decimals)
+    return measured(methods.measure(run, evaluation, method, measure.metric, variant), form.scale, form.decimals)
 
 
-def _is_new(run: Run, place: Place, method: Method) -> bool:
-    if run.datasets[place.cast.task.dataset]["kind"] == "classification":
-        return mixture(run.recipes[place.cast.roles[method.role].recipe]) is not None
-    return any(_requested(run, place, method, score.variant) for score in REPRESENTATIONS)
+def _is_new(run: Run, evaluation: Evaluation, method: Method) -> bool:
+    if run.datasets[evaluation.comparison.task.dataset]["kind"] == "classification":
+        return mixture(run.recipes[evaluation.comparison.roles[method.role].recipe]) is not None
+    return any(_requested(run, evaluation, method, score.variant) for score in REPRESENTATIONS)
 
 
 MEASURES_TABLE = MethodTable(
@@ -108,7 +112,7 @@ MEASURES_TABLE = MethodTable(
     "Other measures of the same predictions.",
     "Negative log-likelihood in nats, Brier score summed over classes, ECE of 10 bins and of 15 of equal mass; "
     "error-AUROC of the softmax response, of the entropy of the mean prediction, and of the mutual information "
-    f"between member and prediction (MI; where there are members); {SPREAD}. Bold: best of a cell.",
+    f"between member and prediction (MI; where there are members); {SPREAD}. Bold: best of a task.",
     MEASURES,
 )
 # FLU as the probability of being right that the paper's Proposition 3.2 makes of it.
@@ -118,19 +122,19 @@ FLU_TABLE = MethodTable(
     "If the calibration loss does what the paper’s Proposition 3.2 says, FLU is the probability that the answer "
     "is right. ECE of 15 bins of that confidence, over the prompt’s tokens (mean) and at its last token, beside "
     "that of the answer’s own probability (max p); and how well each ranks errors; "
-    f"{SPREAD}. Bold: best of a column in a cell.",
+    f"{SPREAD}. Bold: best of a column in a task.",
     FLU,
     _routed,
 )
 
 
-def crossed(run: Run, casts: Sequence[Cast]) -> Table | None:
+def crossed(run: Run, comparisons: Sequence[Comparison]) -> Table | None:
     """Mixtures on classification tasks, scores of representations on choice tasks, and AdUE on mixtures."""
-    every = _point(run, casts)
+    every = _point(run, comparisons)
     rows = [
-        Row((method.title,), _best_score(run, place, method), methods.title_of(run, place.cast.task))
-        for place in map(Place, casts)
-        for method in _crossed(run, place, every)
+        Row((method.title,), _best_score(run, evaluation, method), methods.title_of(run, evaluation.comparison.task))
+        for evaluation in map(Evaluation, comparisons)
+        for method in _crossed(run, evaluation, every)
     ]
     if not rows:
         return None
@@ -143,30 +147,30 @@ def crossed(run: Run, casts: Sequence[Cast]) -> Table | None:
     return Table(*spec, ("Adapter",), tuple(measure.column for measure, _ in CROSSED), tuple(rows), SETTING)
 
 
-def _best_score(run: Run, place: Place, method: Method) -> tuple[Entry, ...]:
-    return tuple(mark_best([_entry(run, place, method, *column) for column in CROSSED], "higher"))
+def _best_score(run: Run, evaluation: Evaluation, method: Method) -> tuple[Entry, ...]:
+    return tuple(mark_best([_entry(run, evaluation, method, *column) for column in CROSSED], "higher"))
 
 
 # -- which recipe stands for which method --------------------------------------------------------------------
 
 
-def recipes(run: Run, casts: Sequence[Cast]) -> Table:
+def recipes(run: Run, comparisons: Sequence[Comparison]) -> Table:
     """Each role's recipes, and what of them the comparison is about."""
-    titles = {method.role: method.title for method in methods.present(run, casts) if method.predictive == "point"}
+    titles = {method.role: method.title for method in methods.present(run, comparisons) if method.predictive == "point"}
     found: dict[tuple[str, str], list[Task]] = {}
-    for cast in casts:
-        for role, setting in cast.roles.items():
-            found.setdefault((role, setting.recipe), []).append(cast.task)
-    order = {role: place for place, role in enumerate(titles)}
+    for comparison in comparisons:
+        for role, setting in comparison.roles.items():
+            found.setdefault((role, setting.recipe), []).append(comparison.task)
+    order = {role: index for index, role in enumerate(titles)}
     rows = [
-        Row((titles.get(role, role), recipe), (*_content(run.recipes[recipe]), Entry(_where(run, tasks, casts))))
+        Row((titles.get(role, role), recipe), (*_content(run.recipes[recipe]), Entry(_where(run, tasks, comparisons))))
         for (role, recipe), tasks in sorted(found.items(), key=lambda item: order.get(item[0][0], len(order)))
     ]
     labels = ("Rank", "E", "K", "β", "Tokens of FLU")
     columns = (*map(Column, labels), Column("On", align="left", width=1))
     caption = (
-        "Told by what stands in the recipes. E: experts, K: active ones, β: weight of the calibration loss, which "
-        "takes FLU over these tokens of the prompt. All settings: the table of recipes."
+        "Recognised by what stands in the recipes. E: experts, K: active ones, β: weight of the calibration loss, "
+        "which takes FLU over these tokens of the prompt. All keys: the table of recipes."
     )
     return Table("uq4ct_recipes", "Which recipe is which method.", caption, ("Method", "Recipe"), columns, tuple(rows))
 
@@ -181,12 +185,12 @@ def _content(recipe: dict[str, Any]) -> tuple[Entry, ...]:
         f"{beta(recipe):g}{growing}" if experts else None,
         flu_tokens(recipe) or None,
     )
-    return tuple(Entry(NOT_ASKED if value is None else str(value)) for value in values)
+    return tuple(Entry(NOT_REQUESTED if value is None else str(value)) for value in values)
 
 
-def _where(run: Run, tasks: Sequence[Task], casts: Sequence[Cast]) -> str:
+def _where(run: Run, tasks: Sequence[Task], comparisons: Sequence[Comparison]) -> str:
     """The tasks by model, such as "Mistral-7B: obqa, boolq; …"."""
-    if len(tasks) == len(casts):
+    if len(tasks) == len(comparisons):
         return "all"
     models: dict[str, list[str]] = {}
     for task in tasks:
