@@ -4,12 +4,12 @@ from peftuq.report.adue import calibration, findings, paper, pictures, scores, s
 from peftuq.report.sections import PaperSection
 
 READING = (
-    "A setting is one model, adapted by one recipe to one dataset and trained once for each seed. Numbers "
-    "are means over the seeds ± the sample standard deviation (ddof = 1; none where there is one seed), always over all test examples. Methods: RMD, MD "
-    "and RDE are the relative Mahalanobis, Mahalanobis and robust density distances of the representation (“L2”: "
-    "normalised to length 1, as in the paper’s Table 1), SR the softmax response 1 − max p, AdUE the fine-tuned "
-    "head. Error-AUROC is the probability that a wrong prediction has a higher score than a right one, ×100: 50 is "
-    "chance. The paper does not say how its standard deviations are divided."
+    "A setting is one model, adapted by one recipe to one dataset and trained once for each seed. Numbers are means "
+    "over the seeds ± the sample standard deviation (ddof = 1; none where there is one seed), always over all test "
+    "examples. Methods: RMD, MD and RDE are the relative Mahalanobis, Mahalanobis and robust density distances of "
+    "the representation (“L2”: normalised to length 1, as in the paper’s Table 1), SR the softmax response 1 − max "
+    "p, AdUE the fine-tuned head. Error-AUROC is the probability that a wrong prediction has a higher score than a "
+    "right one, ×100: 50 is chance. The paper does not say how its standard deviations are divided."
 )
 GAPS = (
     "A dash is a number that the run was not asked for. A number that it was asked for and does not have is printed "

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from peftuq.artifacts import read_scores
-from peftuq.by_strength import PREDICTION, Setting, parse_predictive
+from peftuq.cells import PREDICTION, Setting, parse_predictive
 from peftuq.files import canonical
 from peftuq.metrics.evaluate import METRICS
 from peftuq.report.headings import SPREAD, Headings

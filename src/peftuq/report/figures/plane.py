@@ -31,7 +31,7 @@ class Cloud(NamedTuple):
 
 
 class EvaluationSet(NamedTuple):
-    """A column: an evaluation set, the most options C of its questions, and (correct, incorrect) for each pair of rows."""
+    """A column: an evaluation set, the most options C of its questions, and (correct, incorrect) of each row pair."""
 
     title: str
     options: int

@@ -14,7 +14,7 @@ Recipe = Mapping[str, Any]
 
 
 def mixture(recipe: Recipe) -> dict[str, Any] | None:
-    """Return a recipe's experts, how many of them a token takes (`top_k`), and their layers; None for other adapters."""
+    """Return a recipe's experts, how many of them a token takes (`top_k`) and their layers; None for other adapters."""
     return (recipe["adapter"] or {}).get("mixture")
 
 
