@@ -21,7 +21,7 @@ SUBTITLE = "Uncertainty of parameter-efficient adapters: benchmark report"
 
 def sections(run: Run, date: str) -> list[Section]:
     """The section on what ran, then the sections of the papers that the run's suites feed."""
-    found = (paper.build(run) for paper in declared())
+    found = (section.build(run, paper) for paper, section in declared().items())
     return [what_ran.section(run, date), *(section for section in found if section is not None)]
 
 

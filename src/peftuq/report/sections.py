@@ -19,23 +19,22 @@ Maker = Callable[[Run, S], Item | Iterable[Item]]
 
 @dataclass(frozen=True)
 class PaperSection(Generic[S]):
-    """The report's section on one paper, in a run one of whose suites lists `key` among its `sections`.
+    """The report's section on one paper: of runs with a suite that lists the paper's folder among its `sections`.
 
     `subject` makes of the run and its settings what every table, figure and finding is made from; `parts` are titles
     with what stands under them, in order: a maker that has nothing to show returns None or nothing. `findings` are
     sentences for the document's first page.
     """
 
-    key: str
     title: str
     reading: tuple[str, ...]  # paragraphs on how to read the section
     parts: Mapping[str, Sequence[Maker[S]]]
     findings: Callable[[Run, S], list[str]]
     subject: Callable[[Run, list[Setting]], S]
 
-    def build(self, run: Run) -> Section | None:
-        """The section of a run; None where no suite feeds it."""
-        settings = run.settings(self.key)
+    def build(self, run: Run, paper: str) -> Section | None:
+        """The section of a run; None where no suite lists the paper."""
+        settings = run.settings(paper)
         if not settings:
             return None
         subject = self.subject(run, settings)
@@ -50,7 +49,7 @@ def _items(made: Item | Iterable[Item]) -> list[Item]:
     return [made] if made is None or isinstance(made, str | Table | Picture | Section) else list(made)
 
 
-def declared() -> list[PaperSection]:
-    """Every paper's section, in the order of the papers' names."""
+def declared() -> dict[str, PaperSection]:
+    """Every paper's section by the name of its folder, in the order of these names."""
     names = sorted(file.parent.name for folder in report.__path__ for file in Path(folder).glob("*/section.py"))
-    return [import_module(f"peftuq.report.{name}.section").SECTION for name in names]
+    return {name: import_module(f"peftuq.report.{name}.section").SECTION for name in names}

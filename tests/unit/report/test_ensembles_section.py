@@ -55,7 +55,7 @@ HEADING = "Mistral-7B, lora_map on csqa"
 
 def test_without_a_suite_that_feeds_it_there_is_no_section(run: Run):
     run.suites["ensembles"]["sections"] = ["adue"]
-    assert section.SECTION.build(run) is None
+    assert section.SECTION.build(run, "ensembles") is None
 
 
 # -- tables -------------------------------------------------------------------------------------------------------
@@ -172,7 +172,7 @@ def test_a_cell_that_is_checked_on_several_sets_says_on_how_many(run: Run):
 
 def test_a_lost_trace_is_said_and_the_rest_stands(run: Run, tmp_path: Path):
     run.paths = type(run.paths)(str(tmp_path))
-    found = section.SECTION.build(run)
+    found = section.SECTION.build(run, "ensembles")
     texts = [item for part in found.items if isinstance(part, Section) for item in part.items if isinstance(item, str)]
     assert any("lora_map on csqa (the trace of its training is missing)" in text for text in texts)
     assert not [item for item in found.all() if not isinstance(item, Table)]
@@ -185,7 +185,7 @@ def test_the_document_is_set_with_every_figure_and_table(results: dict[str, str]
     cells = files.read_json(results["cells"])
     cells["cells"] = [cell for cell in cells["cells"] if cell["recipe"] != "lora_map_lambda.0.1"]
     run = Run(cells, files.read_columns(results["metrics"]), results["results"])
-    content = [section.SECTION.build(run)]
+    content = [section.SECTION.build(run, "ensembles")]
     document.write_figures(content, tmp_path / "figures")
     document.write_tables(content, tmp_path / "tables")
     template = Path(__file__).parents[3] / "reports" / "template.typ"

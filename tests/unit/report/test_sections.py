@@ -28,7 +28,6 @@ ACCURACY = MetricTable(
     columns=(Measure("accuracy"), Measure("nll")),
 )
 SECTION = PaperSection(
-    key="adue",
     title="A new paper",
     reading=("How to read it.",),
     parts={"Its table": [ACCURACY], "Nothing to show": [lambda run, settings: None]},
@@ -48,21 +47,22 @@ def one_more_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[N
 
 def test_a_new_section_is_one_file(one_more_file, fabricated: dict[str, str]):
     run = Run.read(**fabricated)
+    run.suites["demo"]["sections"] = ["adue", "newpaper"]
     found = document.sections(run, "today")
     assert [section.title for section in found] == ["What ran", "AdUE", "A new paper"]
     reading, part = found[-1].items  # the part that has nothing to show is not there
-    assert (reading, part.title, found[-1].findings) == ("How to read it.", "Its table", ["6 settings."])
+    assert (reading, part.title, found[-1].findings) == ("How to read it.", "Its table", ["3 settings."])
     (table,) = part.items
     assert isinstance(table, Table)
-    setting = run.settings("adue")[0]
+    setting = run.settings("newpaper")[0]
     expected = 100 * run.over_seeds(setting, "accuracy").mean
     assert table.rows[0].labels == ("point",)
     assert table.rows[0].entries[0].value == pytest.approx(expected)
-    assert len(table.rows) == 2 * 6  # point and temperature of each setting
+    assert len(table.rows) == 2 * 3  # point and temperature of each setting
 
 
 def test_suites_may_name_the_sections_that_there_are():
-    assert sorted(section.key for section in sections.declared()) == sorted(get_args(schema.Paper))
+    assert tuple(sections.declared()) == get_args(schema.Paper) == ("adue", "ensembles", "uq4ct")
 
 
 def test_sections_are_part_of_the_reports_identity():

@@ -28,7 +28,7 @@ def run(fabricated: dict[str, str]) -> Run:
 
 @pytest.fixture(scope="module")
 def built(run: Run) -> Section:
-    return section.SECTION.build(run)
+    return section.SECTION.build(run, "uq4ct")
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +57,7 @@ def test_there_is_no_section_without_its_suite(run: Run):
         name: getattr(run, name) for name in ("cells", "models", "datasets", "recipes", "methods", "limit", "limits")
     }
     suites = {"uq4ct": {**run.suites["uq4ct"], "sections": ["adue"]}}
-    assert section.SECTION.build(Run({**cells, "suites": suites}, run._metrics, "nowhere")) is None
+    assert section.SECTION.build(Run({**cells, "suites": suites}, run._metrics, "nowhere"), "uq4ct") is None
 
 
 def test_every_part_is_there(tables: dict[str, Table], built: Section):

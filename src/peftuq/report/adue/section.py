@@ -19,7 +19,6 @@ GAPS = (
 
 
 SECTION = PaperSection(
-    key="adue",
     title="AdUE",
     reading=(READING, GAPS),
     parts={

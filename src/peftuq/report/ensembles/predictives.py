@@ -100,7 +100,7 @@ def detection(run: Run, settings: Sequence[Setting]) -> Table:
 
 
 def answer_mass(run: Run, settings: Sequence[Setting]) -> Table | None:
-    """Of choice by_strength: how much of the vocabulary's probability the answers get, as each adapter gives it."""
+    """The share of the vocabulary's probability that the answers of choice settings get from each adapter."""
     requested = [s for s in settings if run.task(s) == "choice" and run.seeds(s, "point")]
     if not requested:
         return None

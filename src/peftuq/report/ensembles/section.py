@@ -59,7 +59,6 @@ def _of_settings(make: Callable[[Run, list[Setting]], Table | None]) -> Maker[St
 
 
 SECTION = PaperSection(
-    key="ensembles",
     title="LoRA ensembles",
     reading=(READING,),
     parts={

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from peftuq.report.figures.style import STYLE, WIDTH, Look
+from peftuq.report.figures.style import STYLE, WIDTH, Look, handles
 
 ACROSS = 5  # columns that fit side by side
 _TALL, _LEFT, _ABOVE, _BELOW = 1.02, 0.62, 0.24, 0.72  # inches: a row; room for labels, titles and the legend
@@ -58,8 +58,8 @@ def draw(columns: Mapping[str, str], lines: Sequence[Line]) -> Figure:
             ax.set_title(title, loc="left")
         for ax in axes[-1]:
             ax.set_xlabel("epoch")
-        handles = {label: h for ax in axes.flat for h, label in zip(*ax.get_legend_handles_labels(), strict=True)}
-        figure.legend(handles.values(), handles.keys(), loc="lower center", ncols=max(1, len(handles)))
+        named = handles(axes.ravel())
+        figure.legend(named.values(), named.keys(), loc="lower center", ncols=max(1, len(named)))
     return figure
 
 

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from peftuq.report.figures.epochs import SIZES as LOOKS
-from peftuq.report.figures.style import STYLE, WIDTH, message
+from peftuq.report.figures.style import STYLE, WIDTH, handles, message
 
 _TALL = 2.1  # inches: a panel with its labels
 _IN_LINE = 4  # names in a line of the legend
@@ -40,8 +40,8 @@ def draw(panels: Sequence[Panel]) -> Figure:
         axes = figure.subplots(1, len(panels), squeeze=False)[0]
         for ax, panel in zip(axes, panels, strict=True):
             _panel(ax, panel)
-        handles = {label: h for ax in axes for h, label in zip(*ax.get_legend_handles_labels(), strict=True)}
-        figure.legend(handles.values(), handles.keys(), loc="lower center", ncols=_IN_LINE)
+        named = handles(axes)
+        figure.legend(named.values(), named.keys(), loc="lower center", ncols=_IN_LINE)
     return figure
 
 

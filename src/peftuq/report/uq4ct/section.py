@@ -19,7 +19,6 @@ GAPS = (
 
 
 SECTION = PaperSection(
-    key="uq4ct",
     title="UQ4CT",
     reading=(READING, GAPS),
     parts={
