@@ -15,8 +15,8 @@ from peftuq.report.words import counted, signed
 
 def findings(run: Run, settings: Sequence[Setting]) -> list[str]:
     """One sentence a question, of those that the run can answer."""
-    requested = (_completeness, _ranking, _against_best, _error_calibration, _temperature, _paper)
-    return [sentence for question in requested if (sentence := question(run, settings))]
+    questions = (_completeness, _ranking, _against_best, _error_calibration, _temperature, _paper)
+    return [sentence for question in questions if (sentence := question(run, settings))]
 
 
 def _completeness(run: Run, settings: Sequence[Setting]) -> str:

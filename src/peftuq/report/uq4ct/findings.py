@@ -34,13 +34,9 @@ def findings(run: Run, comparisons: Sequence[Comparison]) -> list[str]:
 
 
 def _completeness(run: Run, comparisons: Sequence[Comparison]) -> str:
-    evaluations = [
-        Evaluation(comparison, on) for comparison in comparisons for on in ("", *paper.shift_sets(run, comparison))
-    ]
     every = methods.present(run, comparisons)
-    requested = [
-        o for evaluation in evaluations for m in every if (o := methods.measure(run, evaluation, m, "ece_15")).requested
-    ]
+    found = [methods.measure(run, one, m, "ece_15") for one in paper.evaluations(run, comparisons) for m in every]
+    requested = [over for over in found if over.requested]
     gaps = sum(len(over.missing) + len(over.undefined) for over in requested)
     complete = "all are there" if not gaps else f"{gaps} of their values (one a seed) are missing; the tables mark them"
     study = f"{counted(len(comparisons), 'task')}, {counted(len(requested), 'calibration error')}"
@@ -207,7 +203,7 @@ def _paper(run: Run, comparisons: Sequence[Comparison]) -> str:
     """The run's distance from the paper's numbers, where the tasks are the paper's."""
     gaps: dict[str, list[float]] = {metric: [] for metric in METRICS}
     for comparison in comparisons:
-        for evaluation in (Evaluation(comparison, on) for on in ("", *paper.shift_sets(run, comparison))):
+        for evaluation in paper.evaluations(run, [comparison]):
             for method in methods.present(run, [comparison]):
                 for metric, found in gaps.items():
                     printed = methods.papers(run, evaluation, method.paper, metric, paper.IN_DISTRIBUTION)

@@ -44,11 +44,8 @@ def _point(run: Run, comparisons: Sequence[Comparison]) -> list[Method]:
 
 def _routed(run: Run, comparisons: Sequence[Comparison]) -> list[Method]:
     """The methods whose FLU was scored."""
-    return [
-        m
-        for m in _point(run, comparisons)
-        if any(_requested(run, Evaluation(comparison), m, "flu_mean") for comparison in comparisons)
-    ]
+    own = list(map(Evaluation, comparisons))
+    return [m for m in _point(run, comparisons) if any(_requested(run, one, m, "flu_mean") for one in own)]
 
 
 def _measured(run: Run, evaluation: Evaluation, every: Sequence[Method]) -> list[Method]:

@@ -27,6 +27,11 @@ def of_kind(run: Run, comparisons: Sequence[Comparison], kind: str) -> list[Comp
     return [comparison for comparison in comparisons if run.datasets[comparison.task.dataset]["kind"] == kind]
 
 
+def evaluations(run: Run, comparisons: Sequence[Comparison]) -> list[Evaluation]:
+    """The evaluation sets of the tasks: each one's own test split, then its shift sets."""
+    return [Evaluation(one, on) for one in comparisons for on in ("", *shift_sets(run, one))]
+
+
 def shift_sets(run: Run, comparison: Comparison) -> list[str]:
     """The sets that at least one of a task's recipes is evaluated on, beside its own test split."""
     return list(dict.fromkeys(name for setting in comparison.roles.values() for name in run.shifts(setting)))
@@ -56,9 +61,7 @@ def _own_tests(kind: str) -> Callable[[Run, Sequence[Comparison]], Shown]:
 def _shifted(run: Run, comparisons: Sequence[Comparison]) -> Shown:
     """All methods on the tasks with shift sets: on their own test splits and on those sets."""
     here = [comparison for comparison in comparisons if shift_sets(run, comparison)]
-    return [
-        Evaluation(comparison, on) for comparison in here for on in ("", *shift_sets(run, comparison))
-    ], methods.present(run, here)
+    return evaluations(run, here), methods.present(run, here)
 
 
 def _contrast(name: str, printed: str) -> Callable[[Run, Sequence[Comparison]], Shown]:
