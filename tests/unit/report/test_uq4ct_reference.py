@@ -9,7 +9,7 @@ from peftuq.report import reference
 from peftuq.report.run import Run
 from peftuq.report.tables import Entry, Table
 from peftuq.report.uq4ct import ablations, paper
-from peftuq.report.uq4ct.recipes import comparisons
+from peftuq.report.uq4ct.recipes import tasks
 
 TITLES = {  # the paper's method → the row that it must stand in
     "LoRA": "LoRA",
@@ -26,7 +26,7 @@ SWEPT = {"Table 2": ("UQ4CT beta=", "β"), "Table 5": ("UQ4CT top-k=", "K")}
 
 
 def tables_of(run: Run) -> dict[str, Table]:
-    found = comparisons(run, run.settings("uq4ct"))
+    found = tasks(run, run.settings("uq4ct"))
     return {
         "Table 1": paper.SHIFTS(run, found),
         "Table 2": ablations.BETA(run, found),

@@ -48,9 +48,6 @@ SHIFTS = MetricTable(
     "shifted set.",
     stub=("Evaluated on", "Score"),
     lines=_on_shifts,
-    columns=(
-        Derived(Column("Accuracy, %"), _accuracy),
-        *map(Measure, ("auroc", "ood_auroc", "ood_fpr95")),
-    ),
+    columns=(Derived(Column("Accuracy, %"), _accuracy), *map(Measure, ("auroc", "ood_auroc", "ood_fpr95"))),
     over="Trained: model and dataset",
 )

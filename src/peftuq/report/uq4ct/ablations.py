@@ -14,7 +14,7 @@ from peftuq.report.run import OverSeeds, Run
 from peftuq.report.tables import Column, Table, in_blocks
 from peftuq.report.uq4ct import methods, paper
 from peftuq.report.uq4ct.methods import DECIMALS, METRICS, Evaluation
-from peftuq.report.uq4ct.recipes import Comparison, Point
+from peftuq.report.uq4ct.recipes import Point, Task
 
 
 @dataclass(frozen=True)
@@ -37,8 +37,8 @@ class Factor:
     def title(self) -> str:
         return f"{self.short} (the paper’s {self.printed})." if self.printed else f"{self.short}."
 
-    def __call__(self, run: Run, comparisons: Sequence[Comparison]) -> Table | None:
-        return _table(run, comparisons, self)
+    def __call__(self, run: Run, tasks: Sequence[Task]) -> Table | None:
+        return _table(run, tasks, self)
 
 
 BETA = Factor(
@@ -61,11 +61,7 @@ EXPERTS = Factor(
     "A token’s K active experts are chosen among E, so that FLU lies between K/E and 1.",
 )
 MEMBERS = Factor(
-    "members",
-    "M",
-    "members",
-    "Members of the ensemble",
-    "M adapters of different seeds, their probabilities averaged.",
+    "members", "M", "members", "Members of the ensemble", "M adapters of different seeds, their probabilities averaged."
 )
 FACTORS = (BETA, TOP_K, EXPERTS, MEMBERS)
 
@@ -81,38 +77,35 @@ class Value(NamedTuple):
         return self.label == f"{self.value:g}"
 
 
-def swept(run: Run, comparisons: Sequence[Comparison], factor: Factor) -> list[Comparison]:
+def swept(run: Run, tasks: Sequence[Task], factor: Factor) -> list[Task]:
     """The tasks on which a factor varies. β at 0 and 1 alone is MixLoRA against UQ4CT: the main table has it."""
     return [
-        comparison
-        for comparison in comparisons
-        if factor.key in comparison.sweeps
-        and (factor.key != "beta" or len(comparison.sweeps["beta"]) > 2 or papers_values(run, comparison, factor))
+        task
+        for task in tasks
+        if factor.key in task.sweeps
+        and (factor.key != "beta" or len(task.sweeps["beta"]) > 2 or papers_values(run, task, factor))
     ]
 
 
-def _table(run: Run, comparisons: Sequence[Comparison], factor: Factor) -> Table | None:
-    here = swept(run, comparisons, factor)
+def _table(run: Run, tasks: Sequence[Task], factor: Factor) -> Table | None:
+    here = swept(run, tasks, factor)
     if not here:
         return None
-    points = [labelled(comparison.sweeps[factor.key]) for comparison in here]
+    points = [labelled(task.sweeps[factor.key]) for task in here]
     values = {value for of_task in points for value in of_task} | {
-        Value(f"{value:g}", value) for comparison in here for value in papers_values(run, comparison, factor)
+        Value(f"{value:g}", value) for task in here for value in papers_values(run, task, factor)
     }
     lines = []
     for value in sorted(values, key=lambda value: (value.value, value.label)):
         found = [
-            (number(run, of_task.get(value), metric), papers_number(run, comparison, factor, value, metric))
-            for comparison, of_task in zip(here, points, strict=True)
+            (number(run, of_task.get(value), metric), papers_number(run, task, factor, value, metric))
+            for task, of_task in zip(here, points, strict=True)
             for metric in METRICS
         ]
         ours = [methods.beside(over, printed) for over, printed in found]
         lines.append(Line(f"{factor.symbol} = {value.label}", ours, [printed for _, printed in found], DECIMALS))
     rows = beside_paper(lines, [DIRECTIONS[metric]["better"] for _ in here for metric in METRICS])
-    columns = [
-        [Column(label, methods.title_of(run, comparison.task)) for label in ("Accuracy, %", "ECE, %")]
-        for comparison in here
-    ]
+    columns = [[Column(label, methods.title_of(run, task)) for label in ("Accuracy, %", "ECE, %")] for task in here]
     caption = (
         f"{factor.reading} Nothing else differs between the rows. In per cent on the test split, "
         f"{SPREAD}. {paper.BESIDE if factor.printed else ''}{paper.BOLD}"
@@ -137,14 +130,14 @@ def number(run: Run, point: Point | None, metric: str) -> OverSeeds:
     return run.over_seeds(point.setting, metric, PREDICTION, point.predictive)
 
 
-def papers_number(run: Run, comparison: Comparison, factor: Factor, value: Value, metric: str) -> Printed | None:
+def papers_number(run: Run, task: Task, factor: Factor, value: Value, metric: str) -> Printed | None:
     """The paper's number; None for a second recipe of the same value, as the paper has one."""
     if not factor.printed:
         return None
-    return methods.papers(run, Evaluation(comparison), f"{factor.prefix}{value.label}", metric, [factor.printed])
+    return methods.papers(run, Evaluation(task), f"{factor.prefix}{value.label}", metric, [factor.printed])
 
 
-def papers_values(run: Run, comparison: Comparison, factor: Factor) -> list[float]:
+def papers_values(run: Run, task: Task, factor: Factor) -> list[float]:
     names = dict.fromkeys(key[4] for key in reference.uq4ct() if key[0] == factor.printed)
-    there = [name for name in names if methods.papers(run, Evaluation(comparison), name, "accuracy", [factor.printed])]
+    there = [name for name in names if methods.papers(run, Evaluation(task), name, "accuracy", [factor.printed])]
     return [float(name.removeprefix(factor.prefix)) for name in there]

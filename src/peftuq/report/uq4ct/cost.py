@@ -11,7 +11,7 @@ from peftuq.report.run import Run
 from peftuq.report.tables import MISSING, NOT_REQUESTED, Column, Entry, Row, Table
 from peftuq.report.uq4ct import methods
 from peftuq.report.uq4ct.methods import Method
-from peftuq.report.uq4ct.recipes import Comparison, is_ensemble
+from peftuq.report.uq4ct.recipes import Task, is_ensemble
 
 
 class Cost(NamedTuple):
@@ -25,9 +25,9 @@ class Cost(NamedTuple):
     evaluation: float | None
 
 
-def cost(run: Run, comparison: Comparison, method: Method) -> Cost:
+def cost(run: Run, task: Task, method: Method) -> Cost:
     """Means over the adapters that were measured; an ensemble trains and evaluates each of its members."""
-    setting = comparison.roles[method.role]
+    setting = task.roles[method.role]
     name, size = parse_predictive(method.predictive)
     pooled = run.methods.get(name, {}).get("of") in ("records", "epochs")
     members = size or 1 if pooled else 1
@@ -53,13 +53,13 @@ def _mean(values: Sequence[float], times: int) -> float | None:
     return times * float(np.mean(values)) if values else None
 
 
-def table(run: Run, comparisons: Sequence[Comparison]) -> Table | None:
-    every, rows = methods.present(run, comparisons), []
-    for comparison in comparisons:
-        here = [m for m in every if m.role in comparison.roles and run.seeds(comparison.roles[m.role], m.predictive)]
-        plain = next((cost(run, comparison, m) for m in here if (m.role, m.predictive) == ("lora", "point")), None)
-        heading = methods.title_of(run, comparison.task)
-        rows += [Row((method.title,), _entries(cost(run, comparison, method), plain), heading) for method in here]
+def table(run: Run, tasks: Sequence[Task]) -> Table | None:
+    every, rows = methods.present(run, tasks), []
+    for task in tasks:
+        here = [m for m in every if m.role in task.roles and run.seeds(task.roles[m.role], m.predictive)]
+        plain = next((cost(run, task, m) for m in here if (m.role, m.predictive) == ("lora", "point")), None)
+        heading = methods.title_of(run, task)
+        rows += [Row((method.title,), _entries(cost(run, task, method), plain), heading) for method in here]
     if not rows:
         return None
     caption = (

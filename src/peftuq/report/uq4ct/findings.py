@@ -8,7 +8,7 @@ from peftuq.cells import PREDICTION
 from peftuq.report.run import OverSeeds, Run
 from peftuq.report.uq4ct import ablations, cost, methods, paper
 from peftuq.report.uq4ct.methods import METRICS, Evaluation, Method
-from peftuq.report.uq4ct.recipes import Comparison
+from peftuq.report.uq4ct.recipes import Task
 from peftuq.report.words import counted, signed
 
 CLAIM = 25  # per cent: by so much, the paper says, is its ECE lower on average
@@ -21,25 +21,25 @@ BASELINES = (
 )
 
 
-def findings(run: Run, comparisons: Sequence[Comparison]) -> list[str]:
+def findings(run: Run, tasks: Sequence[Task]) -> list[str]:
     """One sentence a question, of those that the run can answer."""
-    choice = list(map(Evaluation, paper.of_kind(run, comparisons, "choice")))
-    other = list(map(Evaluation, paper.of_kind(run, comparisons, "classification")))
-    found = [_completeness(run, comparisons)]
+    choice = list(map(Evaluation, paper.of_kind(run, tasks, "choice")))
+    other = list(map(Evaluation, paper.of_kind(run, tasks, "classification")))
+    found = [_completeness(run, tasks)]
     for evaluations, kind in ((choice, CHOICE), (other, "classification task")):
         found += [_calibration(run, evaluations, baseline, kind) for baseline in BASELINES]
-    found += [_shift(run, comparisons), *_beta(run, comparisons), _incremental(run, choice), _active(run, comparisons)]
-    found += [_flu(run, [*choice, *other]), _cost(run, comparisons), _paper(run, comparisons)]
+    found += [_shift(run, tasks), *_beta(run, tasks), _incremental(run, choice), _active(run, tasks)]
+    found += [_flu(run, [*choice, *other]), _cost(run, tasks), _paper(run, tasks)]
     return [sentence for sentence in found if sentence]
 
 
-def _completeness(run: Run, comparisons: Sequence[Comparison]) -> str:
-    every = methods.present(run, comparisons)
-    found = [methods.measure(run, one, m, "ece_15") for one in paper.evaluations(run, comparisons) for m in every]
+def _completeness(run: Run, tasks: Sequence[Task]) -> str:
+    every = methods.present(run, tasks)
+    found = [methods.measure(run, one, m, "ece_15") for one in paper.evaluations(run, tasks) for m in every]
     requested = [over for over in found if over.requested]
     gaps = sum(len(over.missing) + len(over.undefined) for over in requested)
     complete = "all are there" if not gaps else f"{gaps} of their values (one a seed) are missing; the tables mark them"
-    study = f"{counted(len(comparisons), 'task')}, {counted(len(requested), 'calibration error')}"
+    study = f"{counted(len(tasks), 'task')}, {counted(len(requested), 'calibration error')}"
     return f"UQ4CT study: {study} asked for; {complete}."
 
 
@@ -91,13 +91,13 @@ def _verdict(reduction: float, gain: float) -> str:
     return f"This agrees with {claim} in part." if reduction > 0 else f"This contradicts {claim}."
 
 
-def _shift(run: Run, comparisons: Sequence[Comparison]) -> str:
-    compared = [m for m in methods.present(run, comparisons) if m.paper and m.role != "uq4ct_last"]
+def _shift(run: Run, tasks: Sequence[Task]) -> str:
+    compared = [m for m in methods.present(run, tasks) if m.paper and m.role != "uq4ct_last"]
     lowest = total = 0
     gaps = []
-    for comparison in comparisons:
-        for on in paper.shift_sets(run, comparison):
-            found = {m: methods.measure(run, Evaluation(comparison, on), m, "ece_15").mean for m in compared}
+    for task in tasks:
+        for on in paper.shift_sets(run, task):
+            found = {m: methods.measure(run, Evaluation(task, on), m, "ece_15").mean for m in compared}
             eces = {m: value for m, value in found.items() if value is not None}
             others = [value for m, value in eces.items() if m.role != "uq4ct"]
             ours = next((value for m, value in eces.items() if m.role == "uq4ct"), None)
@@ -113,11 +113,11 @@ def _shift(run: Run, comparisons: Sequence[Comparison]) -> str:
     )
 
 
-def _beta(run: Run, comparisons: Sequence[Comparison]) -> Iterator[str]:
+def _beta(run: Run, tasks: Sequence[Task]) -> Iterator[str]:
     """A sentence a task: the error without the loss, at the paper's β = 1, and at its lowest."""
-    for comparison, eces in _swept(run, comparisons, ablations.BETA):
+    for task, eces in _swept(run, tasks, ablations.BETA):
         if not {0, 1} < eces.keys():
-            continue  # of these two alone the comparison with MixLoRA speaks
+            continue  # of these two alone the task with MixLoRA speaks
         without, at_one = eces[0], eces[1]
         best = min(eces, key=lambda value: eces[value].mean)
         verdict = "against the paper (12.9 and 5.0)"
@@ -125,20 +125,18 @@ def _beta(run: Run, comparisons: Sequence[Comparison]) -> Iterator[str]:
             clear = _clearly(at_one, without)
             verdict = f"as in the paper (12.9 and 5.0){'' if clear else ', but within the spread over the seeds'}"
         yield (
-            f"β on {methods.title_of(run, comparison.task)}: ECE {100 * without.mean:.1f} at β = 0 and "
+            f"β on {methods.title_of(run, task)}: ECE {100 * without.mean:.1f} at β = 0 and "
             f"{100 * at_one.mean:.1f} at β = 1, {verdict}; lowest ({100 * eces[best].mean:.1f}) at β = {best:g}."
         )
 
 
-def _swept(
-    run: Run, comparisons: Sequence[Comparison], factor: ablations.Factor
-) -> Iterator[tuple[Comparison, dict[float, OverSeeds]]]:
+def _swept(run: Run, tasks: Sequence[Task], factor: ablations.Factor) -> Iterator[tuple[Task, dict[float, OverSeeds]]]:
     """Tasks with their ECE by the factor's value."""
-    for comparison in ablations.swept(run, comparisons, factor):
+    for task in ablations.swept(run, tasks, factor):
         # Reversed, so that of two recipes with one value the first counts.
-        points = reversed(ablations.labelled(comparison.sweeps[factor.key]).values())
+        points = reversed(ablations.labelled(task.sweeps[factor.key]).values())
         found = {point.value: ablations.number(run, point, "ece_15") for point in points}
-        yield comparison, {value: over for value, over in found.items() if over.mean is not None}
+        yield task, {value: over for value, over in found.items() if over.mean is not None}
 
 
 def _incremental(run: Run, evaluations: Sequence[Evaluation]) -> str:
@@ -153,8 +151,8 @@ def _incremental(run: Run, evaluations: Sequence[Evaluation]) -> str:
     )
 
 
-def _active(run: Run, comparisons: Sequence[Comparison]) -> str:
-    found = [eces for _, eces in _swept(run, comparisons, ablations.TOP_K) if len(eces) > 1]
+def _active(run: Run, tasks: Sequence[Task]) -> str:
+    found = [eces for _, eces in _swept(run, tasks, ablations.TOP_K) if len(eces) > 1]
     best = [min(eces, key=lambda value: eces[value].mean) for eces in found]
     if not best:
         return ""
@@ -184,27 +182,27 @@ def _flu(run: Run, evaluations: Sequence[Evaluation]) -> str:
     )
 
 
-def _cost(run: Run, comparisons: Sequence[Comparison]) -> str:
+def _cost(run: Run, tasks: Sequence[Task]) -> str:
     times = []
-    for comparison in comparisons:
-        if {"uq4ct", "lora"} <= comparison.roles.keys():
-            ours, plain = (cost.cost(run, comparison, method) for method in (UQ4CT, BASELINES[0]))
+    for task in tasks:
+        if {"uq4ct", "lora"} <= task.roles.keys():
+            ours, plain = (cost.cost(run, task, method) for method in (UQ4CT, BASELINES[0]))
             if ours.training and plain.training:
                 times.append(ours.training / plain.training)
     if not times:
         return ""
     return (
         f"Training UQ4CT took {float(np.median(times)):.1f} times as long as the LoRA of the same task (median over "
-        f"{counted(len(times), 'task')}); the paper calls the overhead minimal and prints no comparison."
+        f"{counted(len(times), 'task')}); the paper calls the overhead minimal and prints no task."
     )
 
 
-def _paper(run: Run, comparisons: Sequence[Comparison]) -> str:
+def _paper(run: Run, tasks: Sequence[Task]) -> str:
     """The run's distance from the paper's numbers, where the tasks are the paper's."""
     gaps: dict[str, list[float]] = {metric: [] for metric in METRICS}
-    for comparison in comparisons:
-        for evaluation in paper.evaluations(run, [comparison]):
-            for method in methods.present(run, [comparison]):
+    for task in tasks:
+        for evaluation in paper.evaluations(run, [task]):
+            for method in methods.present(run, [task]):
                 for metric, found in gaps.items():
                     printed = methods.papers(run, evaluation, method.paper, metric, paper.IN_DISTRIBUTION)
                     mean = methods.measure(run, evaluation, method, metric).mean

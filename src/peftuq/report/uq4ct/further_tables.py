@@ -13,7 +13,7 @@ from peftuq.report.run import Run
 from peftuq.report.tables import NOT_REQUESTED, Column, Entry, Row, Table, mark_best, measured
 from peftuq.report.uq4ct import methods
 from peftuq.report.uq4ct.methods import Evaluation, Method
-from peftuq.report.uq4ct.recipes import Comparison, Task, beta, flu_tokens, is_incremental, mixture
+from peftuq.report.uq4ct.recipes import Task, beta, flu_tokens, is_incremental, mixture
 
 Columns = Sequence[tuple[Measure, str]]  # a measure, and the variant it is of
 MEASURES = [
@@ -38,14 +38,14 @@ CROSSED = [
 ]
 
 
-def _point(run: Run, comparisons: Sequence[Comparison]) -> list[Method]:
-    return [method for method in methods.present(run, comparisons) if method.predictive == "point"]
+def _point(run: Run, tasks: Sequence[Task]) -> list[Method]:
+    return [method for method in methods.present(run, tasks) if method.predictive == "point"]
 
 
-def _routed(run: Run, comparisons: Sequence[Comparison]) -> list[Method]:
+def _routed(run: Run, tasks: Sequence[Task]) -> list[Method]:
     """The methods whose FLU was scored."""
-    own = list(map(Evaluation, comparisons))
-    return [m for m in _point(run, comparisons) if any(_requested(run, one, m, "flu_mean") for one in own)]
+    own = list(map(Evaluation, tasks))
+    return [m for m in _point(run, tasks) if any(_requested(run, one, m, "flu_mean") for one in own)]
 
 
 def _measured(run: Run, evaluation: Evaluation, every: Sequence[Method]) -> list[Method]:
@@ -69,18 +69,18 @@ class MethodTable:
     title: str
     caption: str
     columns: Columns
-    methods: Callable[[Run, Sequence[Comparison]], list[Method]] = methods.present
+    methods: Callable[[Run, Sequence[Task]], list[Method]] = methods.present
 
-    def __call__(self, run: Run, comparisons: Sequence[Comparison]) -> Table | None:
-        every, rows = self.methods(run, comparisons), []
-        for evaluation in map(Evaluation, comparisons):
+    def __call__(self, run: Run, tasks: Sequence[Task]) -> Table | None:
+        every, rows = self.methods(run, tasks), []
+        for evaluation in map(Evaluation, tasks):
             here = _measured(run, evaluation, every)
             found = [[_entry(run, evaluation, method, *column) for method in here] for column in self.columns]
             best = [
                 mark_best(entries, DIRECTIONS[measure.metric]["better"])
                 for (measure, _), entries in zip(self.columns, found, strict=True)
             ]
-            heading = methods.title_of(run, evaluation.comparison.task)
+            heading = methods.title_of(run, evaluation.task)
             entries = zip(*best, strict=True)
             rows += [Row((m.title,), of_method, heading) for m, of_method in zip(here, entries, strict=True)]
         if not rows:
@@ -99,8 +99,8 @@ def _entry(run: Run, evaluation: Evaluation, method: Method, measure: Measure, v
 
 
 def _is_new(run: Run, evaluation: Evaluation, method: Method) -> bool:
-    if run.datasets[evaluation.comparison.task.dataset]["kind"] == "classification":
-        return mixture(run.recipes[evaluation.comparison.roles[method.role].recipe]) is not None
+    if run.datasets[evaluation.task.dataset]["kind"] == "classification":
+        return mixture(run.recipes[evaluation.task.roles[method.role].recipe]) is not None
     return any(_requested(run, evaluation, method, score.variant) for score in REPRESENTATIONS)
 
 
@@ -125,12 +125,12 @@ FLU_TABLE = MethodTable(
 )
 
 
-def crossed(run: Run, comparisons: Sequence[Comparison]) -> Table | None:
+def crossed(run: Run, tasks: Sequence[Task]) -> Table | None:
     """Mixtures on classification tasks, scores of representations on choice tasks, and AdUE on mixtures."""
-    every = _point(run, comparisons)
+    every = _point(run, tasks)
     rows = [
-        Row((method.title,), _best_score(run, evaluation, method), methods.title_of(run, evaluation.comparison.task))
-        for evaluation in map(Evaluation, comparisons)
+        Row((method.title,), _best_score(run, evaluation, method), methods.title_of(run, evaluation.task))
+        for evaluation in map(Evaluation, tasks)
         for method in _crossed(run, evaluation, every)
     ]
     if not rows:
@@ -151,17 +151,17 @@ def _best_score(run: Run, evaluation: Evaluation, method: Method) -> tuple[Entry
 # -- which recipe stands for which method --------------------------------------------------------------------
 
 
-def recipes(run: Run, comparisons: Sequence[Comparison]) -> Table:
+def recipes(run: Run, tasks: Sequence[Task]) -> Table:
     """Each role's recipes, and what of them the comparison is about."""
-    titles = {method.role: method.title for method in methods.present(run, comparisons) if method.predictive == "point"}
+    titles = {method.role: method.title for method in methods.present(run, tasks) if method.predictive == "point"}
     found: dict[tuple[str, str], list[Task]] = {}
-    for comparison in comparisons:
-        for role, setting in comparison.roles.items():
-            found.setdefault((role, setting.recipe), []).append(comparison.task)
+    for task in tasks:
+        for role, setting in task.roles.items():
+            found.setdefault((role, setting.recipe), []).append(task)
     order = {role: index for index, role in enumerate(titles)}
     rows = [
-        Row((titles.get(role, role), recipe), (*_content(run.recipes[recipe]), Entry(_where(run, tasks, comparisons))))
-        for (role, recipe), tasks in sorted(found.items(), key=lambda item: order.get(item[0][0], len(order)))
+        Row((titles.get(role, role), recipe), (*_content(run.recipes[recipe]), Entry(_where(run, here, tasks))))
+        for (role, recipe), here in sorted(found.items(), key=lambda item: order.get(item[0][0], len(order)))
     ]
     labels = ("Rank", "E", "K", "β", "Tokens of FLU")
     columns = (*map(Column, labels), Column("On", align="left", width=1))
@@ -185,9 +185,9 @@ def _content(recipe: dict[str, Any]) -> tuple[Entry, ...]:
     return tuple(Entry(NOT_REQUESTED if value is None else str(value)) for value in values)
 
 
-def _where(run: Run, tasks: Sequence[Task], comparisons: Sequence[Comparison]) -> str:
+def _where(run: Run, tasks: Sequence[Task], every: Sequence[Task]) -> str:
     """The tasks by model, such as "Mistral-7B: obqa, boolq; …"."""
-    if len(tasks) == len(comparisons):
+    if len(tasks) == len(every):
         return "all"
     models: dict[str, list[str]] = {}
     for task in tasks:

@@ -8,7 +8,7 @@ from peftuq.report import reference
 from peftuq.report.reference import Printed
 from peftuq.report.run import OverSeeds, Run
 from peftuq.report.tables import NOT_REQUESTED, Entry, measured
-from peftuq.report.uq4ct.recipes import Comparison, Task, is_ensemble
+from peftuq.report.uq4ct.recipes import Task, is_ensemble
 
 NOT_RUN = "not run"  # the paper has a number here, this run was not asked for its own
 DECIMALS = 2  # as the paper's tables print
@@ -50,30 +50,30 @@ class Method(NamedTuple):
 
 
 class Evaluation(NamedTuple):
-    """An evaluation set of a comparison, a column of its tables. `on` is a shift set, "" the task's own test split."""
+    """An evaluation set of a task, a column of its tables. `on` is a shift set, "" the task's own test split."""
 
-    comparison: Comparison
+    task: Task
     on: str = ""
 
     @property
     def title(self) -> str:
-        return self.on or self.comparison.task.dataset
+        return self.on or self.task.dataset
 
 
-def present(run: Run, comparisons: Sequence[Comparison]) -> list[Method]:
+def present(run: Run, tasks: Sequence[Task]) -> list[Method]:
     """Every method that ran on one of the tasks, those of the paper in its order, each followed by its kin."""
     found = {}
-    for comparison in comparisons:
-        for role, predictive in _pairs(run, comparison):
+    for task in tasks:
+        for role, predictive in _pairs(run, task):
             name, size = parse_predictive(predictive)
             title, paper = _KNOWN.get((role, name), (_title(role, predictive), ""))
             found[role, predictive] = Method(role, predictive, title.format(size=size), paper)
     return sorted(found.values(), key=_position)
 
 
-def _pairs(run: Run, comparison: Comparison) -> Iterator[tuple[str, str]]:
-    shared = comparison.roles.get("lora") == comparison.roles.get("members")
-    for role, setting in comparison.roles.items():
+def _pairs(run: Run, task: Task) -> Iterator[tuple[str, str]]:
+    shared = task.roles.get("lora") == task.roles.get("members")
+    for role, setting in task.roles.items():
         for predictive in run.predictives(setting):
             pooled = is_ensemble(predictive)
             # One recipe in two roles: its ensembles belong to the one, all else to the other.
@@ -119,7 +119,7 @@ def title_of(run: Run, task: Task) -> str:
 
 def measure(run: Run, evaluation: Evaluation, method: Method, metric: str, variant: str = PREDICTION) -> OverSeeds:
     """A metric of a method over seeds; nothing was asked for where its recipe was not run or evaluated there."""
-    setting = evaluation.comparison.roles.get(method.role)
+    setting = evaluation.task.roles.get(method.role)
     if setting is None or (evaluation.on and evaluation.on not in run.shifts(setting)):
         return OverSeeds()
     return run.over_seeds(setting, metric, variant, method.predictive, evaluation.on)
@@ -134,7 +134,7 @@ def beside(over: OverSeeds, printed: Printed | None) -> Entry:
 
 def papers(run: Run, evaluation: Evaluation, method: str, metric: str, tables: Sequence[str]) -> Printed | None:
     """The paper's number, from the first of its tables that has it; None where model and data are not the paper's."""
-    task = evaluation.comparison.task
+    task = evaluation.task
     model = run.models[task.model]["paper_names"].get("uq4ct", "")
     trained, tested = (_PAPER_DATASETS.get(name, name) for name in (task.dataset, evaluation.title))
     keys = ((table, model, trained, tested, method, METRICS[metric]) for table in tables)

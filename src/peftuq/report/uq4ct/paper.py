@@ -11,7 +11,7 @@ from peftuq.report.run import Run
 from peftuq.report.tables import Column, Row, Table, in_blocks
 from peftuq.report.uq4ct import methods
 from peftuq.report.uq4ct.methods import DECIMALS, Evaluation, Method
-from peftuq.report.uq4ct.recipes import Comparison
+from peftuq.report.uq4ct.recipes import Task
 
 HEADINGS = {"accuracy": "Accuracy, %", "ece_15": "ECE (15 bins), %"}
 BESIDE = (
@@ -22,57 +22,57 @@ BOLD = "Bold: best of a column, ours and the paper’s apart."
 IN_DISTRIBUTION = ("Table 4", "Table 1", "Table 3", "Table 6")
 
 
-def of_kind(run: Run, comparisons: Sequence[Comparison], kind: str) -> list[Comparison]:
+def of_kind(run: Run, tasks: Sequence[Task], kind: str) -> list[Task]:
     """The tasks that are choice, or classification."""
-    return [comparison for comparison in comparisons if run.datasets[comparison.task.dataset]["kind"] == kind]
+    return [task for task in tasks if run.datasets[task.dataset]["kind"] == kind]
 
 
-def evaluations(run: Run, comparisons: Sequence[Comparison]) -> list[Evaluation]:
+def evaluations(run: Run, tasks: Sequence[Task]) -> list[Evaluation]:
     """The evaluation sets of the tasks: each one's own test split, then its shift sets."""
-    return [Evaluation(one, on) for one in comparisons for on in ("", *shift_sets(run, one))]
+    return [Evaluation(one, on) for one in tasks for on in ("", *shift_sets(run, one))]
 
 
-def shift_sets(run: Run, comparison: Comparison) -> list[str]:
+def shift_sets(run: Run, task: Task) -> list[str]:
     """The sets that at least one of a task's recipes is evaluated on, beside its own test split."""
-    return list(dict.fromkeys(name for setting in comparison.roles.values() for name in run.shifts(setting)))
+    return list(dict.fromkeys(name for setting in task.roles.values() for name in run.shifts(setting)))
 
 
 def model_of(run: Run, evaluation: Evaluation) -> str:
-    return run.models[evaluation.comparison.task.model]["title"]
+    return run.models[evaluation.task.model]["title"]
 
 
 def _trained(run: Run, evaluation: Evaluation) -> str:
-    return f"{model_of(run, evaluation)}, trained on {evaluation.comparison.task.dataset}"
+    return f"{model_of(run, evaluation)}, trained on {evaluation.task.dataset}"
 
 
 Shown = tuple[list[Evaluation], list[Method]]  # the columns of a table, and the methods that ran
 
 
-def _own_tests(kind: str) -> Callable[[Run, Sequence[Comparison]], Shown]:
+def _own_tests(kind: str) -> Callable[[Run, Sequence[Task]], Shown]:
     """All methods on the tasks of a kind, on their own test splits."""
 
-    def shown(run: Run, comparisons: Sequence[Comparison]) -> Shown:
-        here = of_kind(run, comparisons, kind)
+    def shown(run: Run, tasks: Sequence[Task]) -> Shown:
+        here = of_kind(run, tasks, kind)
         return list(map(Evaluation, here)), methods.present(run, here)
 
     return shown
 
 
-def _shifted(run: Run, comparisons: Sequence[Comparison]) -> Shown:
+def _shifted(run: Run, tasks: Sequence[Task]) -> Shown:
     """All methods on the tasks with shift sets: on their own test splits and on those sets."""
-    here = [comparison for comparison in comparisons if shift_sets(run, comparison)]
+    here = [task for task in tasks if shift_sets(run, task)]
     return evaluations(run, here), methods.present(run, here)
 
 
-def _contrast(name: str, printed: str) -> Callable[[Run, Sequence[Comparison]], Shown]:
+def _contrast(name: str, printed: str) -> Callable[[Run, Sequence[Task]], Shown]:
     """UQ4CT and one other method, on the tasks where the run or the paper has the other."""
 
-    def shown(run: Run, comparisons: Sequence[Comparison]) -> Shown:
-        both = [method for method in methods.present(run, comparisons) if method.paper in (name, "UQ4CT")]
+    def shown(run: Run, tasks: Sequence[Task]) -> Shown:
+        both = [method for method in methods.present(run, tasks) if method.paper in (name, "UQ4CT")]
         others = [method for method in both if method.paper == name]
         evaluations = [
             evaluation
-            for evaluation in map(Evaluation, comparisons)
+            for evaluation in map(Evaluation, tasks)
             if methods.papers(run, evaluation, name, "accuracy", [printed])
             or any(methods.measure(run, evaluation, method, "accuracy").requested for method in others)
         ]
@@ -99,12 +99,12 @@ class PaperTable:
     name: str
     title: str
     caption: str
-    shown: Callable[[Run, Sequence[Comparison]], Shown]
+    shown: Callable[[Run, Sequence[Task]], Shown]
     printed: tuple[str, ...] = ()
     group: Callable[[Run, Evaluation], str] = model_of
 
-    def __call__(self, run: Run, comparisons: Sequence[Comparison]) -> Table | None:
-        evaluations, ran = self.shown(run, comparisons)
+    def __call__(self, run: Run, tasks: Sequence[Task]) -> Table | None:
+        evaluations, ran = self.shown(run, tasks)
         if not evaluations:
             return None
         every = methods.complete(run, evaluations, ran, self.printed)

@@ -15,7 +15,7 @@ from peftuq.report.parts import Picture
 from peftuq.report.run import OverSeeds, Run
 from peftuq.report.uq4ct import ablations, methods, paper
 from peftuq.report.uq4ct.methods import METRICS, Evaluation, Method
-from peftuq.report.uq4ct.recipes import Comparison, Task, mixture
+from peftuq.report.uq4ct.recipes import Task, mixture
 
 LABELS = {"accuracy": "accuracy, %", "ece_15": "ECE, %"}
 SHOWN = ("LoRA", "MC Drop", "Ensemble", "LA", "MixLoRA", "UQ4CT")  # the methods of the paper's Figure 3
@@ -25,9 +25,9 @@ _TASKS = [*style.LOOKS, "temperature", "mc_dropout", "untuned"]  # looks of thei
 _FAMILIES = {"LA": "laplace", "MC Drop": "mc_dropout", "Ensemble": "ensemble"}
 
 
-def _drawn(run: Run, comparisons: Sequence[Comparison]) -> list[Method]:
+def _drawn(run: Run, tasks: Sequence[Task]) -> list[Method]:
     """The paper's methods, of several ensembles the largest, and the temperature that it leaves out."""
-    every = methods.present(run, comparisons)
+    every = methods.present(run, tasks)
     last = {method.paper: method for method in every if method.paper in SHOWN and method.role != "uq4ct_last"}
     return [m for m in every if m in last.values() or (m.role, m.predictive) == ("lora", "temperature")]
 
@@ -50,11 +50,11 @@ def _numbers(over: Sequence[OverSeeds]) -> tuple[list[float | None], list[float 
 # -- in distribution and under shift -----------------------------------------------------------------------------
 
 
-def figure3(run: Run, comparisons: Sequence[Comparison]) -> Iterator[Picture]:
+def figure3(run: Run, tasks: Sequence[Task]) -> Iterator[Picture]:
     """One a model: the tasks that it was trained on."""
-    for model, of_model in groupby(comparisons, key=lambda comparison: comparison.task.model):
+    for model, of_model in groupby(tasks, key=lambda task: task.model):
         here = list(of_model)
-        evaluations, shown = [Evaluation(comparison) for comparison in here], _drawn(run, here)
+        evaluations, shown = [Evaluation(task) for task in here], _drawn(run, here)
         measures = [
             bars.Measure(LABELS[metric], [_bars(run, evaluations, m, metric) for m in shown]) for metric in METRICS
         ]
@@ -79,34 +79,30 @@ def _papers(run: Run, evaluations: Sequence[Evaluation], method: Method, metric:
     return [number and number.mean for number in printed]
 
 
-def distance(run: Run, comparison: Comparison, on: str) -> float | None:
+def distance(run: Run, task: Task, on: str) -> float | None:
     """The distance of a shift set: OOD-AUROC ×100 of the plain LoRA's Mahalanobis distance; 50: indistinguishable."""
     lora = Method("lora", MD_L2.predictive, "")
-    mean = methods.measure(run, Evaluation(comparison, on), lora, "ood_auroc", MD_L2.variant).mean
+    mean = methods.measure(run, Evaluation(task, on), lora, "ood_auroc", MD_L2.variant).mean
     return None if mean is None else 100 * mean
 
 
-def shifts(run: Run, comparisons: Sequence[Comparison]) -> Iterator[Picture]:
+def shifts(run: Run, tasks: Sequence[Task]) -> Iterator[Picture]:
     """One a task with shift sets: ECE and accuracy, the sets from the nearest to the farthest."""
-    for comparison in comparisons:
-        sets = paper.shift_sets(run, comparison)
+    for task in tasks:
+        sets = paper.shift_sets(run, task)
         if not sets:
             continue
-        far = {name: distance(run, comparison, name) for name in sets}
+        far = {name: distance(run, task, name) for name in sets}
         known = all(value is not None for value in far.values())
         evaluations = [
-            Evaluation(comparison),
-            *(Evaluation(comparison, name) for name in (sorted(sets, key=far.__getitem__) if known else sets)),
+            Evaluation(task),
+            *(Evaluation(task, name) for name in (sorted(sets, key=far.__getitem__) if known else sets)),
         ]
         ticks = [f"{p.title} ({far[p.on]:.0f})" if p.on and known else p.title for p in evaluations]
         xlabel = "evaluated on, farther to the right" if known else "evaluated on"
         panels = [
             curves.Panel(
-                "",
-                xlabel,
-                LABELS[metric],
-                [_over(run, evaluations, m, metric) for m in _drawn(run, [comparison])],
-                ticks,
+                "", xlabel, LABELS[metric], [_over(run, evaluations, m, metric) for m in _drawn(run, [task])], ticks
             )
             for metric in reversed(METRICS)
         ]
@@ -117,8 +113,8 @@ def shifts(run: Run, comparisons: Sequence[Comparison]) -> Iterator[Picture]:
             else "The distances were not measured (no Mahalanobis score of LoRA), so the order is the configuration’s."
         )
         yield Picture(
-            f"uq4ct_shift_{'_'.join(comparison.task).replace('.', '_')}",
-            f"{methods.title_of(run, comparison.task)}: the farther the data, the worse the calibration?",
+            f"uq4ct_shift_{task.model}_{task.dataset}".replace(".", "_"),
+            f"{methods.title_of(run, task)}: the farther the data, the worse the calibration?",
             f"{SPREAD.capitalize()}; the first set is the test split; diamonds: the paper’s means. {order}",
             curves.draw(panels, height=2.5),
         )
@@ -133,20 +129,16 @@ def _over(run: Run, evaluations: Sequence[Evaluation], method: Method, metric: s
 # -- ablations -----------------------------------------------------------------------------------------------------
 
 
-def sweeps(run: Run, comparisons: Sequence[Comparison]) -> Iterator[Picture]:
+def sweeps(run: Run, tasks: Sequence[Task]) -> Iterator[Picture]:
     """A row of panels a factor of three values or more, a curve a task; of two values a table says all."""
     varied = {
-        factor: [comparison for comparison in comparisons if len(comparison.sweeps.get(factor.key, [])) > 2]
-        for factor in ablations.FACTORS
+        factor: [task for task in tasks if len(task.sweeps.get(factor.key, [])) > 2] for factor in ablations.FACTORS
     }
-    tasks = list(dict.fromkeys(comparison.task for here in varied.values() for comparison in here))
-    looks = {task: _TASKS[index % len(_TASKS)] for index, task in enumerate(tasks)}
+    titles = dict.fromkeys(methods.title_of(run, task) for here in varied.values() for task in here)
+    looks = {title: _TASKS[index % len(_TASKS)] for index, title in enumerate(titles)}
     panels = [
         curves.Panel(
-            factor.short,
-            factor.symbol,
-            LABELS[metric],
-            [_swept(run, comparison, factor, metric, looks) for comparison in here],
+            factor.short, factor.symbol, LABELS[metric], [_swept(run, task, factor, metric, looks) for task in here]
         )
         for factor, here in varied.items()
         if here
@@ -160,26 +152,22 @@ def sweeps(run: Run, comparisons: Sequence[Comparison]) -> Iterator[Picture]:
         yield Picture("uq4ct_ablations", "Ablations.", caption, curves.draw(panels, height=1.7))
 
 
-def _swept(
-    run: Run, comparison: Comparison, factor: ablations.Factor, metric: str, looks: Mapping[Task, str]
-) -> curves.Curve:
+def _swept(run: Run, task: Task, factor: ablations.Factor, metric: str, looks: Mapping[str, str]) -> curves.Curve:
     """The curve of a sweep; of several recipes with one value it has the first."""
-    points = {
-        value: point for value, point in ablations.labelled(comparison.sweeps[factor.key]).items() if value.is_first
-    }
+    points = {value: point for value, point in ablations.labelled(task.sweeps[factor.key]).items() if value.is_first}
     numbers = _numbers([ablations.number(run, point, metric) for point in points.values()])
-    printed = [ablations.papers_number(run, comparison, factor, value, metric) for value in points]
+    printed = [ablations.papers_number(run, task, factor, value, metric) for value in points]
     values = [value.value for value in points]
-    title = methods.title_of(run, comparison.task)
-    return curves.Curve(looks[comparison.task], title, values, *numbers, [number and number.mean for number in printed])
+    title = methods.title_of(run, task)
+    return curves.Curve(looks[title], title, values, *numbers, [number and number.mean for number in printed])
 
 
 # -- reliability of FLU ----------------------------------------------------------------------------------------------
 
 
-def flu_reliability(run: Run, comparisons: Sequence[Comparison]) -> Iterator[Picture]:
+def flu_reliability(run: Run, tasks: Sequence[Task]) -> Iterator[Picture]:
     """A row a task: FLU over the prompt's tokens, FLU at the last one, and the answer's own probability."""
-    here = [comparison for comparison in comparisons if any(role in comparison.roles for role in MIXTURES)]
+    here = [task for task in tasks if any(role in task.roles for role in MIXTURES)]
     for suffix, part, page in style.pages(here, PER_PAGE):
         caption = (
             f"Share of right predictions against FLU in {reliability.BINS} bins of equal width between K/E, the least "
@@ -187,7 +175,7 @@ def flu_reliability(run: Run, comparisons: Sequence[Comparison]) -> Iterator[Pic
             f"pooled. Below, how many fall into each bin; a hollow marker: fewer than {reliability.FEW}. On the "
             "diagonal a confidence means what it says; below it, it is too high."
         )
-        diagrams = [diagram for comparison in page for diagram in _diagrams(run, comparison)]
+        diagrams = [diagram for task in page for diagram in _diagrams(run, task)]
         yield Picture(
             f"uq4ct_reliability{suffix}",
             f"Reliability of FLU and of the answer’s probability{part}.",
@@ -196,13 +184,13 @@ def flu_reliability(run: Run, comparisons: Sequence[Comparison]) -> Iterator[Pic
         )
 
 
-def _diagrams(run: Run, comparison: Comparison) -> list[reliability.Diagram]:
-    roles = [role for role in ("lora", *MIXTURES) if role in comparison.roles]
-    found = {role: _confidences(run, comparison.roles[role]) for role in roles}
-    titles = {m.role: m.title for m in methods.present(run, [comparison]) if m.predictive == "point"}
-    experts = [mixture(run.recipes[comparison.roles[role].recipe]) for role in roles if role in MIXTURES]
+def _diagrams(run: Run, task: Task) -> list[reliability.Diagram]:
+    roles = [role for role in ("lora", *MIXTURES) if role in task.roles]
+    found = {role: _confidences(run, task.roles[role]) for role in roles}
+    titles = {m.role: m.title for m in methods.present(run, [task]) if m.predictive == "point"}
+    experts = [mixture(run.recipes[task.roles[role].recipe]) for role in roles if role in MIXTURES]
     lowest = min(of["top_k"] / of["experts"] for of in experts) % 1  # with every expert active FLU is always 1
-    heading = textwrap.wrap(run.models[comparison.task.model]["title"], 24, break_on_hyphens=False)
+    heading = textwrap.wrap(run.models[task.model]["title"], 24, break_on_hyphens=False)
     diagrams = []
     for index, (name, low) in enumerate(
         {"FLU, mean of tokens": lowest, "FLU, last token": lowest, "max p": 0.0}.items()
@@ -212,7 +200,7 @@ def _diagrams(run: Run, comparison: Comparison) -> list[reliability.Diagram]:
             for role, confidence in found.items()
             if confidence is not None and confidence[index] is not None
         ]
-        title = "\n".join([*heading, comparison.task.dataset]) if not index else ""
+        title = "\n".join([*heading, task.dataset]) if not index else ""
         diagrams.append(reliability.Diagram(title, scores, low, name))
     return diagrams
 

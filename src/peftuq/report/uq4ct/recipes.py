@@ -1,4 +1,4 @@
-"""The role of a recipe in the paper's comparisons: recognised by its content, never by its name."""
+"""The role of a recipe in the paper's tasks: recognised by its content, never by its name."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -40,13 +40,6 @@ def flu_tokens(recipe: Recipe) -> str:
     return _calibration(recipe)["flu_tokens"] if beta(recipe) else ""
 
 
-class Task(NamedTuple):
-    """A model on a dataset: what recipes are compared on."""
-
-    model: str
-    dataset: str
-
-
 class Point(NamedTuple):
     """One value of a sweep: the setting and predictive that have it."""
 
@@ -56,28 +49,29 @@ class Point(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Comparison:
-    """The settings of one task by their role, and its sweeps: "beta", "top_k", "experts", "members".
+class Task:
+    """A model on a dataset, with the settings that are compared on it; `sweeps` by factor (see `ablations.FACTORS`).
 
     Roles: `untuned`; `lora`, the widest plain LoRA; `members`, the LoRA of ensembles; `mixlora`, the task's usual
     mixture without calibration loss; `uq4ct`, with it; `uq4ct_last`, with FLU taken at the last token; `incremental`,
     with a growing β; and for any other recipe that no sweep holds, "recipe " and its name.
     """
 
-    task: Task
+    model: str
+    dataset: str
     roles: dict[str, Setting]
     sweeps: dict[str, list[Point]]
 
 
-def comparisons(run: Run, settings: Sequence[Setting]) -> list[Comparison]:
-    """A comparison for each task of the settings, in their order, with what any suite of the run trains on it."""
-    tasks: dict[Task, list[Setting]] = {Task(*setting[:2]): [] for setting in settings}
+def tasks(run: Run, settings: Sequence[Setting]) -> list[Task]:
+    """The tasks of the settings, in their order, with what any suite of the run trains on them."""
+    found: dict[tuple[str, str], list[Setting]] = {(setting.model, setting.dataset): [] for setting in settings}
     for setting in run.all_settings:
-        tasks.get(Task(*setting[:2]), []).append(setting)
-    return [_comparison(run, task, here) for task, here in tasks.items()]
+        found.get((setting.model, setting.dataset), []).append(setting)
+    return [_task(run, *key, here) for key, here in found.items()]
 
 
-def _comparison(run: Run, task: Task, settings: Sequence[Setting]) -> Comparison:
+def _task(run: Run, model: str, dataset: str, settings: Sequence[Setting]) -> Task:
     content = {setting: run.recipes[setting.recipe] for setting in settings}
     plain = [s for s in settings if is_plain(content[s])]
     pooled = [s for s in plain if any(is_ensemble(p) for p in run.predictives(s))]
@@ -92,7 +86,7 @@ def _comparison(run: Run, task: Task, settings: Sequence[Setting]) -> Comparison
     sweeps = _sweeps({s: content[s] for s in mixtures}, roles) | _sizes(run, roles)
     known = {*roles.values(), *(point.setting for points in sweeps.values() for point in points)}
     roles |= {f"recipe {s.recipe}": s for s in settings if s not in known}
-    return Comparison(task, roles, sweeps)
+    return Task(model, dataset, roles, sweeps)
 
 
 def is_ensemble(predictive: str) -> bool:

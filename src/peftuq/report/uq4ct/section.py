@@ -2,7 +2,7 @@
 
 from peftuq.report.sections import PaperSection
 from peftuq.report.uq4ct import ablations, cost, findings, further_tables, paper, pictures
-from peftuq.report.uq4ct.recipes import comparisons
+from peftuq.report.uq4ct.recipes import tasks
 
 READING = (
     "A task is one model on one dataset; on it several recipes and sources of probabilities are compared. ECE is the "
@@ -44,5 +44,5 @@ SECTION = PaperSection(
         "Crossed with the other papers": [further_tables.crossed],
     },
     findings=findings.findings,
-    subject=comparisons,
+    subject=tasks,
 )
