@@ -131,7 +131,7 @@ def test_recipes_are_told_in_a_table(tables: dict[str, Table]):
 
 
 def numbers(uq4ct: tuple[float, float], lora: tuple[float, float]) -> Run:
-    """One choice cell, with (accuracy, ECE) of UQ4CT and of LoRA, each of three seeds one point apart."""
+    """One choice task, with (accuracy, ECE) of UQ4CT and of LoRA, each of three seeds one point apart."""
     settings = {"r4": uq4ct, "r2": lora}
     task = ("smollm2", "obqa")
     cells = made.cells_of([made.cell((*task, name), seed, "point", ["test"]) for name in settings for seed in range(3)])
@@ -161,7 +161,7 @@ def test_the_verdict_follows_the_numbers(uq4ct: tuple[float, float], verdict: st
     (sentence,) = [s for s in findings.findings(run, recipes.tasks(run, run.settings("uq4ct"))) if "of LoRA in" in s]
     lower = int(uq4ct[1] < 0.15)
     clearly = int(0.15 - uq4ct[1] > 0.02)
-    assert f"in {lower} of 1 choice cell (by more than both standard deviations in {clearly})" in sentence
+    assert f"in {lower} of 1 choice task (by more than both standard deviations in {clearly})" in sentence
     assert verdict in sentence
 
 
@@ -174,14 +174,14 @@ def test_findings_count_what_is_missing(run: Run):
     found = findings.findings(bare, recipes.tasks(bare, bare.settings("uq4ct")))
     assert "of their values (one a seed) are missing" in found[0]
     assert found[1:] == [
-        "No cell of this run is one of the UQ4CT paper’s own, so its numbers stand beside none of ours."
+        "No task of this run is one of the UQ4CT paper’s own, so its numbers stand beside none of ours."
     ]
 
 
 def test_every_question_that_the_run_answers_is_answered(built: Section):
     text = " ".join(built.findings)
     questions = ["MixLoRA", "temperature scaling", "Under shift", "β on", "growing β", "Active experts", "FLU itself"]
-    for expected in (*questions, "classification cell", "Training UQ4CT took 1.6 times"):
+    for expected in (*questions, "classification task", "Training UQ4CT took 1.6 times"):
         assert expected in text
 
 
