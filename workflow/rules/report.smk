@@ -13,7 +13,7 @@ rule render_report:
     conda:
         "../../envs/numeric.yaml"
     params:
-        code=jobs.code("render_report"),
+        code=jobs.code("render_report", *jobs.sections),
         template=jobs.template,
         results=lambda wildcards, input: os.path.dirname(input.cells),
     shell:

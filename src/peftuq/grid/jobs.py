@@ -11,6 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from peftuq.cells import PREDICTION
 from peftuq.data.archives import select
 from peftuq.grid import identity
 from peftuq.grid.codes import Codes
@@ -20,7 +21,6 @@ from peftuq.grid.reading import ReportJobs
 from peftuq.grid.study import PACKAGE, Adapter, Cell, Setting, Study
 
 SCRIPTS = PACKAGE.parents[1] / "workflow" / "scripts"
-PREDICTION = "prediction"  # in place of a score: the metrics of the predictive distribution itself
 
 
 def flag(name: str, files: Any) -> str:

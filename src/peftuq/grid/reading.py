@@ -54,6 +54,11 @@ class ReportJobs:
         return hashlib.sha256(identity.spec(**self.cells).encode()).hexdigest()[:16]
 
     @cached_property
+    def sections(self: "Jobs") -> list[Path]:
+        """The files of the report's sections: it finds them when it is rendered, so that no import names them."""
+        return sorted((PACKAGE / "report").glob("*/section.py"))
+
+    @cached_property
     def template(self: "Jobs") -> str:
         """Digest of the document's template, which is no Python that `code` could see."""
         return hashlib.sha256((PACKAGE.parents[1] / "reports" / "template.typ").read_bytes()).hexdigest()[:16]

@@ -1,5 +1,6 @@
 """What a user may write in `config/`: one pydantic model a kind of file (dataset files: `data/schema.py`)."""
 
+from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
@@ -8,7 +9,8 @@ from peftuq.data.source_schema import Hub, Kind, Local, Registry, Strict
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.]*$")]
 NonEmpty = Annotated[list[Name], Field(min_length=1)]
-Paper = Literal["adue", "ensembles", "uq4ct"]  # and the report's section on it
+PAPERS = tuple(sorted(file.parent.name for file in (Path(__file__).parents[1] / "report").glob("*/section.py")))
+Paper = Literal[PAPERS]  # a paper that the report has a section on: one file each, found without being imported
 
 
 # -- models -------------------------------------------------------------------------------------------

@@ -1,12 +1,12 @@
 """From configuration to cells: which adapters, predictives and scores a run consists of."""
 
 import itertools
-import re
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
+from peftuq.cells import Adapter, Cell, Predictive, Setting, parse_predictive
 from peftuq.data import schema as data_schema
 from peftuq.errors import UserError
 from peftuq.grid import load, precision, schema
@@ -14,44 +14,6 @@ from peftuq.grid.methods import Methods
 from peftuq.grid.trim import trimmed
 
 PACKAGE = Path(__file__).resolve().parents[1]
-_PREDICTIVE = re.compile(r"(?P<name>[a-z][a-z_]*)(-(?P<size>[1-9]\d*))?")
-
-
-class Setting(NamedTuple):
-    """What is trained: one recipe on one dataset from one backbone; a seed makes it an adapter."""
-
-    model: str
-    dataset: str
-    recipe: str
-
-
-class Adapter(NamedTuple):
-    model: str
-    dataset: str
-    recipe: str
-    seed: int
-
-    @property
-    def setting(self) -> Setting:
-        return Setting(self.model, self.dataset, self.recipe)
-
-
-class Cell(NamedTuple):
-    """A source of predictive distributions to be scored: an adapter, or what is sampled around it."""
-
-    model: str
-    dataset: str
-    recipe: str
-    seed: int
-    predictive: str
-
-    @property
-    def setting(self) -> Setting:
-        return Setting(self.model, self.dataset, self.recipe)
-
-    @property
-    def adapter(self) -> Adapter:
-        return Adapter(self.model, self.dataset, self.recipe, self.seed)
 
 
 class Study:
@@ -96,12 +58,8 @@ class Study:
 
     # -- predictives ---------------------------------------------------------------------------------
 
-    def predictive(self, key: str) -> tuple[str, int | None]:
-        """A predictive's plug-in and size: "ensemble-5" → ("ensemble", 5), "point" → ("point", None)."""
-        match = _PREDICTIVE.fullmatch(key)
-        if not match:
-            raise UserError(f"predictive '{key}': must look like 'point' or 'ensemble-5'")
-        return match["name"], int(match["size"]) if match["size"] else None
+    def predictive(self, key: str) -> Predictive:
+        return parse_predictive(key)
 
     def members(self, cell: Cell) -> list[int]:
         """The seeds whose adapters supply a cell's samples: the first M for an ensemble, else its own."""

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from peftuq.artifacts import SampleFile, Scores
+from peftuq.cells import PREDICTION
 from peftuq.metrics import evaluate
 
 Row = dict[str, str | float | None]
@@ -22,7 +23,7 @@ def prediction_rows(samples: SampleFile, evals: Sequence[str]) -> list[Row]:
         metrics["examples"] = float(len(sample.id))
         if (mass := samples.answer_mass(part)) is not None:
             metrics["answer_mass"] = float(mass.mean())
-        rows += _rows(part, "prediction", metrics)
+        rows += _rows(part, PREDICTION, metrics)
     return rows
 
 

@@ -9,22 +9,19 @@ from typing import Any
 
 from peftuq import files
 from peftuq.report import formats, what_ran
-from peftuq.report.adue import section as adue
-from peftuq.report.ensembles import section as ensembles
 from peftuq.report.figures import style
 from peftuq.report.parts import Picture, Section
 from peftuq.report.run import Run
+from peftuq.report.sections import declared
 from peftuq.report.tables import Table
-from peftuq.report.uq4ct import section as uq4ct
 
-SECTIONS = (adue, ensembles, uq4ct)  # in the document’s order; each has `section(run)`, None where nothing of it ran
 TITLE = "Does a fine-tuned language model know when it is wrong?"
 SUBTITLE = "Uncertainty of parameter-efficient adapters: benchmark report"
 
 
 def sections(run: Run, date: str) -> list[Section]:
-    """What ran, then the sections of the papers that the run's suites feed."""
-    found = (module.section(run) for module in SECTIONS)
+    """The section on what ran, then the sections of the papers that the run's suites feed."""
+    found = (section.build(run, paper) for paper, section in declared().items())
     return [what_ran.section(run, date), *(section for section in found if section is not None)]
 
 

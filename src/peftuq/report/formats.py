@@ -25,7 +25,7 @@ def _labels(table: Table, row: Row) -> tuple[str, ...]:
 
 def to_csv(table: Table) -> str:
     """All columns side by side; numbers unrounded, a gap by its mark."""
-    spreads = [_spread(table, place) for place in range(len(table.columns))]
+    spreads = [_spread(table, position) for position in range(len(table.columns))]
     header = list(_stub(table))
     for column, spread in zip(table.columns, spreads, strict=True):
         name = f"{column.group} / {column.label}" if column.group else column.label
@@ -39,8 +39,8 @@ def to_csv(table: Table) -> str:
     return text.getvalue()
 
 
-def _spread(table: Table, place: int) -> tuple[str, ...]:
-    entries = [row.entries[place] for row in table.rows]
+def _spread(table: Table, position: int) -> tuple[str, ...]:
+    entries = [row.entries[position] for row in table.rows]
     if any(entry.interval is not None for entry in entries):
         return ("low", "high")
     return ("std",) if any(entry.std is not None for entry in entries) else ()
@@ -96,7 +96,7 @@ def _markdown(text: str) -> str:
 
 
 def to_document(table: Table) -> dict[str, Any]:
-    """What `reports/template.typ` sets: plain strings and flags."""
+    """The table as `reports/template.typ` reads it: plain strings and flags."""
     return {
         "kind": "table",
         "name": table.name,

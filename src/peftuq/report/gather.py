@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from peftuq.cells import PREDICTION
 from peftuq.files import read_json
 from peftuq.grid.paths import Paths
 
@@ -19,7 +20,7 @@ def long_table(cells: Sequence[dict[str, Any]], results: str) -> dict[str, list]
     columns: dict[str, list] = {name: [] for name in COLUMNS}
     for cell in cells:
         key = [cell[name] for name in ("model", "dataset", "recipe", "seed", "predictive")]
-        for score in ("prediction", *cell["scores"]):
+        for score in (PREDICTION, *cell["scores"]):
             for row in read_json(paths.metrics(*key, score))["rows"]:
                 named = {**cell, **row, "eval": cell["dataset"] if row["eval"] == "test" else row["eval"]}
                 for suite in cell["suites"]:

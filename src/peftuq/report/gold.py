@@ -59,8 +59,8 @@ ALL = (
 
 def items(run: Run) -> list[Table | Picture | str]:
     """Paragraphs, tables and figures of every comparison that the run's suites ask for; none if none does."""
-    asked = [suite["gold"] for suite in run.suites.values() if suite.get("gold")]
-    adapters = list(dict.fromkeys((gold["model"], gold["dataset"], gold["recipe"], gold["seed"]) for gold in asked))
+    requested = [suite["gold"] for suite in run.suites.values() if suite.get("gold")]
+    adapters = list(dict.fromkeys((gold["model"], gold["dataset"], gold["recipe"], gold["seed"]) for gold in requested))
     found: list[Table | Picture | str] = []
     for index, (model, dataset, recipe, seed) in enumerate(adapters, start=1):
         on = f"{run.models[model]['title']} on {dataset} ({recipe}, seed {seed})"
@@ -120,7 +120,7 @@ def _sampler(sampler: Mapping[str, Any], spec: Mapping[str, Any]) -> str:
 
 
 def _verdict(agreement: Mapping[str, Sequence[Mapping[str, float | None]]]) -> str:
-    """What the numbers of the test split say, from the numbers."""
+    """The reading of the test split's numbers, from the numbers."""
     tv, ratio = ({m: _mean(agreement[m], key) for m in AFFORDABLE} for key in ("tv", "mi_ratio"))
     best = min(tv, key=tv.get)
     # A single member has none, and five have less for their number alone.
@@ -129,7 +129,7 @@ def _verdict(agreement: Mapping[str, Sequence[Mapping[str, float | None]]]) -> s
         "less": [TITLES[m] for m in judged if ratio[m] < 0.9],
         "more": [TITLES[m] for m in judged if ratio[m] > 1.1],
     }
-    said = [
+    verdicts = [
         f"{'; '.join(methods)}: at least a tenth {side} mutual information than the exact posterior"
         for side, methods in sides.items()
         if methods
@@ -138,7 +138,7 @@ def _verdict(agreement: Mapping[str, Sequence[Mapping[str, float | None]]]) -> s
         f"On the test split the closest of the affordable methods is {TITLES[best]} (mean total variation "
         f"{tv[best]:.3f}; {TITLES['ensemble_5']} {tv['ensemble_5']:.3f}, {TITLES['ensemble_20']} "
         f"{tv['ensemble_20']:.3f}; 20 exact draws {_mean(agreement['hmc_20'], 'tv'):.3f}). "
-        + (". ".join(said) + "." if said else "All of these have the exact mutual information within a tenth.")
+        + (". ".join(verdicts) + "." if verdicts else "All of these have the exact mutual information within a tenth.")
     )
 
 

@@ -69,11 +69,11 @@ def _tabular(table: Table, block: Table) -> str:
 
 
 def _group_lines(block: Table) -> list[str]:
-    fields, rules, place = ["" for _ in block.stub], [], len(block.stub) + 1
+    fields, rules, position = ["" for _ in block.stub], [], len(block.stub) + 1
     for name, span in groups(block):
         fields.append(rf"\multicolumn{{{span}}}{{c}}{{{escape(name)}}}")
-        rules += [rf"\cmidrule(lr){{{place}-{place + span - 1}}}"] if name else []
-        place += span
+        rules += [rf"\cmidrule(lr){{{position}-{position + span - 1}}}"] if name else []
+        position += span
     return [_line(fields), "".join(rules)] if rules else []
 
 

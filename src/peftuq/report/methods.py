@@ -1,4 +1,4 @@
-"""What methods and metrics are called: in our columns, in print, and in the AdUE paper's tables."""
+"""Names of methods and metrics: in our columns, in print, and in the AdUE paper's tables."""
 
 from typing import NamedTuple
 
@@ -13,12 +13,12 @@ class Method(NamedTuple):
 
     @property
     def key(self) -> str:
-        """Its name in a run's comparisons and ranks."""
+        """The name in a run's comparisons and ranks."""
         return f"{self.predictive}/{self.variant}"
 
 
 class Format(NamedTuple):
-    """How a metric is printed: its heading, the factor to its unit, and decimals."""
+    """The printed form of a metric: its heading, the factor to its unit, and decimals."""
 
     label: str
     scale: float = 1.0
@@ -87,7 +87,7 @@ FORMATS = {
 
 
 def title(name: str) -> str:
-    """What to print for "predictive/variant", the names of `compare.against_best`."""
+    """The printed name of "predictive/variant", the names of `compare.against_best`."""
     predictive, variant = name.split("/")
     printed = _TITLES.get(variant, variant.replace("_", " "))
     return printed if predictive == "point" else f"{printed} ({predictive})"

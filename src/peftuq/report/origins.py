@@ -1,4 +1,4 @@
-"""Where models and datasets came from, as a reader can check it: no machine's paths, no hosts."""
+"""The sources of models and datasets, as a reader can check it: no machine's paths, no hosts."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""What a document is made of: sections of paragraphs, tables, figures and further sections."""
+"""The parts of a document: sections of paragraphs, tables, figures and further sections."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -30,7 +30,7 @@ class Section:
 
     @property
     def filled(self) -> "Section":
-        """Without what there was nothing to say of: items that are None, and sections that are then empty."""
+        """The section without what is empty: items that are None, and sections that are then empty."""
         inner = [item.filled if isinstance(item, Section) else item for item in self.items if item is not None]
         kept = [item for item in inner if not isinstance(item, Section) or item.items]
         return Section(self.title, kept, self.findings)

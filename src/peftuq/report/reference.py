@@ -18,7 +18,7 @@ def _rows(name: str) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def _by_cell(name: str) -> dict[tuple[str, str, str], Printed]:
+def _by_method(name: str) -> dict[tuple[str, str, str], Printed]:
     return {
         (row["model"], row["dataset"], row["method"]): Printed(float(row["mean"]), float(row["std"]))
         for row in _rows(name)
@@ -28,18 +28,18 @@ def _by_cell(name: str) -> dict[tuple[str, str, str], Printed]:
 @cache
 def adue_auroc() -> dict[tuple[str, str, str], Printed]:
     """(model, dataset, method) → error-AUROC ×100 of the AdUE paper's Tables 3, 4, 7 and 8 (Table 1 is among them)."""
-    return _by_cell("adue_auroc.csv")
+    return _by_method("adue_auroc.csv")
 
 
 @cache
 def adue_accuracy() -> dict[tuple[str, str], Printed]:
     """(model, dataset) → accuracy in per cent, Table 6."""
-    return {key[:2]: printed for key, printed in _by_cell("adue_accuracy.csv").items()}
+    return {key[:2]: printed for key, printed in _by_method("adue_accuracy.csv").items()}
 
 
 @cache
 def adue_ranks() -> dict[tuple[str, str, str], float]:
-    """(table, kind of model, method) → average rank over the paper's own cells, as printed.
+    """(table, kind of model, method) → average rank over the paper's own settings, as printed.
 
     `table` is "Table 1" and so on; the kind is "encoder", "decoder", or "all" for Table 2.
     """
@@ -50,7 +50,7 @@ def adue_ranks() -> dict[tuple[str, str, str], float]:
 def uq4ct() -> dict[tuple[str, str, str, str, str, str], Printed]:
     """(table, model, trained on, evaluated on, method, metric) → the UQ4CT paper's Tables 1 to 6.
 
-    Metrics are "accuracy" and "ece"; the paper repeats some cells in several tables, not always to the same digit.
+    Metrics are "accuracy" and "ece"; the paper repeats some settings in several tables, not always to the same digit.
     """
     names = ("table", "model", "train_dataset", "eval_dataset", "method", "metric")
     return {

@@ -1,4 +1,4 @@
-"""A run as the report sees it: what was asked for, what was measured, and why something was not."""
+"""A run as the report reads it: what was requested, what was measured, and why something was not."""
 
 import json
 import math
@@ -6,24 +6,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from peftuq import artifacts, files
+from peftuq.cells import PREDICTION, Setting, parse_predictive
 from peftuq.grid.paths import Paths
 from peftuq.metrics.evaluate import METRICS
 
-PREDICTION = "prediction"  # in the place of a score: the predictive distribution itself
 KINDS = ("encoder", "decoder")  # the order in which the papers print their models
-
-
-class Setting(NamedTuple):
-    """A cell of the papers' tables: one model, adapted by one recipe to one dataset, over several seeds."""
-
-    model: str
-    dataset: str
-    recipe: str
 
 
 @dataclass(frozen=True)
@@ -36,7 +28,7 @@ class OverSeeds:
     reason: str = ""  # when the metric is undefined
 
     @property
-    def asked(self) -> bool:
+    def requested(self) -> bool:
         return bool(self.values or self.missing or self.undefined)
 
     @property
@@ -50,11 +42,11 @@ class OverSeeds:
 
     @property
     def note(self) -> str:
-        """What to say of the seeds without a value; empty when there are none."""
+        """The footnote on the seeds without a value; empty when there are none."""
         gaps = [f"{_seeds(self.missing)}: not among the run’s metrics"] if self.missing else []
         gaps += [f"{_seeds(self.undefined)}: undefined ({self.reason})"] if self.undefined else []
-        asked = len(self.values) + len(self.missing) + len(self.undefined)
-        kept = [f"mean over {len(self.values)} of {asked} seeds"] if gaps and self.values else []
+        requested = len(self.values) + len(self.missing) + len(self.undefined)
+        kept = [f"mean over {len(self.values)} of {requested} seeds"] if gaps and self.values else []
         return "; ".join([*kept, *gaps])
 
 
@@ -107,11 +99,11 @@ class Run:
         return found
 
     def kind(self, setting: Setting) -> str:
-        """Of the setting's model: one of KINDS."""
+        """The kind of the setting's model: one of KINDS."""
         return self.models[setting.model]["kind"]
 
     def task(self, setting: Setting) -> str:
-        """Of the setting's dataset: classification or choice."""
+        """The task of the setting's dataset: classification or choice."""
         return self.datasets[setting.dataset]["kind"]
 
     def shifts(self, setting: Setting) -> list[str]:
@@ -127,23 +119,23 @@ class Run:
             return []
         seeds: set[int] = set()
         for cell in self._cells_of.get(setting, []):
-            name, _, size = cell["predictive"].partition("-")
+            name, size = parse_predictive(cell["predictive"])
             pooled = "members" in self.methods.get(name, {}).get("needs", [])
-            seeds.update(range(cell["seed"], cell["seed"] + (int(size) if pooled and size else 1)))
+            seeds.update(range(cell["seed"], cell["seed"] + (size if pooled and size else 1)))
         return sorted(seeds)
 
     def seeds(self, setting: Setting, predictive: str, variant: str = PREDICTION) -> list[int]:
         """The seeds for which a score's variant was asked for."""
-        return self._asked.get((setting, predictive, variant), [])
+        return self._requested.get((setting, predictive, variant), [])
 
     @cached_property
-    def _asked(self) -> dict[tuple[Setting, str, str], list[int]]:
-        asked: dict[tuple[Setting, str, str], list[int]] = {}
+    def _requested(self) -> dict[tuple[Setting, str, str], list[int]]:
+        requested: dict[tuple[Setting, str, str], list[int]] = {}
         for cell in self.cells:
             variants = (variant for score in cell["scores"] for variant in self.methods[score]["variants"])
             for variant in (PREDICTION, *variants):
-                asked.setdefault((_setting(cell), cell["predictive"], variant), []).append(cell["seed"])
-        return asked
+                requested.setdefault((_setting(cell), cell["predictive"], variant), []).append(cell["seed"])
+        return requested
 
     # -- what was measured -----------------------------------------------------------------------------
 
@@ -164,17 +156,17 @@ class Run:
         self, setting: Setting, metric: str, variant: str = PREDICTION, predictive: str = "point", on: str = ""
     ) -> OverSeeds:
         """A metric over seeds; `on` is a shift set, by default the setting's own test split."""
-        asked = self.seeds(setting, predictive, variant)
+        requested = self.seeds(setting, predictive, variant)
         found = self._values.get((setting, predictive, variant, on or setting.dataset, metric), {})
         return OverSeeds(
-            values={seed: value for seed in asked if (value := found.get(seed)) is not None},
-            missing=[seed for seed in asked if seed not in found],
-            undefined=[seed for seed in asked if seed in found and found[seed] is None],
+            values={seed: value for seed in requested if (value := found.get(seed)) is not None},
+            missing=[seed for seed in requested if seed not in found],
+            undefined=[seed for seed in requested if seed in found and found[seed] is None],
             reason=METRICS.get(metric, {}).get("undefined") or "no examples, or a score that is not a number",
         )
 
     def model_origin(self, model: str) -> dict[str, Any]:
-        """Where a backbone came from: its provenance.json; empty when it is missing."""
+        """The source of a backbone: its provenance.json; empty when it is missing."""
         return _read_json(self.paths.model(model)) or {}
 
     def dataset_facts(self, dataset: str) -> tuple[dict[str, int], dict[str, str]]:
@@ -191,7 +183,7 @@ class Run:
         return rows, notes
 
     def comparison(self, setting: Setting) -> dict[str, Any] | None:
-        """What `compare.against_best` found, by evaluation set; None when it is missing."""
+        """The result of `compare.against_best`, by evaluation set; None when it is missing."""
         return _read_json(self.paths.comparison(*setting))
 
     def training(self, setting: Setting, seed: int) -> dict[str, Any] | None:
@@ -204,7 +196,7 @@ class Run:
         return {**facts, "log": [json.loads(line) for line in lines]}
 
     def sample_facts(self, setting: Setting, seed: int, predictive: str) -> dict[str, str]:
-        """What a predictive noted of itself, such as the temperature it fitted; empty when its file is missing."""
+        """The metadata of a predictive's samples, such as the temperature it fitted; empty when its file is missing."""
         path = Path(self.paths.samples(*setting, seed, predictive))
         return artifacts.SampleFile(path).metadata if path.is_file() else {}
 
@@ -216,9 +208,9 @@ class Run:
     def evaluation(self, setting: Setting, seed: int, predictive: str = "point") -> dict[str, Any] | None:
         """`seconds` that a model took over so many `examples`; None where that is not noted.
 
-        It stands beside the adapter's records or, where a predictive asks the model again, beside its samples or fit.
+        It stands beside the adapter's records or, where a predictive runs the model again, beside its samples or fit.
         """
-        reads = self.methods.get(predictive.partition("-")[0], {}).get("reads")
+        reads = self.methods.get(parse_predictive(predictive).name, {}).get("reads")
         made = {
             "adapter": self.paths.samples(*setting, seed, predictive),
             "laplace": self.paths.laplace(*setting, seed),

@@ -7,14 +7,14 @@ from typing import Literal
 
 from peftuq.report.run import OverSeeds
 
-NOT_ASKED = "–"  # the run was not asked for this number
+NOT_REQUESTED = "–"  # the run was not asked for this number
 MISSING, UNDEFINED = "missing", "undefined"
 WIDEST = 7  # columns of numbers that stand side by side on a portrait page
 
 
 @dataclass(frozen=True)
 class Entry:
-    """What stands in one place: a `text`, or a `value` with its `std` or `interval`.
+    """An entry of a table: a `text`, or a `value` with its `std` or `interval`.
 
     A `text` of MISSING or UNDEFINED stands for a number that was asked for; `note` says why, as a footnote.
     """
@@ -34,7 +34,7 @@ class Entry:
 
     @property
     def gap(self) -> bool:
-        """Whether a number that was asked for is not there."""
+        """True where a number that was asked for is not there."""
         return self.text in (MISSING, UNDEFINED)
 
     @property
@@ -57,8 +57,8 @@ class Entry:
 
 def measured(over: OverSeeds, scale: float = 1.0, decimals: int = 1) -> Entry:
     """The entry of a metric over seeds: mean ± std, or the mark and the reason of its absence."""
-    if not over.asked:
-        return Entry(NOT_ASKED)
+    if not over.requested:
+        return Entry(NOT_REQUESTED)
     if over.mean is None:
         return Entry(UNDEFINED if over.undefined else MISSING, note=over.note)
     std = None if over.std is None else scale * over.std
@@ -112,13 +112,16 @@ class Table:
 
     def blocks(self) -> list["Table"]:
         """The table cut into pieces that fit side by side; rows that are empty in a piece are left out of it."""
-        places = range(len(self.columns))
-        return [self._part(list(group)) for _, group in groupby(places, key=lambda place: self.columns[place].block)]
+        positions = range(len(self.columns))
+        return [
+            self._part(list(group))
+            for _, group in groupby(positions, key=lambda position: self.columns[position].block)
+        ]
 
-    def _part(self, places: Sequence[int]) -> "Table":
-        rows = (replace(row, entries=tuple(row.entries[place] for place in places)) for row in self.rows)
+    def _part(self, positions: Sequence[int]) -> "Table":
+        rows = (replace(row, entries=tuple(row.entries[position] for position in positions)) for row in self.rows)
         kept = tuple(row for row in rows if not all(entry.empty for entry in row.entries))
-        return replace(self, columns=tuple(self.columns[place] for place in places), rows=kept)
+        return replace(self, columns=tuple(self.columns[position] for position in positions), rows=kept)
 
 
 def _letters(index: int) -> str:
@@ -147,7 +150,7 @@ def printed_rows(table: Table) -> list[PrintedRow]:
     for row in table.rows:
         begins = above is None or above.heading != row.heading
         same = -1 if begins else _shared(above.labels[:-1], row.labels[:-1])
-        blanked = tuple("" if place < same else label for place, label in enumerate(row.labels))
+        blanked = tuple("" if position < same else label for position, label in enumerate(row.labels))
         grouped = bool(row.heading) or len(row.labels) > 1
         rule = grouped and (begins or (len(row.labels) > 1 and above.labels[0] != row.labels[0]))
         printed.append(PrintedRow(row.heading if begins else "", blanked, row.entries, rule))
@@ -156,8 +159,8 @@ def printed_rows(table: Table) -> list[PrintedRow]:
 
 
 def _shared(above: Sequence[str], here: Sequence[str]) -> int:
-    """How many labels, outermost first, repeat those of the row above."""
-    return next((place for place, (a, b) in enumerate(zip(above, here, strict=True)) if a != b), len(here))
+    """The number of labels that, outermost first, repeat those of the row above."""
+    return next((position for position, (a, b) in enumerate(zip(above, here, strict=True)) if a != b), len(here))
 
 
 def in_blocks(runs: Sequence[Sequence[Column]], widest: int = WIDEST) -> tuple[Column, ...]:

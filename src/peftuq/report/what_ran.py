@@ -5,11 +5,12 @@ from typing import Any
 
 import numpy as np
 
+from peftuq.cells import Setting, parse_predictive
 from peftuq.report import environment, origins
-from peftuq.report.layouts import Headings
+from peftuq.report.headings import Headings
 from peftuq.report.parts import Section
-from peftuq.report.run import Run, Setting
-from peftuq.report.tables import MISSING, NOT_ASKED, Column, Entry, Row, Table
+from peftuq.report.run import Run
+from peftuq.report.tables import MISSING, NOT_REQUESTED, Column, Entry, Row, Table
 from peftuq.report.words import counted
 
 PRECISIONS = {"bf16": "bfloat16", "fp32": "float32"}
@@ -58,8 +59,8 @@ def _suites(run: Run) -> Table:
         seeds = sorted({cell["seed"] for cell in cells})
         counts = (str(len(settings)), ", ".join(map(str, seeds)))
         rows.append(_row((suite["title"],), *counts, ", ".join(predictives), ", ".join(scores)))
-    columns = [Column("Cells"), Column("Seeds"), _text("Probabilities"), _text("Scores")]
-    caption = "A cell is one model, adapted by one recipe to one dataset; it is trained once for each seed."
+    columns = [Column("Settings"), Column("Seeds"), _text("Probabilities"), _text("Scores")]
+    caption = "A setting is one model, adapted by one recipe to one dataset; it is trained once for each seed."
     return _table("suites", "Suites.", caption, ("Suite",), columns, rows)
 
 
@@ -94,10 +95,10 @@ def _datasets(run: Run) -> Table:
 
 def _limits(run: Run) -> str:
     limits = [("a dataset", run.limit), *((name, limit) for name, limit in run.limits.items())]
-    said = [f"{name} to {counts}" for name, limit in limits if (counts := _counts(limit))]
-    if not said:
+    limited = [f"{name} to {counts}" for name, limit in limits if (counts := _counts(limit))]
+    if not limited:
         return "Every dataset was used whole."
-    return f"The configuration limits {'; '.join(said)} examples, the same for every seed."
+    return f"The configuration limits {'; '.join(limited)} examples, the same for every seed."
 
 
 def _counts(limit: dict[str, int | None]) -> str:
@@ -112,12 +113,12 @@ def _recipes(run: Run) -> Table:
         rest = {key: value for key, value in recipe.items() if key not in ("version", "adapter", "optimiser")}
         rows.append(_row((name,), *(_flat(recipe[key]) for key in ("adapter", "optimiser")), _flat(rest)))
     columns = [_text("Adapter", 2), _text("Optimiser", 2), _text("The rest", 2)]
-    caption = "All settings as configured; the precision as it was resolved where the run was planned."
+    caption = "All keys as configured; the precision as it was resolved where the run was planned."
     return _table("recipes", "Recipes.", caption, ("Recipe",), columns, rows)
 
 
 def _flat(value: Any) -> str:
-    """Settings as "rank 8, dropout 0.05"; what is None is left out."""
+    """Keys as "rank 8, dropout 0.05"; what is None is left out."""
     if value is None:
         return "none"
     if isinstance(value, dict):
@@ -130,9 +131,9 @@ def _flat(value: Any) -> str:
 
 def _methods(run: Run) -> Table:
     scores = dict.fromkeys(score for cell in run.cells for score in cell["scores"])
-    predictives = dict.fromkeys(cell["predictive"].split("-")[0] for cell in run.cells)
+    predictives = dict.fromkeys(parse_predictive(cell["predictive"]).name for cell in run.cells)
     rows = [
-        _row((name,), role, _flat(method["params"]), ", ".join(method.get("variants", [])) or NOT_ASKED)
+        _row((name,), role, _flat(method["params"]), ", ".join(method.get("variants", [])) or NOT_REQUESTED)
         for role, names in (("probabilities", predictives), ("score", scores))
         for name in names
         if (method := run.methods.get(name))
@@ -161,7 +162,7 @@ def _trained(run: Run, setting: Setting) -> tuple[Entry, ...]:
     seeds = run.adapters(setting)
     found = [facts for seed in seeds if (facts := run.training(setting, seed)) is not None]
     if not found:
-        return (Entry(MISSING, note="no training.json was found"), *(Entry(NOT_ASKED) for _ in range(7)))
+        return (Entry(MISSING, note="no training.json was found"), *(Entry(NOT_REQUESTED) for _ in range(7)))
     last = [facts["log"][-1] for facts in found if facts["log"]]
     means = [
         Entry(value=scale * float(np.mean([row[key] for row in last])), decimals=decimals) if last else Entry(MISSING)
@@ -191,7 +192,7 @@ def _findings(run: Run) -> list[str]:
     models, datasets = {s.model for s in settings}, {s.dataset for s in settings}
     found = [
         f"Asked for: {counted(len(adapters), 'adapter')} ({counted(len(models), 'model')}, "
-        f"{counted(len(datasets), 'dataset')}, {counted(len(settings), 'cell')}). Trained: {len(seconds)}, in "
+        f"{counted(len(datasets), 'dataset')}, {counted(len(settings), 'setting')}). Trained: {len(seconds)}, in "
         f"{_duration(sum(seconds))} of training together."
     ]
     dequantised = [run.models[model]["title"] for model in sorted(models) if run.model_origin(model).get("dequantised")]

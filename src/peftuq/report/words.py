@@ -2,7 +2,7 @@
 
 
 def counted(number: int, name: str) -> str:
-    """Such as: 1 cell, 3 cells."""
+    """Count in words, such as: 1 setting, 3 settings."""
     return f"{number:,} {name}{'' if number == 1 else 's'}"
 
 

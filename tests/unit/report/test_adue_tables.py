@@ -3,10 +3,11 @@
 import fabricate
 import pytest
 
+from peftuq.cells import Setting
 from peftuq.metrics.ranks import average_ranks
 from peftuq.report import methods
 from peftuq.report.adue import calibration, paper, scores, search, selective
-from peftuq.report.run import Run, Setting
+from peftuq.report.run import Run
 from peftuq.report.tables import Table
 
 ROBERTA, LLAMA = Setting("roberta", "cola", "lora"), Setting("llama2_7b", "sst2", "lora")
@@ -40,7 +41,8 @@ def with_metrics(run: Run, metrics: dict) -> Run:
 
 
 def tables_of(run: Run) -> dict[str, Table]:
-    return {table.name: table for table in paper.tables(run, run.settings("adue"))}
+    found = (make(run, run.settings("adue")) for make in paper.TABLES)
+    return {table.name: table for table in found if table is not None}
 
 
 def entry(table: Table, labels: tuple[str, ...], group: str, label: str):
@@ -144,7 +146,7 @@ def test_calibration_stands_before_and_after_temperature(run: Run):
 
 
 def test_the_best_of_a_metric_is_by_its_own_direction(run: Run):
-    table = selective.selective(run, run.settings("adue"))
+    table = selective.SELECTIVE(run, run.settings("adue"))
     labels = [column.label for column in table.columns]
     rows = [row for row in table.rows if row.heading == "RoBERTa-base on cola"]
     for label, choose in (("AURC ×100", min), ("PRR", max), ("Risk at 80 %", min), ("Acc. at 80 %", max)):
@@ -154,7 +156,7 @@ def test_the_best_of_a_metric_is_by_its_own_direction(run: Run):
 
 
 def test_every_shift_is_there_and_compared_with_its_own_test(run: Run):
-    table = selective.shifts(run, run.settings("adue"))
+    table = selective.SHIFTS(run, run.settings("adue"))
     shifted = {(row.heading, row.labels[0]) for row in table.rows}
     assert shifted == {
         ("all-MiniLM-L6-v2 on snippets2", "tweets2"),
@@ -167,7 +169,7 @@ def test_every_shift_is_there_and_compared_with_its_own_test(run: Run):
 
 
 def test_conformal_sets_are_never_called_best(run: Run):
-    table = calibration.conformal(run, run.settings("adue"))
+    table = calibration.CONFORMAL(run, run.settings("adue"))
     assert len(table.rows) == 2 * (6 + 3)  # two probabilities, six settings and three shifts
     assert not any(entry.best for row in table.rows for entry in row.entries)
 

@@ -9,11 +9,11 @@ import pytest
 from matplotlib.colors import LogNorm
 from test_figures import check, texts
 
+from peftuq.cells import Setting
 from peftuq.report.ensembles import pictures
 from peftuq.report.ensembles.traces import Trace
 from peftuq.report.figures import epochs, plane, retained, sizes, style
 from peftuq.report.parts import Picture
-from peftuq.report.run import Setting
 
 SETTING = Setting("mistral_7b", "csqa", "lora_map.0.1")
 OBQA = ("train", "valid", "test", "arc_easy", "arc_challenge", "mmlu_cs", "mmlu_eng", "mmlu_law", "mmlu_health")

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 from peftuq import artifacts, files
+from peftuq.cells import Setting
 from peftuq.report import document
 from peftuq.report.ensembles import findings, predictives, section, traces
 from peftuq.report.parts import Section
-from peftuq.report.run import Run, Setting
+from peftuq.report.run import Run
 from peftuq.report.tables import Entry, Table
 
 CSQA = Setting("mistral_7b", "csqa", "lora_map")
@@ -54,14 +55,14 @@ HEADING = "Mistral-7B, lora_map on csqa"
 
 def test_without_a_suite_that_feeds_it_there_is_no_section(run: Run):
     run.suites["ensembles"]["sections"] = ["adue"]
-    assert section.section(run) is None
+    assert section.SECTION.build(run, "ensembles") is None
 
 
 # -- tables -------------------------------------------------------------------------------------------------------
 
 
 def test_quality_stands_beside_what_the_scores_say_on_average(run: Run):
-    table = predictives.quality(run, run.settings("ensembles"))
+    table = predictives.QUALITY_TABLE(run, run.settings("ensembles"))
     for on in ("csqa", "mmlu_stem"):
         found = entries(table, HEADING, on, "ensemble, M = 4")
         nll = run.over_seeds(CSQA, "nll", predictive="ensemble-4", on=on).mean
@@ -89,12 +90,12 @@ def test_detection_has_every_information_score(run: Run):
 
 def test_missing_cells_are_shown_as_missing(run: Run, tmp_path: Path):
     bare = without(run, predictive="ensemble-4", recipe="lora_map")
-    found = entries(predictives.quality(bare, bare.settings("ensembles")), HEADING, "csqa", "ensemble, M = 4")
+    found = entries(predictives.QUALITY_TABLE(bare, bare.settings("ensembles")), HEADING, "csqa", "ensemble, M = 4")
     assert (found["NLL"].plain, found["NLL"].note) == ("missing", "seed 0: not among the run’s metrics")
     assert entries(predictives.detection(bare, [CSQA]), "Mistral-7B on csqa", "csqa", "ensemble, M = 4")["MI"].gap
     run.paths = type(run.paths)(str(shutil.copytree(run.paths.results, tmp_path / "results")))
     Path(run.paths.scores(*UNTRACED, 1, "checkpoint_ensemble-2", "information")).unlink()
-    table = predictives.quality(run, run.settings("ensembles"))
+    table = predictives.QUALITY_TABLE(run, run.settings("ensembles"))
     found = entries(table, "SmolLM2-135M-Instruct, lora on snippets2_choice", "snippets2_choice", "last 2 epochs")
     assert found["MI"].note == "mean over 1 of 2 seeds; seed 1: not among the run’s metrics"
 
@@ -171,7 +172,7 @@ def test_a_cell_that_is_checked_on_several_sets_says_on_how_many(run: Run):
 
 def test_a_lost_trace_is_said_and_the_rest_stands(run: Run, tmp_path: Path):
     run.paths = type(run.paths)(str(tmp_path))
-    found = section.section(run)
+    found = section.SECTION.build(run, "ensembles")
     texts = [item for part in found.items if isinstance(part, Section) for item in part.items if isinstance(item, str)]
     assert any("lora_map on csqa (the trace of its training is missing)" in text for text in texts)
     assert not [item for item in found.all() if not isinstance(item, Table)]
@@ -185,7 +186,7 @@ def test_the_document_is_set_with_every_figure_and_table(results: dict[str, str]
     cells = files.read_json(results["cells"])
     cells["cells"] = [cell for cell in cells["cells"] if cell["recipe"] != "lora_map_lambda.0.1"]
     run = Run(cells, files.read_columns(results["metrics"]), results["results"])
-    content = [section.section(run)]
+    content = [section.SECTION.build(run, "ensembles")]
     document.write_figures(content, tmp_path / "figures")
     document.write_tables(content, tmp_path / "tables")
     template = Path(__file__).parents[3] / "reports" / "template.typ"

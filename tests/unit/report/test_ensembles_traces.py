@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from peftuq import files
+from peftuq.cells import Setting
 from peftuq.predict import trace
 from peftuq.report.ensembles import traces
-from peftuq.report.run import Run, Setting
+from peftuq.report.run import Run
 
 SETTING = Setting("mistral_7b", "csqa", "lora_map")
 

@@ -17,7 +17,8 @@ from peftuq.report.run import Run
 @pytest.fixture(scope="module")
 def drawn(fabricated: dict[str, str]) -> list[Picture]:
     run = Run.read(**fabricated)
-    return [p for found in pictures.pictures(run, run.settings("adue")).values() for p in found]
+    parts = (pictures.ranks_figures, pictures.aurocs_figures, pictures.reliability_figures, pictures.coverage_figures)
+    return [picture for draw in parts for picture in draw(run, run.settings("adue"))]
 
 
 def texts(figure):
@@ -85,7 +86,7 @@ def test_panels_of_any_number_fit(n: int):
 def test_the_same_figure_gives_the_same_bytes(fabricated: dict[str, str], tmp_path: Path):
     for name in ("first", "second"):
         run = Run.read(**fabricated)
-        (found,) = pictures.pictures(run, run.settings("adue")[:1])["selective"]
+        (found,) = pictures.coverage_figures(run, run.settings("adue")[:1])
         style.save(found.figure, tmp_path, name)
     for ending in ("pdf", "png"):
         assert (tmp_path / f"first.{ending}").read_bytes() == (tmp_path / f"second.{ending}").read_bytes()

@@ -35,16 +35,16 @@ def test_ranks_are_counted():
 
 
 def test_a_tie_is_not_first():
-    assert "ranks first of 5 methods in 0 of 1 cell;" in sentences(run_of({"cola": 0.8}))
+    assert "ranks first of 5 methods in 0 of 1 setting;" in sentences(run_of({"cola": 0.8}))
 
 
 def test_calibration_is_counted_either_way():
     better = sentences(run_of({"cola": 0.85}, ece=0.05, error_ece=0.02))
-    assert "Temperature scaling lowers the predictions’ ECE-15 in 1 of 1 cell." in better
-    assert "than the softmax response in 1 of 1 cell." in better
+    assert "Temperature scaling lowers the predictions’ ECE-15 in 1 of 1 setting." in better
+    assert "than the softmax response in 1 of 1 setting." in better
     worse = sentences(run_of({"cola": 0.85}, ece=0.2, error_ece=0.2))
-    assert "ECE-15 in 0 of 1 cell." in worse
-    assert "than the softmax response in 0 of 1 cell." in worse
+    assert "ECE-15 in 0 of 1 setting." in worse
+    assert "than the softmax response in 0 of 1 setting." in worse
 
 
 def test_the_distance_to_the_paper_is_measured():
@@ -57,12 +57,14 @@ def test_the_distance_to_the_paper_is_measured():
 
 def test_a_run_elsewhere_says_so():
     cells = fabricate.cells_of({"demo": [("minilm", "snippets2", [])]}, 1)
-    assert "No cell of this run is one of the paper’s own" in sentences(Run(cells, fabricate.long_table([]), "nowhere"))
+    assert "No setting of this run is one of the paper’s own" in sentences(
+        Run(cells, fabricate.long_table([]), "nowhere")
+    )
 
 
 def test_gaps_are_confessed():
     run = run_of({"cola": 0.85})
-    assert "1 cell; every error-AUROC that was asked for is there" in sentences(run)
+    assert "1 setting; every error-AUROC that was asked for is there" in sentences(run)
     run._metrics["value"][0] = None
     for column in run._metrics.values():
         del column[1]
@@ -79,6 +81,6 @@ def test_intervals_are_counted_by_the_side_of_zero(tmp_path):
         found = {"test": {"best_baseline": "point/sr", "auroc": {}, "difference": difference}}
         files.write_json(run.paths.comparison(*setting), found)
     assert (
-        "Against the best baseline of each of 3 cells, AdUE’s error-AUROC differs by −5.0 to +5.0 points (median "
+        "Against the best baseline of each of 3 settings, AdUE’s error-AUROC differs by −5.0 to +5.0 points (median "
         "−2.0); the paired 95 % interval lies above zero in 1 and below zero in 1."
     ) in sentences(run)

@@ -44,7 +44,8 @@ def run() -> Run:
 
 @pytest.fixture(scope="module")
 def tables(run: Run) -> dict[str, Table]:
-    return {table.name: table for table in paper.tables(run, run.settings("adue"))}
+    found = (make(run, run.settings("adue")) for make in paper.TABLES)
+    return {table.name: table for table in found if table is not None}
 
 
 def place(table: Table, labels: tuple[str, ...], group: str, label: str):

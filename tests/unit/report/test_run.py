@@ -6,7 +6,8 @@ import math
 import fabricate
 import pytest
 
-from peftuq.report.run import OverSeeds, Run, Setting
+from peftuq.cells import Setting
+from peftuq.report.run import OverSeeds, Run
 
 COLA = Setting("roberta", "cola", "lora")
 
@@ -44,7 +45,7 @@ def test_missing_and_undefined_seeds_are_told_apart(undefined):
 def test_a_number_nobody_asked_for_is_no_gap():
     over = run_of([]).over_seeds(COLA, "auroc", "sr", predictive="ensemble-5")
     assert over == OverSeeds(reason=over.reason)
-    assert not over.asked
+    assert not over.requested
 
 
 def test_a_seed_that_was_not_asked_for_is_left_out():

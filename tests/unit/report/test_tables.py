@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from peftuq.report.run import OverSeeds
 from peftuq.report.tables import (
-    NOT_ASKED,
+    NOT_REQUESTED,
     Column,
     Entry,
     Row,
@@ -38,7 +38,7 @@ def test_plain(entry: Entry, printed: str):
 
 
 def test_measured_marks_what_is_not_there():
-    assert measured(OverSeeds()).plain == NOT_ASKED
+    assert measured(OverSeeds()).plain == NOT_REQUESTED
     assert not measured(OverSeeds()).gap
     missing = measured(OverSeeds(missing=[0, 1]))
     assert (missing.plain, missing.gap, missing.note) == ("missing", True, "seeds 0, 1: not among the run’s metrics")

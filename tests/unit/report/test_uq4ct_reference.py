@@ -9,7 +9,7 @@ from peftuq.report import reference
 from peftuq.report.run import Run
 from peftuq.report.tables import Entry, Table
 from peftuq.report.uq4ct import ablations, paper
-from peftuq.report.uq4ct.recipes import casts
+from peftuq.report.uq4ct.recipes import tasks
 
 TITLES = {  # the paper's method → the row that it must stand in
     "LoRA": "LoRA",
@@ -26,15 +26,14 @@ SWEPT = {"Table 2": ("UQ4CT beta=", "β"), "Table 5": ("UQ4CT top-k=", "K")}
 
 
 def tables_of(run: Run) -> dict[str, Table]:
-    found = casts(run, "uq4ct")
-    swept = ablations.tables(run, found)
+    found = tasks(run, run.settings("uq4ct"))
     return {
-        "Table 1": paper.shifts(run, found),
-        "Table 2": swept["beta"],
-        "Table 3": paper.incremental(run, found),
-        "Table 4": paper.in_distribution(run, found),
-        "Table 5": swept["top_k"],
-        "Table 6": paper.spuq(run, found),
+        "Table 1": paper.SHIFTS(run, found),
+        "Table 2": ablations.BETA(run, found),
+        "Table 3": paper.INCREMENTAL(run, found),
+        "Table 4": paper.IN_DISTRIBUTION_TABLE(run, found),
+        "Table 5": ablations.TOP_K(run, found),
+        "Table 6": paper.SPUQ(run, found),
     }
 
 

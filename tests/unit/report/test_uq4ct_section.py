@@ -28,7 +28,7 @@ def run(fabricated: dict[str, str]) -> Run:
 
 @pytest.fixture(scope="module")
 def built(run: Run) -> Section:
-    return section.section(run)
+    return section.SECTION.build(run, "uq4ct")
 
 
 @pytest.fixture(scope="module")
@@ -42,9 +42,9 @@ def entry(table: Table, heading: str, title: str, label: str, group: str = "") -
     return row.entries[column]
 
 
-def cast_of(run: Run, model: str) -> recipes.Cast:
-    (cast,) = [cast for cast in recipes.casts(run, "uq4ct") if cast.task.model == model]
-    return cast
+def task_of(run: Run, model: str) -> recipes.Task:
+    (task,) = [task for task in recipes.tasks(run, run.settings("uq4ct")) if task.model == model]
+    return task
 
 
 OBQA, SST5 = "SmolLM2-135M-Instruct on obqa", "BERT on sst5"
@@ -55,7 +55,7 @@ def test_there_is_no_section_without_its_suite(run: Run):
         name: getattr(run, name) for name in ("cells", "models", "datasets", "recipes", "methods", "limit", "limits")
     }
     suites = {"uq4ct": {**run.suites["uq4ct"], "sections": ["adue"]}}
-    assert section.section(Run({**cells, "suites": suites}, run._metrics, "nowhere")) is None
+    assert section.SECTION.build(Run({**cells, "suites": suites}, run._metrics, "nowhere"), "uq4ct") is None
 
 
 def test_every_part_is_there(tables: dict[str, Table], built: Section):
@@ -98,7 +98,7 @@ def test_a_cost_that_was_not_measured_is_missing(run: Run):
         run._metrics,
         "nowhere",
     )
-    table = cost.table(elsewhere, recipes.casts(elsewhere, "uq4ct"))
+    table = cost.table(elsewhere, recipes.tasks(elsewhere, elsewhere.settings("uq4ct")))
     found = entry(table, OBQA, "UQ4CT", "measured", "Training, s")
     assert found.plain == "missing"
     assert found.note
@@ -131,7 +131,7 @@ def test_recipes_are_told_in_a_table(tables: dict[str, Table]):
 
 
 def numbers(uq4ct: tuple[float, float], lora: tuple[float, float]) -> Run:
-    """One choice cell, with (accuracy, ECE) of UQ4CT and of LoRA, each of three seeds one point apart."""
+    """One choice task, with (accuracy, ECE) of UQ4CT and of LoRA, each of three seeds one point apart."""
     settings = {"r4": uq4ct, "r2": lora}
     task = ("smollm2", "obqa")
     cells = made.cells_of([made.cell((*task, name), seed, "point", ["test"]) for name in settings for seed in range(3)])
@@ -158,10 +158,10 @@ AGREES = "This agrees with the paper’s claim (over 25 % lower, accuracy kept)"
 )
 def test_the_verdict_follows_the_numbers(uq4ct: tuple[float, float], verdict: str):
     run = numbers(uq4ct, (0.80, 0.15))
-    (sentence,) = [s for s in findings.findings(run, recipes.casts(run, "uq4ct")) if "of LoRA in" in s]
+    (sentence,) = [s for s in findings.findings(run, recipes.tasks(run, run.settings("uq4ct"))) if "of LoRA in" in s]
     lower = int(uq4ct[1] < 0.15)
     clearly = int(0.15 - uq4ct[1] > 0.02)
-    assert f"in {lower} of 1 choice cell (by more than both standard deviations in {clearly})" in sentence
+    assert f"in {lower} of 1 choice task (by more than both standard deviations in {clearly})" in sentence
     assert verdict in sentence
 
 
@@ -171,17 +171,17 @@ def test_findings_count_what_is_missing(run: Run):
         n: getattr(run, n) for n in ("suites", "cells", "models", "datasets", "recipes", "methods", "limit", "limits")
     }
     bare = Run(cells, empty, "nowhere")
-    found = findings.findings(bare, recipes.casts(bare, "uq4ct"))
+    found = findings.findings(bare, recipes.tasks(bare, bare.settings("uq4ct")))
     assert "of their values (one a seed) are missing" in found[0]
     assert found[1:] == [
-        "No cell of this run is one of the UQ4CT paper’s own, so its numbers stand beside none of ours."
+        "No task of this run is one of the UQ4CT paper’s own, so its numbers stand beside none of ours."
     ]
 
 
 def test_every_question_that_the_run_answers_is_answered(built: Section):
     text = " ".join(built.findings)
     questions = ["MixLoRA", "temperature scaling", "Under shift", "β on", "growing β", "Active experts", "FLU itself"]
-    for expected in (*questions, "classification cell", "Training UQ4CT took 1.6 times"):
+    for expected in (*questions, "classification task", "Training UQ4CT took 1.6 times"):
         assert expected in text
 
 
@@ -194,22 +194,22 @@ def test_nothing_is_cut_off_and_nothing_overlaps(built: Section):
 
 
 def test_shift_sets_stand_in_the_order_of_their_distance(built: Section, run: Run):
-    cast = cast_of(run, "smollm2")
-    far = {name: pictures.distance(run, cast, name) for name in ("arc_easy", "mmlu_law")}
+    task = task_of(run, "smollm2")
+    far = {name: pictures.distance(run, task, name) for name in ("arc_easy", "mmlu_law")}
     (shift,) = [item for item in built.all() if isinstance(item, Picture) and "shift" in item.name]
     ticks = [label.get_text() for label in shift.figure.axes[0].get_xticklabels()]
     assert ticks == ["obqa", *(f"{name} ({far[name]:.0f})" for name in sorted(far, key=far.get))]
 
 
 def test_flu_is_the_mean_over_blocks_of_every_seed(run: Run):
-    cast = cast_of(run, "smollm2")
-    mean, last, top, correct = pictures._confidences(run, cast.roles["uq4ct"])
+    task = task_of(run, "smollm2")
+    mean, last, top, correct = pictures._confidences(run, task.roles["uq4ct"])
     records = [artifacts.RecordFile(run.paths.records("smollm2", "obqa", "r4", seed))["test"] for seed in (0, 1)]
     np.testing.assert_allclose(mean, np.concatenate([r.flu[:, :, 0].mean(axis=1) for r in records]), rtol=1e-6)
     np.testing.assert_allclose(last, np.concatenate([r.flu[:, :, 1].mean(axis=1) for r in records]), rtol=1e-6)
     assert correct.mean() == pytest.approx(np.mean([r.logits.argmax(axis=1) == r.label for r in records]))
     assert (top > 0.25).all()
-    assert pictures._confidences(run, cast.roles["lora"])[0] is None
+    assert pictures._confidences(run, task.roles["lora"])[0] is None
 
 
 def test_reliability_bins_begin_at_the_least_flu():

@@ -274,4 +274,3 @@ def on_device(module: torch.nn.Module) -> None:
             for name, tensor in tensors.items():
                 if tensor is not None:
                     tensors[name] = moved(tensor)
-

@@ -1,48 +1,33 @@
-"""Are the probabilities honest: calibration before and after temperature, of the error scores, and conformal sets."""
+"""Calibration of the probabilities before and after temperature, of the error scores, and conformal sets."""
 
 from collections.abc import Sequence
 from dataclasses import replace
 
-from peftuq.report import layouts
-from peftuq.report.layouts import CELL, Headings, Measure, metric_rows, prediction
+from peftuq.cells import Setting
+from peftuq.report.headings import SPREAD
 from peftuq.report.methods import ADUE, SR, SR_TEMPERATURE
-from peftuq.report.run import OverSeeds, Run, Setting
-from peftuq.report.tables import NOT_ASKED, Column, Entry, Row, Table, measured
+from peftuq.report.metric_table import Derived, Lines, Measure, MetricTable, Source, of_scores, prediction
+from peftuq.report.run import OverSeeds, Run
+from peftuq.report.tables import NOT_REQUESTED, Column, Entry, Table, measured
 
-CALIBRATION = ("ece_15", "ece_10", "adaptive_ece", "classwise_ece", "nll", "brier")
-ERRORS = ("error_ece_15", "error_ece_10", "error_nll", "error_brier")
 AS_TRAINED = {"point": "as trained"}
 
 
-def calibration(run: Run, settings: Sequence[Setting]) -> Table:
-    headings, rows = Headings(run, settings), []
-    choice = any(run.task(setting) == "choice" for setting in settings)
-    for setting in settings:
-        lines = _predictives(run, setting)
-        found = metric_rows(run, setting, headings.setting(setting), lines, [Measure(m) for m in CALIBRATION])
-        for row, (_, predictive, _) in zip(found, lines.values(), strict=True):
-            extra = (
-                measured(_temperature(run, setting, predictive), decimals=2),
-                _answer_mass(run, setting, predictive),
-            )
-            rows.append(replace(row, entries=(*row.entries, *(extra if choice else extra[:1]))))
-    caption = (
-        "Calibration errors (15 and 10 bins of equal width; 15 of equal mass; classwise), negative log-likelihood in "
-        "nats and Brier score summed over classes, before and after temperature scaling; T: the temperature fitted "
-        f"on the validation split; {layouts.SPREAD}. All: lower is better. Bold: best of a cell."
-    )
-    if choice:
-        caption += (
-            " Mass: the share of the whole vocabulary’s probability that falls on the answer letters, in per cent."
-        )
-    columns = (*(Measure(m).column for m in CALIBRATION), Column("T"), *([Column("Mass, %")] if choice else []))
-    return Table(
-        "adue_calibration", "Calibration of the predictions.", caption, ("Probabilities",), columns, tuple(rows), CELL
-    )
-
-
-def _predictives(run: Run, setting: Setting) -> dict[tuple[str, ...], tuple[str, str, str]]:
+def _predictives(run: Run, setting: Setting) -> Lines:
     return {(AS_TRAINED.get(name, name),): prediction(name) for name in run.predictives(setting)}
+
+
+def _everywhere(run: Run, setting: Setting) -> Lines:
+    """Every predictive, on the setting's own test split and on its shift sets."""
+    return {
+        (on or setting.dataset, label): prediction(source.predictive, on)
+        for on in ("", *run.shifts(setting))
+        for (label,), source in _predictives(run, setting).items()
+    }
+
+
+def _temperatures(run: Run, setting: Setting, sources: Sequence[Source]) -> list[Entry]:
+    return [measured(_temperature(run, setting, source.predictive), decimals=2) for source in sources]
 
 
 def _temperature(run: Run, setting: Setting, predictive: str) -> OverSeeds:
@@ -57,49 +42,61 @@ def _temperature(run: Run, setting: Setting, predictive: str) -> OverSeeds:
     )
 
 
-def _answer_mass(run: Run, setting: Setting, predictive: str) -> Entry:
-    """Of choice tasks, as the adapter gives it: a temperature works on the answers alone."""
-    if run.task(setting) != "choice" or predictive != "point":
-        return Entry(NOT_ASKED)
-    return measured(run.over_seeds(setting, "answer_mass"), 100)
+def _answer_mass(run: Run, setting: Setting, sources: Sequence[Source]) -> list[Entry]:
+    """The mass of choice tasks, as the adapter gives it: a temperature works on the answers alone."""
+    mass = measured(run.over_seeds(setting, "answer_mass"), 100)
+    choice = run.task(setting) == "choice"
+    return [mass if choice and source.predictive == "point" else Entry(NOT_REQUESTED) for source in sources]
 
 
-def error_calibration(run: Run, settings: Sequence[Setting]) -> Table:
-    caption = (
-        "The score U read as the probability that the prediction is wrong: calibration error of the confidence 1 − U "
-        f"(15 and 10 bins of equal width), log-loss in nats and Brier score of U against the error; {layouts.SPREAD}. "
-        "All: lower is better. Bold: best of a cell."
-    )
-    return layouts.by_score(
-        run,
-        settings,
-        [SR, SR_TEMPERATURE, ADUE],
-        ("adue_error_calibration", "Is the score a calibrated probability of error?", caption),
-        ERRORS,
-    )
+CALIBRATION = MetricTable(
+    "adue_calibration",
+    "Calibration of the predictions.",
+    "Calibration errors (15 and 10 bins of equal width; 15 of equal mass; classwise), negative log-likelihood in "
+    "nats and Brier score summed over classes, before and after temperature scaling; T: the temperature fitted "
+    f"on the validation split; {SPREAD}. All: lower is better. Bold: best of a setting.",
+    stub=("Probabilities",),
+    lines=_predictives,
+    columns=(
+        *map(Measure, ("ece_15", "ece_10", "adaptive_ece", "classwise_ece", "nll", "brier")),
+        Derived(Column("T"), _temperatures),
+    ),
+)
+CALIBRATION_WITH_MASS = replace(
+    CALIBRATION,
+    caption=f"{CALIBRATION.caption} Mass: the share of the whole vocabulary’s probability that falls on the answer "
+    "letters, in per cent.",
+    columns=(*CALIBRATION.columns, Derived(Column("Mass, %"), _answer_mass)),
+)
 
 
-def conformal(run: Run, settings: Sequence[Setting]) -> Table:
-    measures = [Measure(f"{kind}_{what}", kind.upper()) for kind in ("lac", "aps") for what in ("coverage", "set_size")]
-    headings, rows = Headings(run, settings), []
-    for setting in settings:
-        lines = {
-            (on or setting.dataset, label): (variant, predictive, on)
-            for on in ("", *run.shifts(setting))
-            for (label,), (variant, predictive, _) in _predictives(run, setting).items()
-        }
-        rows += metric_rows(run, setting, headings.setting(setting), lines, measures)
-    rows = [Row(row.labels, tuple(_plain(e) for e in row.entries), row.heading) for row in rows]
-    caption = (
-        "Share of labels inside the prediction sets (nominal: 90 %) and mean number of classes in a set, calibrated "
-        f"on the validation split; LAC: least ambiguous classifier, APS: adaptive prediction sets; {layouts.SPREAD}. "
-        "On a shifted set nothing guarantees the coverage."
-    )
-    columns = tuple(measure.column for measure in measures)
-    stub = ("Evaluated on", "Probabilities")
-    return Table("adue_conformal", "Conformal prediction sets at 90 %.", caption, stub, columns, tuple(rows), CELL)
+def calibration(run: Run, settings: Sequence[Setting]) -> Table | None:
+    choice = any(run.task(setting) == "choice" for setting in settings)
+    return (CALIBRATION_WITH_MASS if choice else CALIBRATION)(run, settings)
 
 
-def _plain(entry: Entry) -> Entry:
-    """Not bold: a set size alone is no merit where the coverage differs."""
-    return replace(entry, best=False)
+ERROR_CALIBRATION = MetricTable(
+    "adue_error_calibration",
+    "Is the score a calibrated probability of error?",
+    "The score U read as the probability that the prediction is wrong: calibration error of the confidence 1 − U "
+    f"(15 and 10 bins of equal width), log-loss in nats and Brier score of U against the error; {SPREAD}. "
+    "All: lower is better. Bold: best of a setting.",
+    stub=("Score",),
+    lines=of_scores([SR, SR_TEMPERATURE, ADUE]),
+    columns=tuple(map(Measure, ("error_ece_15", "error_ece_10", "error_nll", "error_brier"))),
+)
+
+CONFORMAL = MetricTable(
+    "adue_conformal",
+    "Conformal prediction sets at 90 %.",
+    "Share of labels inside the prediction sets (nominal: 90 %) and mean number of classes in a set, calibrated "
+    f"on the validation split; LAC: least ambiguous classifier, APS: adaptive prediction sets; {SPREAD}. "
+    "On a shifted set nothing guarantees the coverage.",
+    stub=("Evaluated on", "Probabilities"),
+    lines=_everywhere,
+    columns=tuple(
+        Measure(f"{kind}_{metric}", kind.upper(), better="")  # a small set alone is no merit where coverages differ
+        for kind in ("lac", "aps")
+        for metric in ("coverage", "set_size")
+    ),
+)

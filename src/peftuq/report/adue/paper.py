@@ -1,19 +1,25 @@
 """The AdUE paper's tables, rebuilt from a run: Tables 1 to 4, 6, 7 and 8 of arXiv 2505.15443."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
+from peftuq.cells import Setting
 from peftuq.metrics.evaluate import METRICS
-from peftuq.report import layouts, methods, reference
-from peftuq.report.layouts import Headings, Line
+from peftuq.report import methods, reference
+from peftuq.report.beside_paper import Line, beside_paper, method_lines, rank_entries, ranked, requested, stub
+from peftuq.report.headings import SPREAD, Headings
 from peftuq.report.methods import FORMATS, Method
 from peftuq.report.reference import Printed
-from peftuq.report.run import KINDS, Run, Setting
-from peftuq.report.tables import Column, Entry, Row, Table, measured
+from peftuq.report.run import KINDS, Run
+from peftuq.report.tables import Column, Entry, Row, Table, in_blocks, measured
 from peftuq.report.words import counted
 
 KIND_TITLES = {"encoder": "Encoders", "decoder": "Generative models"}
-AUROC = f"ROC-AUC ×100 of telling errors from correct predictions, {layouts.SPREAD}."
-RANK = "Rank: average over the cells of that kind of model, 1 is best; beside it the paper’s, over its own ten cells."
+AUROC = f"ROC-AUC ×100 of telling errors from correct predictions, {SPREAD}."
+RANK = (
+    "Rank: average over the settings of that kind of model, 1 is best; beside it the paper’s, over its own ten "
+    "settings."
+)
 BESIDE = (
     "Below ours, where model and dataset are the paper’s own: its value, and ours minus it. "
     "Bold: best of a column, ours and the paper’s apart."
@@ -32,96 +38,85 @@ def paper_auroc(run: Run, setting: Setting, method: Method) -> Printed | None:
     return reference.adue_auroc().get((model, setting.dataset, method.paper))
 
 
-def tables(run: Run, settings: Sequence[Setting]) -> list[Table]:
-    """Those of the paper's tables that the run has a cell of, in the paper's order."""
-    headline = _auroc_table(
-        run, settings, methods.HEADLINE, "adue_table1_error_auroc", "Error detection (the paper’s Table 1).", "Table 1"
-    )
-    found = [headline, _ablation_ranks(run, settings)]
-    found += [
-        _auroc_table(
-            run,
-            of_kind(run, settings, kind),
-            methods.ABLATIONS,
-            f"adue_table{number}_ablation_{kind}s",
-            f"Ablation of the loss and of the start, {KIND_TITLES[kind].lower()} (the paper’s Table {number}).",
-            f"Table {number}",
-        )
-        for kind, number in zip(KINDS, (3, 4), strict=True)
-    ]
-    found.append(_accuracy(run, settings))
-    found += [
-        _auroc_table(
-            run,
-            of_kind(run, settings, kind),
-            methods.EVERY,
-            f"adue_table{number}_all_{kind}s",
-            f"Raw and L2-normalised representations, {KIND_TITLES[kind].lower()} (the paper’s Table {number}).",
-            f"Table {number}",
-        )
-        for kind, number in zip(KINDS, (7, 8), strict=True)
-    ]
-    return [table for table in found if table is not None]
+@dataclass(frozen=True)
+class AurocTable:
+    """Methods × settings, and after the settings of each kind of model the average rank over them.
 
+    `printed` is the paper's table. None where the run was asked for none of the methods.
+    """
 
-def _auroc_table(
-    run: Run, settings: Sequence[Setting], wanted: Sequence[Method], name: str, title: str, printed: str
-) -> Table | None:
-    """Methods × settings, and after the settings of each kind of model the average rank over them."""
-    shown = layouts.asked(run, settings, wanted)
-    if not shown:
-        return None
-    headings = Headings(run, settings)
-    runs: list[list[Column]] = []
-    lines = [Line(method.title, [], []) for method in shown]
-    for kind in KINDS:
-        here = of_kind(run, settings, kind)
-        if here:
-            runs.append([*map(headings.column, here), *(Column(label, KIND_TITLES[kind]) for label in RANKS)])
-            for line, more in zip(lines, _with_ranks(run, here, shown, headings, (printed, kind)), strict=True):
-                line.ours.extend(more.ours)
-                line.paper.extend(more.paper)
-    better = ["lower" if column.label in RANKS else "higher" for columns in runs for column in columns]
-    rows = layouts.beside_paper(lines, better)
-    spec = (name, title, f"{AUROC} {RANK} {_reading(rows)}")
-    return layouts.table_of(spec, "Method", runs, rows, _not_asked(wanted, shown))
+    name: str
+    title: str
+    methods: Sequence[Method]
+    printed: str
+    kinds: tuple[str, ...] = KINDS
+
+    def __call__(self, run: Run, settings: Sequence[Setting]) -> Table | None:
+        here = [setting for setting in settings if run.kind(setting) in self.kinds]
+        shown = requested(run, here, self.methods)
+        if not shown:
+            return None
+        headings = Headings(run, here)
+        runs: list[list[Column]] = []
+        lines = [Line(method.title, [], []) for method in shown]
+        for kind in self.kinds:
+            if alike := of_kind(run, here, kind):
+                runs.append([*map(headings.column, alike), *(Column(label, KIND_TITLES[kind]) for label in RANKS)])
+                more = _with_ranks(run, alike, shown, headings, (self.printed, kind))
+                for line, added in zip(lines, more, strict=True):
+                    line.ours.extend(added.ours)
+                    line.paper.extend(added.paper)
+        better = ["lower" if column.label in RANKS else "higher" for columns in runs for column in columns]
+        rows = beside_paper(lines, better)
+        caption = f"{AUROC} {RANK} {_reading(rows)}"
+        remarks = _not_requested(self.methods, shown)
+        return Table(
+            self.name,
+            f"{self.title} (the paper’s {self.printed}).",
+            caption,
+            stub("Method", rows),
+            in_blocks(runs),
+            tuple(rows),
+            remarks=remarks,
+        )
 
 
 def _with_ranks(
     run: Run, settings: Sequence[Setting], shown: Sequence[Method], headings: Headings, printed: tuple[str, str]
 ) -> list[Line]:
-    lines = layouts.method_lines(run, settings, shown, lambda s, m: paper_auroc(run, s, m))
-    ranks = layouts.rank_entries(layouts.ranks(run, settings, shown), shown, headings)
-    for method, line, rank in zip(shown, lines, ranks, strict=True):
+    lines = method_lines(run, settings, shown, lambda s, m: paper_auroc(run, s, m))
+    entries = rank_entries(ranked(run, settings, shown), shown, headings)
+    for method, line, rank in zip(shown, lines, entries, strict=True):
         paper = reference.adue_ranks()[(*printed, method.paper)]
         line.ours.extend([rank, Entry(value=paper, decimals=1)])
         line.paper.extend([None, None])
     return lines
 
 
-def _ablation_ranks(run: Run, settings: Sequence[Setting]) -> Table | None:
-    shown = layouts.asked(run, settings, methods.ABLATIONS)
+def ablation_ranks(run: Run, settings: Sequence[Setting]) -> Table | None:
+    shown = requested(run, settings, methods.ABLATIONS)
     if not shown:
         return None
-    found = layouts.ranks(run, settings, shown)
-    entries = layouts.rank_entries(found, shown, Headings(run, settings))
+    found = ranked(run, settings, shown)
+    entries = rank_entries(found, shown, Headings(run, settings))
     papers = [reference.adue_ranks()["Table 2", "all", method.paper] for method in shown]
     lines = [
         Line(method.title, [rank, Entry(value=paper, decimals=2)], [None, None])
         for method, rank, paper in zip(shown, entries, papers, strict=True)
     ]
-    rows = layouts.beside_paper(lines, ["lower", "lower"])
-    ranked = len(found.cells) if found else 0
+    rows = beside_paper(lines, ["lower", "lower"])
+    number = len(found.cells) if found else 0
     caption = (
-        f"Average rank by error-AUROC over {counted(ranked, 'cell')} of this run (1 is best, ties share the mean), "
+        f"Average rank by error-AUROC over {counted(number, 'setting')} of this run (1 is best, ties share the mean), "
         "and the paper’s over its twenty. Bold: best of each column."
     )
     spec = ("adue_table2_ablation_ranks", "Ranks of the ablations (the paper’s Table 2).", caption)
-    columns = [Column(label) for label in RANKS]
-    return layouts.table_of(spec, "Method", [columns], rows, _not_asked(methods.ABLATIONS, shown))
+    columns = tuple(map(Column, RANKS))
+    remarks = _not_requested(methods.ABLATIONS, shown)
+    return Table(*spec, stub("Method", rows), columns, tuple(rows), remarks=remarks)
 
 
-def _accuracy(run: Run, settings: Sequence[Setting]) -> Table:
+def accuracy(run: Run, settings: Sequence[Setting]) -> Table:
     """Models × datasets."""
     headings = Headings(run, settings)
     datasets = list(dict.fromkeys(setting.dataset for setting in settings))
@@ -137,16 +132,35 @@ def _accuracy(run: Run, settings: Sequence[Setting]) -> Table:
                 [reference.adue_accuracy().get((paper_name, s.dataset)) if s in settings else None for s in here],
             )
         )
-    rows = layouts.beside_paper(lines, [METRICS["accuracy"]["better"]] * len(datasets))
-    caption = f"Accuracy on the test split in per cent, {layouts.SPREAD}. {_reading(rows)}"
+    rows = beside_paper(lines, [METRICS["accuracy"]["better"]] * len(datasets))
+    caption = f"Accuracy on the test split in per cent, {SPREAD}. {_reading(rows)}"
     spec = ("adue_table6_accuracy", "Accuracy of the fine-tuned models (the paper’s Table 6).", caption)
-    return layouts.table_of(spec, "Model", [[Column(dataset) for dataset in datasets]], rows)
+    columns = in_blocks([[Column(dataset) for dataset in datasets]])
+    return Table(*spec, stub("Model", rows), columns, tuple(rows))
 
 
 def _reading(rows: Sequence[Row]) -> str:
     return BESIDE if len(rows[0].labels) == 2 else ALONE
 
 
-def _not_asked(wanted: Sequence[Method], shown: Sequence[Method]) -> list[str]:
+def _not_requested(wanted: Sequence[Method], shown: Sequence[Method]) -> tuple[str, ...]:
     left_out = [method.title for method in wanted if method not in shown]
-    return [f"Not part of this run: {', '.join(left_out)}."] if left_out else []
+    return (f"Not part of this run: {', '.join(left_out)}.",) if left_out else ()
+
+
+def _of_kind(number: int, key: str, title: str, wanted: Sequence[Method], kind: str) -> AurocTable:
+    name, title = f"adue_table{number}_{key}_{kind}s", f"{title}, {KIND_TITLES[kind].lower()}"
+    return AurocTable(name, title, wanted, f"Table {number}", (kind,))
+
+
+LOSSES = ("ablation", "Ablation of the loss and of the start", methods.ABLATIONS)
+RAW = ("all", "Raw and L2-normalised representations", methods.EVERY)
+TABLES = (  # in the paper's order
+    AurocTable("adue_table1_error_auroc", "Error detection", methods.HEADLINE, "Table 1"),
+    ablation_ranks,
+    _of_kind(3, *LOSSES, "encoder"),
+    _of_kind(4, *LOSSES, "decoder"),
+    accuracy,
+    _of_kind(7, *RAW, "encoder"),
+    _of_kind(8, *RAW, "decoder"),
+)

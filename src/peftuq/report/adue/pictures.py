@@ -5,40 +5,33 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from peftuq.report import layouts, reference
+from peftuq.cells import Setting
+from peftuq.report import reference
 from peftuq.report.adue.paper import KIND_TITLES, of_kind, paper_auroc
+from peftuq.report.beside_paper import ranked, requested
 from peftuq.report.figures import aurocs, coverage, ranks, reliability, style
-from peftuq.report.layouts import Headings
+from peftuq.report.headings import Headings
 from peftuq.report.methods import ADUE, EVERY, HEADLINE, SR, Method
 from peftuq.report.parts import Picture
-from peftuq.report.run import KINDS, Run, Setting
+from peftuq.report.run import KINDS, Run
 from peftuq.report.words import counted
 
 SCORE_OF = {"sr": "softmax", "adue": "adue", "md_l2": "mahalanobis", "rmd_l2": "mahalanobis", "rde_l2": "rde"}
 PER_PAGE = 9  # panels
 
 
-def pictures(run: Run, settings: Sequence[Setting]) -> dict[str, list[Picture]]:
-    """By subject: "detection" (ranks, AUROC), "calibration" and "selective"."""
-    return {
-        "detection": [*_ranks(run, settings), *_aurocs(run, settings)],
-        "calibration": list(_reliability(run, settings)),
-        "selective": list(_coverage(run, settings)),
-    }
-
-
-def _ranks(run: Run, settings: Sequence[Setting]) -> Iterator[Picture]:
+def ranks_figures(run: Run, settings: Sequence[Setting]) -> Iterator[Picture]:
     panels = []
     for kind in KINDS:
         here = of_kind(run, settings, kind)
-        shown = layouts.asked(run, here, HEADLINE)
+        shown = requested(run, here, HEADLINE)
         if not shown:
             continue
-        found = layouts.ranks(run, here, shown)
+        found = ranked(run, here, shown)
         ours = [found.mean[method.key] for method in shown] if found else None
         paper = [reference.adue_ranks()["Table 1", kind, method.paper] for method in shown]
-        cells = len(found.cells) if found else 0
-        title = f"{KIND_TITLES[kind]}: {counted(cells, 'cell')} here, 10 in the paper"
+        number = len(found.cells) if found else 0
+        title = f"{KIND_TITLES[kind]}: {counted(number, 'setting')} here, 10 in the paper"
         # A paper's rank among five methods says nothing of a rank among fewer.
         panels.append(
             ranks.Ranked(title, [m.title for m in shown], ours, paper if len(shown) == len(HEADLINE) else None)
@@ -46,20 +39,22 @@ def _ranks(run: Run, settings: Sequence[Setting]) -> Iterator[Picture]:
     if panels:
         caption = (
             "Average rank by error-AUROC of the methods of the paper’s Table 1, ordered by this run’s. Ranks over "
-            "few cells are coarse: compare positions, not decimals."
+            "few settings are coarse: compare positions, not decimals."
         )
         yield Picture("adue_ranks", "Average rank of each method.", caption, ranks.draw(panels))
 
 
-def _aurocs(run: Run, settings: Sequence[Setting]) -> Iterator[Picture]:
-    shown = layouts.asked(run, settings, EVERY)
+def aurocs_figures(run: Run, settings: Sequence[Setting]) -> Iterator[Picture]:
+    shown = requested(run, settings, EVERY)
     for suffix, part, page in style.pages(settings, PER_PAGE):
         panels = [_dots(run, setting, shown, _title(run, settings, setting)) for setting in page]
         caption = (
             "Error-AUROC ×100 on the test split: a ring a seed, a bar at their mean, a diamond at the paper’s mean "
-            "where the cell is the paper’s own. The panels’ axes differ."
+            "where the setting is the paper’s own. The panels’ axes differ."
         )
-        yield Picture(f"adue_auroc{suffix}", f"Error detection by method and cell{part}.", caption, aurocs.draw(panels))
+        yield Picture(
+            f"adue_auroc{suffix}", f"Error detection by method and setting{part}.", caption, aurocs.draw(panels)
+        )
 
 
 def _dots(run: Run, setting: Setting, shown: Sequence[Method], title: str) -> aurocs.Dots:
@@ -73,7 +68,7 @@ def _dots(run: Run, setting: Setting, shown: Sequence[Method], title: str) -> au
     )
 
 
-def _reliability(run: Run, settings: Sequence[Setting]) -> Iterator[Picture]:
+def reliability_figures(run: Run, settings: Sequence[Setting]) -> Iterator[Picture]:
     for suffix, part, page in style.pages(settings, PER_PAGE):
         diagrams = [
             reliability.Diagram(_title(run, settings, setting), _confidences(run, setting, [SR, ADUE]))
@@ -100,7 +95,7 @@ def _confidences(run: Run, setting: Setting, wanted: Sequence[Method]) -> list[r
     return found
 
 
-def _coverage(run: Run, settings: Sequence[Setting]) -> Iterator[Picture]:
+def coverage_figures(run: Run, settings: Sequence[Setting]) -> Iterator[Picture]:
     for suffix, part, page in style.pages(settings, PER_PAGE):
         panels = [_panel(run, setting, _title(run, settings, setting)) for setting in page]
         caption = (

@@ -1,43 +1,54 @@
-"""Which score finds errors best: AdUE against the best baseline, the softmax's other scores, and λ."""
+"""Error detection by score: AdUE against the best baseline, the softmax's other scores, and λ."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-from peftuq.report import layouts, methods
-from peftuq.report.layouts import Headings, Line
+from peftuq.cells import Setting
+from peftuq.report import methods
+from peftuq.report.beside_paper import Line, beside_paper, method_lines, rank_entries, ranked, requested, stub
+from peftuq.report.headings import SPREAD, Headings
 from peftuq.report.methods import ADUE, Method
-from peftuq.report.run import Run, Setting
-from peftuq.report.tables import MISSING, NOT_ASKED, UNDEFINED, Column, Entry, Row, Table
+from peftuq.report.run import Run
+from peftuq.report.tables import MISSING, NOT_REQUESTED, UNDEFINED, Column, Entry, Row, Table, in_blocks
 
 
-def other_scores(run: Run, settings: Sequence[Setting]) -> Table | None:
-    shown = layouts.asked(run, settings, methods.SOFTMAX)
-    caption = (
-        f"ROC-AUC ×100 of error detection, {layouts.SPREAD}; “temperature”: after temperature scaling, which leaves "
-        "the order of the scores unchanged for two classes. Rank over all cells. Bold: best of a column."
-    )
-    return _aurocs(run, settings, shown, ("adue_softmax_scores", "Scores of the softmax beside AdUE.", caption))
+@dataclass(frozen=True)
+class ScoreTable:
+    """Error-AUROC of scores × settings with the average rank; None for fewer than two scores."""
+
+    name: str
+    title: str
+    caption: str
+    methods: Sequence[Method]
+
+    def __call__(self, run: Run, settings: Sequence[Setting]) -> Table | None:
+        shown = requested(run, settings, self.methods)
+        if len(shown) < 2:
+            return None
+        headings = Headings(run, settings)
+        lines = method_lines(run, settings, shown, lambda setting, method: None)
+        entries = rank_entries(ranked(run, settings, shown), shown, headings)
+        lines = [Line(one.title, [*one.ours, r], [*one.paper, None]) for one, r in zip(lines, entries, strict=True)]
+        columns = in_blocks([[*map(headings.column, settings), Column("Rank", "All settings")]])
+        rows = beside_paper(lines, ["higher"] * len(settings) + ["lower"])
+        return Table(self.name, self.title, self.caption, stub("Score", rows), columns, tuple(rows))
 
 
-def lambdas(run: Run, settings: Sequence[Setting]) -> Table | None:
-    shown = layouts.asked(run, settings, methods.LAMBDAS)
-    caption = (
-        f"ROC-AUC ×100 of error detection by the sharpness λ of SmoothMax, {layouts.SPREAD}; the other "
-        "hyper-parameters are those selected at λ = 100, the paper’s value. Rank over all cells. Bold: best of a "
-        "column."
-    )
-    return _aurocs(run, settings, shown, ("adue_lambda", "AdUE’s λ.", caption))
-
-
-def _aurocs(run: Run, settings: Sequence[Setting], shown: Sequence[Method], spec: tuple[str, str, str]) -> Table | None:
-    if len(shown) < 2:
-        return None
-    headings = Headings(run, settings)
-    lines = layouts.method_lines(run, settings, shown, lambda setting, method: None)
-    ranks = layouts.rank_entries(layouts.ranks(run, settings, shown), shown, headings)
-    lines = [Line(line.title, [*line.ours, rank], [*line.paper, None]) for line, rank in zip(lines, ranks, strict=True)]
-    columns = [*map(headings.column, settings), Column("Rank", "All cells")]
-    rows = layouts.beside_paper(lines, ["higher"] * len(settings) + ["lower"])
-    return layouts.table_of(spec, "Score", [columns], rows)
+SOFTMAX = ScoreTable(
+    "adue_softmax_scores",
+    "Scores of the softmax beside AdUE.",
+    f"ROC-AUC ×100 of error detection, {SPREAD}; “temperature”: after temperature scaling, which leaves "
+    "the order of the scores unchanged for two classes. Rank over all settings. Bold: best of a column.",
+    methods.SOFTMAX,
+)
+LAMBDAS = ScoreTable(
+    "adue_lambda",
+    "AdUE’s λ.",
+    f"ROC-AUC ×100 of error detection by the sharpness λ of SmoothMax, {SPREAD}; the other "
+    "hyper-parameters are those selected at λ = 100, the paper’s value. Rank over all settings. Bold: best of a "
+    "column.",
+    methods.LAMBDAS,
+)
 
 
 def comparison(run: Run, settings: Sequence[Setting]) -> Table | None:
@@ -69,11 +80,11 @@ def comparison(run: Run, settings: Sequence[Setting]) -> Table | None:
 
 def _compared(found: dict | None) -> tuple[Entry, ...]:
     if found is None:
-        return (Entry(MISSING, note="the comparison was not made"), *(Entry(NOT_ASKED) for _ in range(3)))
+        return (Entry(MISSING, note="the comparison was not made"), *(Entry(NOT_REQUESTED) for _ in range(3)))
     best = found["best_baseline"]
     if best is None:
         note = "no baseline has a defined AUROC: all predictions are right, or all wrong"
-        return (Entry(UNDEFINED, note=note), *(Entry(NOT_ASKED) for _ in range(3)))
+        return (Entry(UNDEFINED, note=note), *(Entry(NOT_REQUESTED) for _ in range(3)))
     aurocs = [found["auroc"].get(key) for key in (best, ADUE.key)]
     entries = [Entry(UNDEFINED) if value is None else Entry(value=100 * value) for value in aurocs]
     return (Entry(methods.title(best)), *entries, _difference(found, ADUE.key))

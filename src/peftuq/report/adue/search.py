@@ -1,12 +1,13 @@
-"""What AdUE's hyper-parameter search chose in each cell."""
+"""The choice of AdUE's hyper-parameter search in each setting."""
 
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from peftuq.report.layouts import SPREAD, Headings
+from peftuq.cells import Setting
+from peftuq.report.headings import SPREAD, Headings
 from peftuq.report.methods import ADUE
-from peftuq.report.run import OverSeeds, Run, Setting
+from peftuq.report.run import OverSeeds, Run
 from peftuq.report.tables import MISSING, Column, Entry, Row, Table, measured
 
 _KEYS = {"lr": "Rate", "epochs": "Epochs", "alpha": "α", "beta": "β"}

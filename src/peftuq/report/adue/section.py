@@ -1,52 +1,38 @@
 """The report's section on AdUE (Zabolotnyi et al., arXiv 2505.15443)."""
 
 from peftuq.report.adue import calibration, findings, paper, pictures, scores, search, selective
-from peftuq.report.parts import Section
-from peftuq.report.run import Run
-
-KEY = "adue"  # in a suite's `sections`
+from peftuq.report.sections import PaperSection
 
 READING = (
-    "A cell is one model on one dataset, trained once for each seed. Numbers are means over the seeds ± the sample "
-    "standard deviation (ddof = 1; none where there is one seed), always over all test examples. Methods: RMD, MD "
-    "and RDE are the relative Mahalanobis, Mahalanobis and robust density distances of the representation (“L2”: "
-    "normalised to length 1, as in the paper’s Table 1), SR the softmax response 1 − max p, AdUE the fine-tuned "
-    "head. Error-AUROC is the probability that a wrong prediction has a higher score than a right one, ×100: 50 is "
-    "chance. The paper does not say how its standard deviations are divided."
+    "A setting is one model, adapted by one recipe to one dataset and trained once for each seed. Numbers are means "
+    "over the seeds ± the sample standard deviation (ddof = 1; none where there is one seed), always over all test "
+    "examples. Methods: RMD, MD and RDE are the relative Mahalanobis, Mahalanobis and robust density distances of "
+    "the representation (“L2”: normalised to length 1, as in the paper’s Table 1), SR the softmax response 1 − max "
+    "p, AdUE the fine-tuned head. Error-AUROC is the probability that a wrong prediction has a higher score than a "
+    "right one, ×100: 50 is chance. The paper does not say how its standard deviations are divided."
 )
 GAPS = (
     "A dash is a number that the run was not asked for. A number that it was asked for and does not have is printed "
     "as “missing” or, where the test set allows none, as “undefined”, with the reason in a footnote. Ranks share "
-    "ties, and are taken over the cells in which every method has a value."
+    "ties, and are taken over the settings in which every method has a value."
 )
 
 
-def section(run: Run) -> Section | None:
-    """None where no suite of the run feeds this section."""
-    settings = run.settings(KEY)
-    if not settings:
-        return None
-    drawn = pictures.pictures(run, settings)
-    parts = [
-        Section("Error detection: the paper’s tables", [*paper.tables(run, settings), *drawn["detection"]]),
-        Section(
-            "Beyond the paper’s tables: which score, which λ",
-            [
-                scores.comparison(run, settings),
-                scores.other_scores(run, settings),
-                scores.lambdas(run, settings),
-                search.search(run, settings),
-            ],
-        ),
-        Section(
-            "Calibration",
-            [
-                calibration.calibration(run, settings),
-                calibration.error_calibration(run, settings),
-                *drawn["calibration"],
-            ],
-        ),
-        Section("Selective prediction", [selective.selective(run, settings), *drawn["selective"]]),
-        Section("Shift and prediction sets", [selective.shifts(run, settings), calibration.conformal(run, settings)]),
-    ]
-    return Section("AdUE", [READING, GAPS, *parts], findings.findings(run, settings)).filled
+SECTION = PaperSection(
+    title="AdUE",
+    reading=(READING, GAPS),
+    parts={
+        "Error detection: the paper’s tables": [*paper.TABLES, pictures.ranks_figures, pictures.aurocs_figures],
+        "Beyond the paper’s tables: which score, which λ": [
+            scores.comparison,
+            scores.SOFTMAX,
+            scores.LAMBDAS,
+            search.search,
+        ],
+        "Calibration": [calibration.calibration, calibration.ERROR_CALIBRATION, pictures.reliability_figures],
+        "Selective prediction": [selective.SELECTIVE, pictures.coverage_figures],
+        "Shift and prediction sets": [selective.SHIFTS, calibration.CONFORMAL],
+    },
+    findings=findings.findings,
+    subject=lambda run, settings: settings,
+)

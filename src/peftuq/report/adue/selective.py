@@ -1,53 +1,53 @@
-"""What is gained by staying silent, and what becomes of the scores on other data."""
+"""Selective prediction, and the scores under shift."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from itertools import groupby
 
-from peftuq.report import layouts
-from peftuq.report.layouts import Headings, Measure, metric_rows, score
+from peftuq.cells import Setting
+from peftuq.report.beside_paper import requested
+from peftuq.report.headings import SPREAD
 from peftuq.report.methods import HEADLINE
-from peftuq.report.run import Run, Setting
-from peftuq.report.tables import Column, Entry, Table, measured
+from peftuq.report.metric_table import Derived, Lines, Measure, MetricTable, Source, of_scores
+from peftuq.report.run import Run
+from peftuq.report.tables import Column, Entry, measured
 
-SELECTIVE = ("aurc", "eaurc", "prr", "risk_80", "accuracy_50", "accuracy_80", "accuracy_90")
-SHIFT = ("auroc", "ood_auroc", "ood_fpr95")
+SELECTIVE = MetricTable(
+    "adue_selective",
+    "Selective prediction.",
+    "Answering only the examples with the lowest scores: area under the risk–coverage curve and its excess over "
+    "the best order’s (both ×100, lower is better), prediction rejection ratio (1: best order, 0: random), error "
+    f"rate and accuracy in per cent at fixed coverage; {SPREAD}. Bold: best of a setting.",
+    stub=("Score",),
+    lines=of_scores(HEADLINE),
+    columns=tuple(map(Measure, ("aurc", "eaurc", "prr", "risk_80", "accuracy_50", "accuracy_80", "accuracy_90"))),
+)
 
 
-def selective(run: Run, settings: Sequence[Setting]) -> Table:
-    caption = (
-        "Answering only the examples with the lowest scores: area under the risk–coverage curve and its excess over "
-        "the best order’s (both ×100, lower is better), prediction rejection ratio (1: best order, 0: random), error "
-        f"rate and accuracy in per cent at fixed coverage; {layouts.SPREAD}. Bold: best of a cell."
-    )
-    return layouts.by_score(run, settings, HEADLINE, ("adue_selective", "Selective prediction.", caption), SELECTIVE)
+def _on_shifts(run: Run, setting: Setting) -> Lines:
+    return {
+        (on, method.title): Source(method.variant, method.predictive, on)
+        for on in run.shifts(setting)
+        for method in requested(run, [setting], HEADLINE)
+    }
 
 
-def shifts(run: Run, settings: Sequence[Setting]) -> Table | None:
-    headings, rows = Headings(run, settings), []
-    for setting in settings:
-        wanted = layouts.asked(run, [setting], HEADLINE)
-        for part in run.shifts(setting):
-            accuracy = measured(run.over_seeds(setting, "accuracy", on=part), 100)
-            lines = {(part, method.title): score(method, part) for method in wanted}
-            found = metric_rows(run, setting, headings.setting(setting), lines, [Measure(metric) for metric in SHIFT])
-            rows += [
-                replace(row, entries=(Entry() if index else accuracy, *row.entries)) for index, row in enumerate(found)
-            ]
-    if not rows:
-        return None
-    caption = (
-        "Accuracy on the shifted set in per cent; ROC-AUC ×100 of telling errors from correct predictions within it; "
-        "and of telling its examples from those of the setting’s own test split (OOD), with the share of the latter "
-        f"flagged where 95 % of the former are (FPR95, lower is better); {layouts.SPREAD}. Bold: best score of a "
-        "shifted set."
-    )
-    columns = (Column("Accuracy, %"), *(Measure(metric).column for metric in SHIFT))
-    return Table(
-        "adue_shifts",
-        "Under shift.",
-        caption,
-        ("Evaluated on", "Score"),
-        columns,
-        tuple(rows),
-        "Trained: model and dataset",
-    )
+def _accuracy(run: Run, setting: Setting, sources: Sequence[Source]) -> list[Entry]:
+    """The model's accuracy, once for each evaluation set: it is the same for every score."""
+    found: list[Entry] = []
+    for on, rows in groupby(sources, key=lambda source: source.on):
+        found += [measured(run.over_seeds(setting, "accuracy", on=on), 100), *(Entry() for _ in list(rows)[1:])]
+    return found
+
+
+SHIFTS = MetricTable(
+    "adue_shifts",
+    "Under shift.",
+    "Accuracy on the shifted set in per cent; ROC-AUC ×100 of telling errors from correct predictions within it; "
+    "and of telling its examples from those of the setting’s own test split (OOD), with the share of the latter "
+    f"flagged where 95 % of the former are (FPR95, lower is better); {SPREAD}. Bold: best score of a "
+    "shifted set.",
+    stub=("Evaluated on", "Score"),
+    lines=_on_shifts,
+    columns=(Derived(Column("Accuracy, %"), _accuracy), *map(Measure, ("auroc", "ood_auroc", "ood_fpr95"))),
+    over="Trained: model and dataset",
+)

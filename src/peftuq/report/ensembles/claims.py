@@ -18,14 +18,14 @@ ANSWERS = HOLDS, FAILS, UNKNOWN, ELSEWHERE = get_args(Answer)
 SMALL = 5  # members that the paper finds enough
 NLL_TOLERANCE = 0.05  # of the large ensemble's NLL
 NATS_TOLERANCE = 0.02  # of log C: for mean entropy and mean mutual information
-FEWEST = 10  # answers of a kind below which nothing is said of their mean
+FEWEST = 10  # answers of a kind below which their mean is not judged
 KEPT = 0.5  # of the mutual information at the best epoch
 TRAINED, STEM, SOCIAL = "csqa", "mmlu_stem", "mmlu_social"
 NORMAL_95 = 1.96
 
 
 class Verdict(NamedTuple):
-    """Of one claim on the evaluation sets `on`; `measured` are the numbers that decided, or why there are none."""
+    """The verdict of one claim on the evaluation sets `on`; `measured`: the numbers that decided, or why none are."""
 
     on: str
     answer: Answer
@@ -41,14 +41,14 @@ class Difference(NamedTuple):
 
 
 def difference(a: np.ndarray, b: np.ndarray) -> Difference:
-    """Of two independent samples (N,) and (K,), of at least two values each."""
+    """The difference of two independent samples (N,) and (K,), of at least two values each."""
     estimate = float(a.mean() - b.mean())
     half = NORMAL_95 * math.sqrt(a.var(ddof=1) / len(a) + b.var(ddof=1) / len(b))
     return Difference(estimate, estimate - half, estimate + half)
 
 
 def _sign(differences: Sequence[Difference]) -> Answer:
-    """Whether all are above zero: for certain, not, or within the luck of the examples."""
+    """Judge whether all are above zero: for certain, not, or within the luck of the examples."""
     if any(d.estimate <= 0 for d in differences):
         return FAILS
     return HOLDS if all(d.low > 0 for d in differences) else UNKNOWN
@@ -72,11 +72,11 @@ def size_is_enough(trace: Trace) -> list[Verdict]:
     within = worst["nll"][0] <= NLL_TOLERANCE and all(
         worst[metric][0] <= NATS_TOLERANCE for metric in ("entropy", "mutual_information")
     )
-    said = [
+    gaps = [
         f"{name} {100 * gap:.1f} % ({trace.title(part)}, epoch {epoch})"
         for name, (gap, part, epoch) in zip(("NLL", "entropy", "MI"), worst.values(), strict=True)
     ]
-    return [Verdict(on, HOLDS if within else FAILS, f"M = {small} against {large}; largest gaps: {', '.join(said)}")]
+    return [Verdict(on, HOLDS if within else FAILS, f"M = {small} against {large}; largest gaps: {', '.join(gaps)}")]
 
 
 def _sizes(trace: Trace) -> tuple[int, int] | None:
@@ -165,7 +165,7 @@ def _stays_uncertain(trace: Trace, one: str, other: str) -> Verdict:
     if min(len(by_epoch[first]) for by_epoch in entropy.values()) < FEWEST:
         return Verdict(on, UNKNOWN, f"fewer than {FEWEST} answers")
     means = {part: tuple(float(entropy[part][e].mean()) for e in (first, last)) for part in entropy}
-    said = "; ".join(f"{trace.title(part)} {before:.3f} → {after:.3f}" for part, (before, after) in means.items())
+    courses = "; ".join(f"{trace.title(part)} {before:.3f} → {after:.3f}" for part, (before, after) in means.items())
     if first == last:
         alone = ", ".join(f"{trace.title(part)} {mean:.3f}" for part, (mean, _) in means.items())
         return Verdict(on, UNKNOWN, f"a single epoch shows no course; mean entropy: {alone}")
@@ -174,8 +174,8 @@ def _stays_uncertain(trace: Trace, one: str, other: str) -> Verdict:
     less_lost = difference(lost[other], lost[one])
     least = min(more, key=lambda d: d.low)
     measured = (
-        f"mean entropy from epoch {first} to {last}: {said}; least difference {_printed(least)}; {trace.title(other)} "
-        f"loses {_printed(less_lost)} more"
+        f"mean entropy from epoch {first} to {last}: {courses}; least difference {_printed(least)}; "
+        f"{trace.title(other)} loses {_printed(less_lost)} more"
     )
     return Verdict(on, _sign([*more, less_lost]), measured)
 

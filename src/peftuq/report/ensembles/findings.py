@@ -1,16 +1,17 @@
-"""The paper's findings, cell by cell: a table of verdicts, and sentences for the first page."""
+"""The paper's findings in each setting: a table of verdicts, and sentences for the first page."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
+from peftuq.cells import Setting
 from peftuq.report.ensembles import claims
 from peftuq.report.ensembles.claims import Verdict
 from peftuq.report.ensembles.traces import Trace
-from peftuq.report.layouts import Headings
-from peftuq.report.run import Run, Setting
+from peftuq.report.headings import Headings
+from peftuq.report.run import Run
 from peftuq.report.tables import Column, Entry, Row, Table
 
-FEW = 2  # cells that a sentence names; of more it gives the number
+FEW = 2  # settings that a sentence names; of more it gives the number
 
 
 class Claim(NamedTuple):
@@ -18,7 +19,7 @@ class Claim(NamedTuple):
 
     title: str
     short: str
-    said: str
+    sentence: str
     rule: str
     check: Callable[[Trace], list[Verdict]]
     dataset: str = ""  # the one that it is about; any
@@ -74,7 +75,7 @@ class Judged(NamedTuple):
 
 
 def judge(found: Found) -> list[Judged]:
-    """Every claim on every cell."""
+    """Every claim on every setting."""
     return [
         Judged(claim, setting, v) for claim in CLAIMS for setting in found for v in _verdicts(claim, setting, found)
     ]
@@ -90,15 +91,17 @@ def _verdicts(claim: Claim, setting: Setting, found: Found) -> list[Verdict]:
 
 
 def tables(run: Run, settings: Sequence[Setting], judged: Sequence[Judged]) -> list[Table]:
-    """The verdicts of every cell side by side, then a table a claim with its rule and what was measured."""
-    cells = dict.fromkeys(j.setting for j in judged)
-    if not cells:
+    """The verdicts of every setting side by side, then a table a claim with its rule and what was measured."""
+    checked = dict.fromkeys(j.setting for j in judged)
+    if not checked:
         return []
     headings = Headings(run, settings)
-    rows = [Row((headings.setting(cell),), tuple(_summed(c, cell, judged) for c in CLAIMS)) for cell in cells]
+    rows = [
+        Row((headings.setting(setting),), tuple(_summed(c, setting, judged) for c in CLAIMS)) for setting in checked
+    ]
     caption = (
-        "By the rules in the captions of the next tables, which give the numbers; where a cell is checked on several "
-        "sets, on how many of them."
+        "By the rules in the captions of the next tables, which give the numbers; where a setting is checked on "
+        "several sets, on how many of them."
     )
     columns = tuple(Column(f"({number}) {claim.short}") for number, claim in enumerate(CLAIMS, start=1))
     stub = ("Model and dataset",)
@@ -129,7 +132,7 @@ def _table(number: int, claim: Claim, headings: Headings, judged: Sequence[Judge
 
 
 def sentences(run: Run, settings: Sequence[Setting], judged: Sequence[Judged]) -> list[str]:
-    """One sentence a claim that applies to a cell of the run."""
+    """One sentence a claim that applies to a setting of the run."""
     headings = Headings(run, settings)
     found = (_sentence(headings, claim, [j for j in judged if j.claim is claim]) for claim in CLAIMS)
     return [sentence for sentence in found if sentence]
@@ -146,7 +149,7 @@ def _sentence(headings: Headings, claim: Claim, judged: Sequence[Judged]) -> str
             of = f"{len(here)} of {len(applies)} checks" if not parts else str(len(here))
             names = "; ".join(_named(headings, j) for j in here)
             parts.append(f"{answer} in {of}" + (f" ({names})" if len(here) <= FEW else ""))
-    return f"LoRA ensembles: “{claim.said}” {', '.join(parts)}." if parts else ""
+    return f"LoRA ensembles: “{claim.sentence}” {', '.join(parts)}." if parts else ""
 
 
 def _named(headings: Headings, judged: Judged) -> str:

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator
 
+from peftuq.cells import Setting
 from peftuq.report.ensembles.traces import Answers, Trace
 from peftuq.report.figures import epochs, plane, retained, sizes, style
 from peftuq.report.parts import Picture
-from peftuq.report.run import Setting
 
 QUANTITIES = {
     "nll": ("NLL, nats", 1),
@@ -26,18 +26,18 @@ def pictures(setting: Setting, trace: Trace, heading: str) -> list[Picture]:
 
 
 def _title(trace: Trace, part: str) -> str:
-    """What a part is called above a panel."""
+    """The title of a part above a panel."""
     return {"train": "train, a subset", "test": f"{trace.dataset}, test"}.get(part, part)
 
 
 def _planes(trace: Trace, heading: str, name: str) -> Iterator[Picture]:
     shown = trace.shown_epochs
     for suffix, part, page in style.pages(trace.evals, plane.ACROSS):
-        places = [
-            plane.Place(_title(trace, on), trace.options[on], [_pair(trace, on, epoch) for epoch in shown])
+        sets = [
+            plane.EvaluationSet(_title(trace, on), trace.options[on], [_pair(trace, on, epoch) for epoch in shown])
             for on in page
         ]
-        figure = plane.draw(list(shown.values()), places, trace.members)
+        figure = plane.draw(list(shown.values()), sets, trace.members)
         yield Picture(
             f"ensembles_plane_{name}{suffix}",
             f"Mutual information and entropy of {heading}{part}.",

@@ -1,14 +1,16 @@
-"""What several members gain over one adapter: predictions, uncertainties, and the errors these find."""
+"""The gain of several members over one adapter: predictions, uncertainties, and the errors these find."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from peftuq.artifacts import read_scores
+from peftuq.cells import PREDICTION, Setting, parse_predictive
 from peftuq.files import canonical
 from peftuq.metrics.evaluate import METRICS
-from peftuq.report.layouts import CELL, SPREAD, Headings, Measure, metric_rows
+from peftuq.report.headings import SPREAD, Headings
 from peftuq.report.methods import FORMATS
-from peftuq.report.run import PREDICTION, OverSeeds, Run, Setting
+from peftuq.report.metric_table import SETTING, Derived, Lines, Measure, MetricTable, Source, prediction
+from peftuq.report.run import OverSeeds, Run
 from peftuq.report.tables import Column, Entry, Row, Table, mark_best, measured
 
 QUALITY = ("accuracy", "nll", "ece_10")
@@ -32,42 +34,19 @@ def shown(run: Run, setting: Setting) -> dict[str, str]:
 
 
 def _title(run: Run, setting: Setting, predictive: str) -> str:
-    name, _, size = predictive.partition("-")
+    name, size = parse_predictive(predictive)
     if name == "point":
         return "untuned model" if run.recipes[setting.recipe]["adapter"] is None else "one adapter"
     return {"ensemble": f"ensemble, M = {size}", "checkpoint_ensemble": f"last {size} epochs"}.get(name, "")
 
 
-def _lines(run: Run, setting: Setting) -> dict[tuple[str, ...], tuple[str, str]]:
-    """(evaluated on, predictive's title) → (evaluation set, predictive)."""
+def _everywhere(run: Run, setting: Setting) -> Lines:
+    """Each predictive on the setting's own test split and on its shift sets."""
     return {
-        (on or setting.dataset, title): (on, predictive)
+        (on or setting.dataset, title): prediction(predictive, on)
         for on in ("", *run.shifts(setting))
         for predictive, title in shown(run, setting).items()
     }
-
-
-def quality(run: Run, settings: Sequence[Setting]) -> Table:
-    """Accuracy, NLL and ECE-10 of each predictive, and the mean of what it says of its uncertainty."""
-    headings, rows = Headings(run, settings), []
-    for setting in settings:
-        for on in ("", *run.shifts(setting)):
-            lines = {
-                (on or setting.dataset, title): (PREDICTION, predictive, on)
-                for predictive, title in shown(run, setting).items()
-            }
-            found = metric_rows(run, setting, headings.setting(setting), lines, [Measure(m) for m in QUALITY])
-            for row, (_, predictive, _) in zip(found, lines.values(), strict=True):
-                means = (measured(_mean(run, setting, predictive, v, on), decimals=3) for v in IN_NATS)
-                rows.append(Row(row.labels, (*row.entries, *means), row.heading))
-    caption = (
-        f"Accuracy, negative log-likelihood in nats and ECE with 10 bins (the paper’s), {SPREAD}; means over the "
-        "examples of predictive entropy, expected entropy and their difference, the mutual information, in nats. "
-        f"{MEMBERS} Bold: best of a cell and evaluation set."
-    )
-    columns = (*(Measure(m).column for m in QUALITY), *(Column(SCORES[v][1], "Mean, nats") for v in IN_NATS))
-    stub = ("Evaluated on", "Probabilities")
-    return Table("ensembles_quality", "One adapter and ensembles.", caption, stub, columns, tuple(rows), CELL)
 
 
 def _mean(run: Run, setting: Setting, predictive: str, variant: str, on: str) -> OverSeeds:
@@ -82,12 +61,31 @@ def _mean(run: Run, setting: Setting, predictive: str, variant: str, on: str) ->
     return OverSeeds(values, missing)
 
 
+def _mean_column(variant: str) -> Derived:
+    def entries(run: Run, setting: Setting, sources: Sequence[Source]) -> list[Entry]:
+        return [measured(_mean(run, setting, s.predictive, variant, s.on), decimals=3) for s in sources]
+
+    return Derived(Column(SCORES[variant][1], "Mean, nats"), entries)
+
+
+QUALITY_TABLE = MetricTable(
+    "ensembles_quality",
+    "One adapter and ensembles.",
+    f"Accuracy, negative log-likelihood in nats and ECE with 10 bins (the paper’s), {SPREAD}; means over the "
+    "examples of predictive entropy, expected entropy and their difference, the mutual information, in nats. "
+    f"{MEMBERS} Bold: best of a setting and evaluation set.",
+    stub=("Evaluated on", "Probabilities"),
+    lines=_everywhere,
+    columns=(*map(Measure, QUALITY), *map(_mean_column, IN_NATS)),
+)
+
+
 def detection(run: Run, settings: Sequence[Setting]) -> Table:
     """Error-AUROC of each information score; the best of a predictive's scores is bold."""
     headings, rows, form = Headings(run, settings), [], FORMATS["auroc"]
     for setting in settings:
-        for labels, (on, predictive) in _lines(run, setting).items():
-            found = [run.over_seeds(setting, "auroc", variant, predictive, on) for variant in SCORES]
+        for labels, source in _everywhere(run, setting).items():
+            found = [run.over_seeds(setting, "auroc", variant, source.predictive, source.on) for variant in SCORES]
             entries = [measured(over, form.scale, form.decimals) for over in found]
             best = mark_best(entries, METRICS["auroc"]["better"])
             rows.append(Row(labels, tuple(best), headings.setting(setting)))
@@ -98,16 +96,16 @@ def detection(run: Run, settings: Sequence[Setting]) -> Table:
     )
     columns = tuple(Column(title) for _, title in SCORES.values())
     title, stub = "Which uncertainty finds the errors.", ("Evaluated on", "Probabilities")
-    return Table("ensembles_error_auroc", title, caption, stub, columns, tuple(rows), CELL)
+    return Table("ensembles_error_auroc", title, caption, stub, columns, tuple(rows), SETTING)
 
 
 def answer_mass(run: Run, settings: Sequence[Setting]) -> Table | None:
-    """Of choice cells: how much of the vocabulary's probability the answers get, as each adapter gives it."""
-    asked = [s for s in settings if run.task(s) == "choice" and run.seeds(s, "point")]
-    if not asked:
+    """The share of the vocabulary's probability that the answers of choice settings get from each adapter."""
+    requested = [s for s in settings if run.task(s) == "choice" and run.seeds(s, "point")]
+    if not requested:
         return None
     headings, rows = Headings(run, settings), []
-    for setting in asked:
+    for setting in requested:
         for on in ("", *run.shifts(setting)):
             mass = measured(run.over_seeds(setting, "answer_mass", on=on), 100)
             rows.append(Row((headings.model(setting), setting.dataset, on or setting.dataset), (mass,)))
@@ -124,27 +122,27 @@ def answer_mass(run: Run, settings: Sequence[Setting]) -> Table | None:
 
 
 def sweep(run: Run, settings: Sequence[Setting]) -> Table | None:
-    """Cells that differ in the prior's strength alone, from the weakest up; None where there are none."""
+    """Settings that differ in the prior's strength alone, from the weakest up; None where there are none."""
     headings, rows = Headings(run, []), []
-    for cells in swept(run, settings):
-        titles = {name: title for setting in cells.values() for name, title in shown(run, setting).items()}
+    for by_strength in swept(run, settings):
+        titles = {name: title for setting in by_strength.values() for name, title in shown(run, setting).items()}
         for predictive, title in titles.items():
-            found = [_strength(run, setting, predictive) for setting in cells.values()]
+            found = [_strength(run, setting, predictive) for setting in by_strength.values()]
             better = [*(METRICS[metric]["better"] for metric in QUALITY), "", "", METRICS["auroc"]["better"]]
             marked = zip(*(mark_best(c, b) for c, b in zip(zip(*found, strict=True), better, strict=True)), strict=True)
-            heading = headings.setting(next(iter(cells.values())))
-            rows += [Row((title, f"{value:g}"), e, heading) for value, e in zip(cells, marked, strict=True)]
+            heading = headings.setting(next(iter(by_strength.values())))
+            rows += [Row((title, f"{value:g}"), e, heading) for value, e in zip(by_strength, marked, strict=True)]
     if not rows:
         return None
     caption = (
         f"The prior’s strength λ/2, all else in the recipe the same; on the test split, {SPREAD}; mean entropy and "
         "mutual information in nats; error-AUROC ×100 of the mutual information, or of the entropy for one adapter. "
-        "Bold: best of a cell and its kind of probabilities."
+        "Bold: best of a setting and its kind of probabilities."
     )
     columns = (*(Measure(m).column for m in QUALITY), Column("Entropy", "Mean, nats"), Column("MI", "Mean, nats"))
     columns += (Column("Error-AUROC"),)
     stub = ("Probabilities", "λ/2")
-    return Table("ensembles_lambda", "How strong the prior is.", caption, stub, columns, tuple(rows), CELL)
+    return Table("ensembles_lambda", "How strong the prior is.", caption, stub, columns, tuple(rows), SETTING)
 
 
 def swept(run: Run, settings: Sequence[Setting]) -> list[Mapping[float, Setting]]:
@@ -157,7 +155,7 @@ def swept(run: Run, settings: Sequence[Setting]) -> list[Mapping[float, Setting]
             rest = {**content, "prior": {key: value for key, value in prior.items() if key != "half_lambda"}}
             same = canonical([setting.model, setting.dataset, rest])
             groups.setdefault(same, {})[float(prior["half_lambda"])] = setting
-    return [dict(sorted(cells.items())) for cells in groups.values() if len(cells) > 1]
+    return [dict(sorted(by_strength.items())) for by_strength in groups.values() if len(by_strength) > 1]
 
 
 def _strength(run: Run, setting: Setting, predictive: str) -> list[Entry]:

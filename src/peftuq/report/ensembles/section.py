@@ -1,12 +1,16 @@
 """The report's section on LoRA ensembles (Balabanov and Linander, arXiv 2402.12264)."""
 
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+from peftuq.cells import Setting, parse_predictive
 from peftuq.report import gold
 from peftuq.report.ensembles import findings, pictures, predictives, traces
-from peftuq.report.layouts import Headings
-from peftuq.report.parts import Section
+from peftuq.report.headings import Headings
+from peftuq.report.parts import Picture
 from peftuq.report.run import Run
-
-KEY = "ensembles"  # in a suite's `sections`
+from peftuq.report.sections import Maker, PaperSection
+from peftuq.report.tables import Table
 
 READING = (
     "An ensemble’s members are adapters of one recipe that differ in their seed; its prediction is the mean of their "
@@ -23,36 +27,54 @@ RULES = (
 UNTRACED = "Not followed through fine-tuning: {}."
 
 
-def section(run: Run) -> Section | None:
-    """None where no suite of the run feeds this section."""
-    settings = run.settings(KEY)
-    if not settings:
-        return None
-    headings = Headings(run, settings)
-    pooled = [s for s in settings if any(name.startswith("ensemble-") for name in run.predictives(s))]
+class Study(NamedTuple):
+    """The section's settings; of those with ensembles the trace, or why there is none, and the verdicts on them."""
+
+    settings: list[Setting]
+    traces: dict[Setting, traces.Trace | str]
+    judged: list[findings.Judged]
+
+
+def study(run: Run, settings: list[Setting]) -> Study:
+    pooled = [s for s in settings if any(parse_predictive(key).name == "ensemble" for key in run.predictives(s))]
     found = {setting: traces.read(run, setting) or traces.why_none(run, setting) for setting in pooled}
-    judged = findings.judge(found)
-    followed = {setting: trace for setting, trace in found.items() if isinstance(trace, traces.Trace)}
-    untraced = [f"{headings.setting(s)} ({why})" for s, why in found.items() if isinstance(why, str)]
-    parts = [
-        Section("The paper’s findings, checked", [RULES, *findings.tables(run, settings, judged)]),
-        Section(
-            "One adapter, ensembles, checkpoints",
-            [
-                predictives.quality(run, settings),
-                predictives.detection(run, settings),
-                predictives.sweep(run, settings),
-                predictives.answer_mass(run, settings),
-            ],
-        ),
-        Section(
-            "Through fine-tuning",
-            [
-                *([UNTRACED.format("; ".join(untraced))] if untraced else []),
-                *(p for s, trace in followed.items() for p in pictures.pictures(s, trace, headings.setting(s))),
-            ],
-        ),
-    ]
-    parts.append(Section("How good an approximation is an ensemble?", gold.items(run)))
-    sentences = findings.sentences(run, settings, judged)
-    return Section("LoRA ensembles", [READING, *parts], sentences).filled
+    return Study(settings, found, findings.judge(found))
+
+
+def untraced(run: Run, subject: Study) -> str | None:
+    headings = Headings(run, subject.settings)
+    found = [f"{headings.setting(s)} ({why})" for s, why in subject.traces.items() if isinstance(why, str)]
+    return UNTRACED.format("; ".join(found)) if found else None
+
+
+def drawn(run: Run, subject: Study) -> Iterator[Picture]:
+    headings = Headings(run, subject.settings)
+    for setting, trace in subject.traces.items():
+        if isinstance(trace, traces.Trace):
+            yield from pictures.pictures(setting, trace, headings.setting(setting))
+
+
+def _of_settings(make: Callable[[Run, list[Setting]], Table | None]) -> Maker[Study]:
+    return lambda run, subject: make(run, subject.settings)
+
+
+SECTION = PaperSection(
+    title="LoRA ensembles",
+    reading=(READING,),
+    parts={
+        "The paper’s findings, checked": [
+            lambda run, subject: RULES,
+            lambda run, subject: findings.tables(run, subject.settings, subject.judged),
+        ],
+        "One adapter, ensembles, checkpoints": [
+            _of_settings(predictives.QUALITY_TABLE),
+            _of_settings(predictives.detection),
+            _of_settings(predictives.sweep),
+            _of_settings(predictives.answer_mass),
+        ],
+        "Through fine-tuning": [untraced, drawn],
+        "How good an approximation is an ensemble?": [lambda run, subject: gold.items(run)],
+    },
+    findings=lambda run, subject: findings.sentences(run, subject.settings, subject.judged),
+    subject=study,
+)

@@ -1,4 +1,4 @@
-"""What an ensemble said after every epoch of its fine-tuning, as the workflow's rule `trace` left it."""
+"""The answers of an ensemble after every epoch of its fine-tuning, as the workflow's rule `trace` left it."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from peftuq import files
-from peftuq.report.run import Run, Setting
+from peftuq.cells import Setting
+from peftuq.report.run import Run
 
 
 class Answers(NamedTuple):
@@ -40,7 +41,7 @@ class Trace:
         return [part for part in self.parts if part not in ("train", "valid")]
 
     def title(self, part: str) -> str:
-        """What a part is called: a test split by its dataset, as a shift set is."""
+        """The title of a part: a test split by its dataset, as a shift set is."""
         return self.dataset if part == "test" else part
 
     @cached_property
@@ -55,7 +56,7 @@ class Trace:
         return np.array([row[metric] for row in self._values[part, epoch, size]])
 
     def answers(self, part: str, epoch: int) -> Answers:
-        """Of the first `members`."""
+        """The answers of the ensemble of the first `members`."""
         arrays = (self._examples[f"{epoch}/{part}/{field}"] for field in Answers._fields)
         entropy, information, correct = arrays
         return Answers(entropy, information, correct.astype(bool))
@@ -85,7 +86,7 @@ def why_none(run: Run, setting: Setting) -> str:
 
 
 def read(run: Run, setting: Setting) -> Trace | None:
-    """None where `why_none` says why."""
+    """The trace of a setting; None where `why_none` has a reason."""
     if why_none(run, setting):
         return None
     curves, examples = _paths(run, setting)

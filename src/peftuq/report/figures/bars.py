@@ -44,20 +44,22 @@ def draw(datasets: Sequence[str], measures: Sequence[Measure]) -> Figure:
 def _panel(ax: Axes, measure: Measure) -> None:
     slot = _WIDTH / len(measure.bars)
     for index, bars in enumerate(measure.bars):
-        places = np.arange(len(bars.mean)) - _WIDTH / 2 + (index + 0.5) * slot
+        positions = np.arange(len(bars.mean)) - _WIDTH / 2 + (index + 0.5) * slot
         heights = np.array([np.nan if mean is None else mean for mean in bars.mean])
         spread = np.array([0.0 if std is None else std for std in bars.std])
         style = {"facecolor": look(bars.name).color, "edgecolor": "white", "linewidth": 0.4, "alpha": 0.85}
-        ax.bar(places, heights, 0.92 * slot, hatch=_HATCHES[index % len(_HATCHES)], label=bars.title, **style)
+        ax.bar(positions, heights, 0.92 * slot, hatch=_HATCHES[index % len(_HATCHES)], label=bars.title, **style)
         some = spread > 0
-        ax.errorbar(places[some], heights[some], spread[some], fmt="none", ecolor="0.25", elinewidth=0.7)
-        printed = [(place, value) for place, value in zip(places, bars.paper, strict=True) if value is not None]
+        ax.errorbar(positions[some], heights[some], spread[some], fmt="none", ecolor="0.25", elinewidth=0.7)
+        printed = [
+            (position, value) for position, value in zip(positions, bars.paper, strict=True) if value is not None
+        ]
         if printed:
             ax.plot(
                 *zip(*printed, strict=True), "D", ls="none", mfc="white", mec="black", ms=3.2, label="the paper’s mean"
             )
-        for place in places[np.isnan(heights)]:
-            ax.annotate("×", (place, 0), ha="center", va="bottom", fontsize=7, color="0.3")
+        for position in positions[np.isnan(heights)]:
+            ax.annotate("×", (position, 0), ha="center", va="bottom", fontsize=7, color="0.3")
     ax.set_ylabel(measure.label)
     ax.set_ylim(bottom=0)
     ax.tick_params(axis="x", length=0)

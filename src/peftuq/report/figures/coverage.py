@@ -8,14 +8,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from peftuq.metrics.selective import risk_coverage
-from peftuq.report.figures.style import in_rows, look, say
+from peftuq.report.figures.style import in_rows, look, message
 
 LEAST = 0.05  # of coverage: below it a handful of examples decides the rate
 _POINTS = 150  # a curve of every test example would only make the file large
 
 
 class Curve(NamedTuple):
-    """A score of one cell: variant, title, and its (score (N,), error (N,)) of each seed, on the same test set."""
+    """A score of one setting: variant, title, and its (score (N,), error (N,)) of each seed, on the same test set."""
 
     variant: str
     title: str
@@ -35,7 +35,7 @@ def draw(panels: Sequence[Panel]) -> Figure:
 def _panel(ax: Axes, panel: Panel) -> None:
     ax.set_title(panel.title, loc="left")
     if not panel.curves:
-        say(ax, "scores missing")
+        message(ax, "scores missing")
         return
     for curve in panel.curves:
         coverage, mean, spread = _over_seeds(curve.runs)
@@ -53,6 +53,6 @@ def _over_seeds(runs: Sequence[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarr
     coverage = risk_coverage(*runs[0])[0]
     risks = np.stack([risk_coverage(score, error)[1] for score, error in runs])
     first = np.searchsorted(coverage, LEAST)
-    places = np.unique(np.linspace(first, len(coverage) - 1, _POINTS).round().astype(int))
+    positions = np.unique(np.linspace(first, len(coverage) - 1, _POINTS).round().astype(int))
     spread = risks.std(axis=0, ddof=1) if len(runs) > 1 else np.zeros(len(coverage))
-    return 100 * coverage[places], 100 * risks.mean(axis=0)[places], 100 * spread[places]
+    return 100 * coverage[positions], 100 * risks.mean(axis=0)[positions], 100 * spread[positions]

@@ -8,7 +8,7 @@ import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from peftuq.report.figures.style import STYLE, WIDTH, legend_outside, look, say
+from peftuq.report.figures.style import STYLE, WIDTH, legend_outside, look, message
 
 ACROSS = 2
 
@@ -51,7 +51,7 @@ def draw(panels: Sequence[Panel], height: float = 1.9) -> Figure:
 def _panel(ax: Axes, panel: Panel) -> None:
     ax.set_title(panel.title, loc="left")
     if not any(mean is not None for curve in panel.curves for mean in curve.mean):
-        say(ax, "no value")
+        message(ax, "no value")
         return
     for curve in panel.curves:
         _curve(ax, curve)

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from peftuq.report.figures.style import STYLE, WIDTH, Look
+from peftuq.report.figures.style import STYLE, WIDTH, Look, handles
 
 ACROSS = 5  # columns that fit side by side
 _TALL, _LEFT, _ABOVE, _BELOW = 1.02, 0.62, 0.24, 0.72  # inches: a row; room for labels, titles and the legend
@@ -26,7 +26,7 @@ SIZES = (  # from the smallest ensemble up
 
 
 class Curve(NamedTuple):
-    """Of ensembles of `size`: for every epoch the values of the disjoint ensembles, (E,) of them."""
+    """A metric of ensembles of `size`: for every epoch the values of the disjoint ensembles, (E,) of them."""
 
     size: int
     epochs: list[int]
@@ -58,18 +58,18 @@ def draw(columns: Mapping[str, str], lines: Sequence[Line]) -> Figure:
             ax.set_title(title, loc="left")
         for ax in axes[-1]:
             ax.set_xlabel("epoch")
-        handles = {label: h for ax in axes.flat for h, label in zip(*ax.get_legend_handles_labels(), strict=True)}
-        figure.legend(handles.values(), handles.keys(), loc="lower center", ncols=max(1, len(handles)))
+        named = handles(axes.ravel())
+        figure.legend(named.values(), named.keys(), loc="lower center", ncols=max(1, len(named)))
     return figure
 
 
 def _panel(ax: Axes, curves: Sequence[Curve], sizes: Sequence[int]) -> None:
     ax.locator_params(axis="y", nbins=4)
     for curve in curves:
-        place = sizes.index(curve.size)
-        shown = SIZES[place % len(SIZES)]
+        position = sizes.index(curve.size)
+        shown = SIZES[position % len(SIZES)]
         alone = len(curve.epochs) == 1
-        x = np.array(curve.epochs) + (_DODGE * (place - (len(sizes) - 1) / 2) if alone else 0)
+        x = np.array(curve.epochs) + (_DODGE * (position - (len(sizes) - 1) / 2) if alone else 0)
         mean = [values.mean() for values in curve.ensembles]
         low, high = ([f(values) for values in curve.ensembles] for f in (np.min, np.max))
         style = {"color": shown.color, "ls": shown.line, "marker": shown.marker, "label": f"M = {curve.size}"}

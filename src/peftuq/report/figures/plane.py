@@ -1,4 +1,4 @@
-"""Answers in the plane of entropy and mutual information: what an ensemble knows, and what it knows it does not."""
+"""Answers in the plane of entropy and mutual information, correct and incorrect ones apart."""
 
 import math
 from collections.abc import Sequence
@@ -30,48 +30,48 @@ class Cloud(NamedTuple):
     mutual_information: np.ndarray
 
 
-class Place(NamedTuple):
-    """A column: an evaluation set, the most options C of its questions, and (correct, incorrect) a row pair."""
+class EvaluationSet(NamedTuple):
+    """A column: an evaluation set, the most options C of its questions, and (correct, incorrect) of each row pair."""
 
     title: str
     options: int
     pairs: list[tuple[Cloud, Cloud]]
 
 
-def draw(epochs: Sequence[str], places: Sequence[Place], members: int) -> Figure:
+def draw(epochs: Sequence[str], sets: Sequence[EvaluationSet], members: int) -> Figure:
     """A column a set, two rows (correct, incorrect) an epoch; axes and colours are shared by all panels."""
     with matplotlib.rc_context({**STYLE, "axes.grid": False}):
-        limits = _limits(places, members)
+        limits = _limits(sets, members)
         edges = tuple(np.linspace(0, limit, bins + 1) for limit, bins in zip(limits, _BINS, strict=True))
-        counts = [[[_counts(cloud, edges) for cloud in pair] for pair in place.pairs] for place in places]
+        counts = [[[_counts(cloud, edges) for cloud in pair] for pair in one.pairs] for one in sets]
         norm = LogNorm(1, max(2, max(c.max() for column in counts for pair in column for c in pair)))
-        wide = min(_WIDEST, _PANEL / len(places) - _GAP)
+        wide = min(_WIDEST, _PANEL / len(sets) - _GAP)
         pair_height = 2 * _TALL + _GAP + _BETWEEN
         tall = _TOP + _BOTTOM + pair_height * len(epochs) - _BETWEEN
-        figure = Figure(figsize=(_LEFT + len(places) * (wide + _GAP) - _GAP + _RIGHT, tall))
-        for column, place in enumerate(places):
+        figure = Figure(figsize=(_LEFT + len(sets) * (wide + _GAP) - _GAP + _RIGHT, tall))
+        for column, one in enumerate(sets):
             for row in range(2 * len(epochs)):
                 pair, kind = divmod(row, 2)
                 above = _TOP + pair * pair_height + kind * (_TALL + _GAP) + _TALL
                 ax = _add(figure, (_LEFT + column * (wide + _GAP), tall - above), (wide, _TALL))
-                _panel(ax, place.pairs[pair][kind], counts[column][pair][kind], edges, norm)
-                _region(ax, place.options, members, limits)
+                _panel(ax, one.pairs[pair][kind], counts[column][pair][kind], edges, norm)
+                _region(ax, one.options, members, limits)
                 _label(ax, row, column, last=row == 2 * len(epochs) - 1)
                 if row == 0:
-                    ax.set_title(place.title, loc="left")
+                    ax.set_title(one.title, loc="left")
                 if kind == 0 and column == 0:
                     middle = 1 - (above + _GAP / 2) / tall
                     figure.text(0.1 / figure.get_figwidth(), middle, epochs[pair], rotation=90, ha="center",
                                 va="center")  # fmt: skip
-        _key(figure, places[0].options, tall)
+        _key(figure, sets[0].options, tall)
         _bar(figure, norm, tall)
     return figure
 
 
-def _limits(places: Sequence[Place], members: int) -> tuple[float, float]:
-    """Of both axes in nats: all of the entropy; of the information what occurs, and more than where it is high."""
-    most = math.log(max(place.options for place in places))
-    clouds = [cloud for place in places for pair in place.pairs for cloud in pair]
+def _limits(sets: Sequence[EvaluationSet], members: int) -> tuple[float, float]:
+    """The ends of both axes, in nats: all of the entropy; of the information what occurs, and more than is high."""
+    most = math.log(max(one.options for one in sets))
+    clouds = [cloud for one in sets for pair in one.pairs for cloud in pair]
     seen = max((float(cloud.mutual_information.max()) for cloud in clouds if len(cloud.entropy)), default=0.0)
     highest = min(most, math.log(members)) if members > 1 else most
     return most, max(seen, min(highest, max(1.08 * seen, 1.6 * HIGH_INFORMATION * most)))

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from peftuq.metrics.calibration import reliability_bins
-from peftuq.report.figures.style import ACROSS, STYLE, legend, legend_height, look, say, width_of
+from peftuq.report.figures.style import ACROSS, STYLE, legend, legend_height, look, message, width_of
 
 _HEIGHT = 2.82  # inches: a row of panels
 _UPPER, _LOWER = 1.45, 0.42  # the two axes of a panel
@@ -21,7 +21,7 @@ FEW = 10  # predictions: a bin of fewer says little, its marker is hollow
 
 
 class Confidence(NamedTuple):
-    """A score of one cell, its seeds pooled: variant, title, confidence 1 − U (N,) and whether it was right (N,)."""
+    """A score of one setting, its seeds pooled: variant, title, confidence 1 − U (N,) and whether it was right (N,)."""
 
     variant: str
     title: str
@@ -39,23 +39,23 @@ class Diagram(NamedTuple):
 
 
 def draw(diagrams: Sequence[Diagram]) -> Figure:
-    """A panel a cell: accuracy against confidence, and below it how many predictions fall into each bin."""
+    """A panel a setting: accuracy against confidence, and below it how many predictions fall into each bin."""
     with matplotlib.rc_context(STYLE):
         n = len(diagrams)
         rows = math.ceil(n / ACROSS)
         figure = Figure(figsize=(width_of(n), _HEIGHT * rows + legend_height(n)))
         uppers = []
-        for place, diagram in enumerate(diagrams):
-            upper, lower = _axes(figure, place, min(n, ACROSS))
-            _panel(upper, lower, diagram, first=place % ACROSS == 0)
+        for position, diagram in enumerate(diagrams):
+            upper, lower = _axes(figure, position, min(n, ACROSS))
+            _panel(upper, lower, diagram, first=position % ACROSS == 0)
             uppers.append(upper)
         legend(figure, uppers)
     return figure
 
 
-def _axes(figure: Figure, place: int, across: int) -> tuple[Axes, Axes]:
+def _axes(figure: Figure, position: int, across: int) -> tuple[Axes, Axes]:
     """The two axes of a panel, placed in inches: nothing else keeps them close together and alike on every page."""
-    row, column = divmod(place, across)
+    row, column = divmod(position, across)
     width, height = figure.get_size_inches()
     left = _LEFT + column * (width - _LEFT) / across
     bottom = height - _HEIGHT * (row + 1) + _LABELS
@@ -72,8 +72,8 @@ def _axes(figure: Figure, place: int, across: int) -> tuple[Axes, Axes]:
 def _panel(upper: Axes, lower: Axes, diagram: Diagram, first: bool) -> None:
     upper.set_title(diagram.title, loc="left")
     if not diagram.scores:
-        say(upper, "scores missing")
-        say(lower, "")
+        message(upper, "scores missing")
+        message(lower, "")
         return
     upper.plot([0, 1], [0, 1], color="0.6", lw=0.8, label="calibrated")
     span = 1 - diagram.lowest

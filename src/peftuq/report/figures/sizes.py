@@ -1,4 +1,4 @@
-"""How many members are enough: mean uncertainty against the size of the ensemble."""
+"""Mean uncertainty against the size of the ensemble."""
 
 import math
 from collections.abc import Sequence
@@ -10,14 +10,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from peftuq.report.figures.epochs import SIZES as LOOKS
-from peftuq.report.figures.style import STYLE, WIDTH, say
+from peftuq.report.figures.style import STYLE, WIDTH, handles, message
 
 _TALL = 2.1  # inches: a panel with its labels
 _IN_LINE = 4  # names in a line of the legend
 
 
 class Growth(NamedTuple):
-    """Of one evaluation set: the values of the disjoint ensembles of each size."""
+    """The growth on one evaluation set: the values of the disjoint ensembles of each size."""
 
     title: str
     sizes: list[int]
@@ -40,8 +40,8 @@ def draw(panels: Sequence[Panel]) -> Figure:
         axes = figure.subplots(1, len(panels), squeeze=False)[0]
         for ax, panel in zip(axes, panels, strict=True):
             _panel(ax, panel)
-        handles = {label: h for ax in axes for h, label in zip(*ax.get_legend_handles_labels(), strict=True)}
-        figure.legend(handles.values(), handles.keys(), loc="lower center", ncols=_IN_LINE)
+        named = handles(axes)
+        figure.legend(named.values(), named.keys(), loc="lower center", ncols=_IN_LINE)
     return figure
 
 
@@ -49,7 +49,7 @@ def _panel(ax: Axes, panel: Panel) -> None:
     ax.set_ylabel(panel.label)
     sizes = sorted({size for growth in panel.growths for size in growth.sizes})
     if not sizes:
-        say(ax, "needs two members")
+        message(ax, "needs two members")
         return
     span = max(sizes[-1] / sizes[0], 1.5)
     for index, growth in enumerate(panel.growths):

@@ -1,4 +1,4 @@
-"""How every figure looks: one font, greys that print, a marker and a line of its own for every method."""
+"""The look of every figure: one font, greys that print, a marker and a line of its own for every method."""
 
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -70,7 +70,7 @@ _OTHER = Look("0.4", "-", "X")
 
 
 def look(name: str) -> Look:
-    """Of a score's variant, or of a method that makes adapters or probabilities."""
+    """The look of a score's variant, or of a method that makes adapters or probabilities."""
     return (LOOKS | ADAPTERS).get(name, _OTHER)
 
 
@@ -112,23 +112,23 @@ def legend_height(n: int) -> float:
     return 0.3 if n >= ACROSS else 0.48
 
 
-def _handles(axes: Sequence[Axes]) -> dict[str, Any]:
-    """What the panels' legends would name, each name once."""
+def handles(axes: Sequence[Axes]) -> dict[str, Any]:
+    """The handles of the panels' legends by name, each name once."""
     return {label: handle for ax in axes for handle, label in zip(*ax.get_legend_handles_labels(), strict=True)}
 
 
 def legend(figure: Figure, axes: Sequence[Axes]) -> None:
     """One legend below all panels, each name once; on a narrow figure in two lines."""
-    handles = _handles(axes)
-    columns = len(handles) if figure.get_figwidth() == WIDTH else math.ceil(len(handles) / 2)
-    figure.legend(handles.values(), handles.keys(), loc="lower center", ncols=max(1, columns))
+    named = handles(axes)
+    columns = len(named) if figure.get_figwidth() == WIDTH else math.ceil(len(named) / 2)
+    figure.legend(named.values(), named.keys(), loc="lower center", ncols=max(1, columns))
 
 
 def legend_outside(figure: Figure, axes: Sequence[Axes]) -> None:
     """One legend in as many columns as its names leave room for, below a figure that is laid out as constrained."""
-    handles = _handles(axes)
-    columns = 110 // (max(map(len, handles), default=0) + 9)  # characters of a full line; a handle is worth nine
-    figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=min(4, max(1, columns)))
+    named = handles(axes)
+    columns = 110 // (max(map(len, named), default=0) + 9)  # characters of a full line; a handle is worth nine
+    figure.legend(named.values(), named.keys(), loc="outside lower center", ncols=min(4, max(1, columns)))
 
 
 def pages(items: Sequence, per_page: int) -> Iterator[tuple[str, str, Sequence]]:
@@ -139,8 +139,8 @@ def pages(items: Sequence, per_page: int) -> Iterator[tuple[str, str, Sequence]]
         yield *added, items[page * per_page : (page + 1) * per_page]
 
 
-def say(axes: Axes, text: str) -> None:
-    """A sentence in the place of a panel's data."""
+def message(axes: Axes, text: str) -> None:
+    """Print a sentence instead of a panel's data."""
     axes.set_axis_on()
     axes.grid(False)
     axes.set(xticks=[], yticks=[])

@@ -1,26 +1,35 @@
 """One factor at a time: β (the paper's Table 2), active experts (Table 5), experts in all, members of an ensemble."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
+from peftuq.cells import PREDICTION
 from peftuq.metrics.evaluate import METRICS as DIRECTIONS
-from peftuq.report import layouts, reference
-from peftuq.report.layouts import Line
+from peftuq.report import reference
+from peftuq.report.beside_paper import Line, beside_paper, stub
+from peftuq.report.headings import SPREAD
 from peftuq.report.reference import Printed
-from peftuq.report.run import PREDICTION, OverSeeds, Run
-from peftuq.report.tables import Column, Table
+from peftuq.report.run import OverSeeds, Run
+from peftuq.report.tables import Column, Table, in_blocks
 from peftuq.report.uq4ct import methods, paper
-from peftuq.report.uq4ct.methods import DECIMALS, METRICS, Place
-from peftuq.report.uq4ct.recipes import Cast, Point
+from peftuq.report.uq4ct.methods import DECIMALS, METRICS, Evaluation
+from peftuq.report.uq4ct.recipes import Point, Task
 
 
-class Factor(NamedTuple):
-    """`printed` and `prefix`: the paper's table and what its methods are called before their value."""
+@dataclass(frozen=True)
+class Factor:
+    """A table of what varies alone; None where no task has two values.
+
+    `key` names it among a task's sweeps; `printed` and `prefix`: the paper's table and what its methods are called
+    before their value.
+    """
 
     key: str
     symbol: str
     name: str
     short: str
+    reading: str
     printed: str = ""
     prefix: str = ""
 
@@ -28,19 +37,33 @@ class Factor(NamedTuple):
     def title(self) -> str:
         return f"{self.short} (the paper’s {self.printed})." if self.printed else f"{self.short}."
 
+    def __call__(self, run: Run, tasks: Sequence[Task]) -> Table | None:
+        return _table(run, tasks, self)
 
-FACTORS = (
-    Factor("beta", "β", "table2_beta", "The calibration loss’s weight", "Table 2", "UQ4CT beta="),
-    Factor("top_k", "K", "table5_top_k", "Active experts", "Table 5", "UQ4CT top-k="),
-    Factor("experts", "E", "experts", "Experts in all"),
-    Factor("members", "M", "members", "Members of the ensemble"),
+
+BETA = Factor(
+    "beta",
+    "β",
+    "table2_beta",
+    "The calibration loss’s weight",
+    "β weighs the calibration loss; at β = 0 UQ4CT is MixLoRA.",
+    "Table 2",
+    "UQ4CT beta=",
 )
-READINGS = {
-    "beta": "β weighs the calibration loss; at β = 0 UQ4CT is MixLoRA.",
-    "top_k": "K experts are active for a token.",
-    "experts": "A token’s K active experts are chosen among E, so that FLU lies between K/E and 1.",
-    "members": "M adapters of different seeds, their probabilities averaged.",
-}
+TOP_K = Factor(
+    "top_k", "K", "table5_top_k", "Active experts", "K experts are active for a token.", "Table 5", "UQ4CT top-k="
+)
+EXPERTS = Factor(
+    "experts",
+    "E",
+    "experts",
+    "Experts in all",
+    "A token’s K active experts are chosen among E, so that FLU lies between K/E and 1.",
+)
+MEMBERS = Factor(
+    "members", "M", "members", "Members of the ensemble", "M adapters of different seeds, their probabilities averaged."
+)
+FACTORS = (BETA, TOP_K, EXPERTS, MEMBERS)
 
 
 class Value(NamedTuple):
@@ -54,48 +77,41 @@ class Value(NamedTuple):
         return self.label == f"{self.value:g}"
 
 
-def tables(run: Run, casts: Sequence[Cast]) -> dict[str, Table]:
-    """By `Factor.key`; one of which no task has two values is not there."""
-    found = {factor.key: _table(run, casts, factor) for factor in FACTORS}
-    return {key: table for key, table in found.items() if table is not None}
-
-
-def swept(run: Run, casts: Sequence[Cast], factor: Factor) -> list[Cast]:
+def swept(run: Run, tasks: Sequence[Task], factor: Factor) -> list[Task]:
     """The tasks on which a factor varies. β at 0 and 1 alone is MixLoRA against UQ4CT: the main table has it."""
     return [
-        cast
-        for cast in casts
-        if factor.key in cast.sweeps
-        and (factor.key != "beta" or len(cast.sweeps["beta"]) > 2 or papers_values(run, cast, factor))
+        task
+        for task in tasks
+        if factor.key in task.sweeps
+        and (factor.key != "beta" or len(task.sweeps["beta"]) > 2 or papers_values(run, task, factor))
     ]
 
 
-def _table(run: Run, casts: Sequence[Cast], factor: Factor) -> Table | None:
-    here = swept(run, casts, factor)
+def _table(run: Run, tasks: Sequence[Task], factor: Factor) -> Table | None:
+    here = swept(run, tasks, factor)
     if not here:
         return None
-    points = [labelled(cast.sweeps[factor.key]) for cast in here]
-    values = {value for of_cast in points for value in of_cast} | {
-        Value(f"{value:g}", value) for cast in here for value in papers_values(run, cast, factor)
+    points = [labelled(task.sweeps[factor.key]) for task in here]
+    values = {value for of_task in points for value in of_task} | {
+        Value(f"{value:g}", value) for task in here for value in papers_values(run, task, factor)
     }
     lines = []
     for value in sorted(values, key=lambda value: (value.value, value.label)):
         found = [
-            (number(run, of_cast.get(value), metric), papers_number(run, cast, factor, value, metric))
-            for cast, of_cast in zip(here, points, strict=True)
+            (number(run, of_task.get(value), metric), papers_number(run, task, factor, value, metric))
+            for task, of_task in zip(here, points, strict=True)
             for metric in METRICS
         ]
         ours = [methods.beside(over, printed) for over, printed in found]
         lines.append(Line(f"{factor.symbol} = {value.label}", ours, [printed for _, printed in found], DECIMALS))
-    rows = layouts.beside_paper(lines, [DIRECTIONS[metric]["better"] for _ in here for metric in METRICS])
-    columns = [
-        [Column(label, methods.title_of(run, cast.task)) for label in ("Accuracy, %", "ECE, %")] for cast in here
-    ]
+    rows = beside_paper(lines, [DIRECTIONS[metric]["better"] for _ in here for metric in METRICS])
+    columns = [[Column(label, methods.title_of(run, task)) for label in ("Accuracy, %", "ECE, %")] for task in here]
     caption = (
-        f"{READINGS[factor.key]} Nothing else differs between the rows. In per cent on the test split, "
-        f"{layouts.SPREAD}. {paper.BESIDE if factor.printed else ''}{paper.BOLD}"
+        f"{factor.reading} Nothing else differs between the rows. In per cent on the test split, "
+        f"{SPREAD}. {paper.BESIDE if factor.printed else ''}{paper.BOLD}"
     )
-    return layouts.table_of((f"uq4ct_{factor.name}", factor.title, caption), factor.symbol, columns, rows)
+    heads = stub(factor.symbol, rows)
+    return Table(f"uq4ct_{factor.name}", factor.title, caption, heads, in_blocks(columns), tuple(rows))
 
 
 def labelled(points: Sequence[Point]) -> dict[Value, Point]:
@@ -114,14 +130,14 @@ def number(run: Run, point: Point | None, metric: str) -> OverSeeds:
     return run.over_seeds(point.setting, metric, PREDICTION, point.predictive)
 
 
-def papers_number(run: Run, cast: Cast, factor: Factor, value: Value, metric: str) -> Printed | None:
-    """None for a second recipe of the same value: the paper has one."""
+def papers_number(run: Run, task: Task, factor: Factor, value: Value, metric: str) -> Printed | None:
+    """The paper's number; None for a second recipe of the same value, as the paper has one."""
     if not factor.printed:
         return None
-    return methods.papers(run, Place(cast), f"{factor.prefix}{value.label}", metric, [factor.printed])
+    return methods.papers(run, Evaluation(task), f"{factor.prefix}{value.label}", metric, [factor.printed])
 
 
-def papers_values(run: Run, cast: Cast, factor: Factor) -> list[float]:
+def papers_values(run: Run, task: Task, factor: Factor) -> list[float]:
     names = dict.fromkeys(key[4] for key in reference.uq4ct() if key[0] == factor.printed)
-    there = [name for name in names if methods.papers(run, Place(cast), name, "accuracy", [factor.printed])]
+    there = [name for name in names if methods.papers(run, Evaluation(task), name, "accuracy", [factor.printed])]
     return [float(name.removeprefix(factor.prefix)) for name in there]

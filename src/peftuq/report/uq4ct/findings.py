@@ -1,17 +1,18 @@
-"""What a run says of UQ4CT, as sentences that the tables prove, and whether the paper says the same."""
+"""Findings on UQ4CT as sentences that the tables prove, and whether the paper agrees."""
 
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from peftuq.report.run import PREDICTION, OverSeeds, Run
+from peftuq.cells import PREDICTION
+from peftuq.report.run import OverSeeds, Run
 from peftuq.report.uq4ct import ablations, cost, methods, paper
-from peftuq.report.uq4ct.methods import METRICS, Method, Place
-from peftuq.report.uq4ct.recipes import Cast
+from peftuq.report.uq4ct.methods import METRICS, Evaluation, Method
+from peftuq.report.uq4ct.recipes import Task
 from peftuq.report.words import counted, signed
 
 CLAIM = 25  # per cent: by so much, the paper says, is its ECE lower on average
-CHOICE = "choice cell"
+CHOICE = "choice task"
 UQ4CT = Method("uq4ct", "point", "UQ4CT", "UQ4CT")
 BASELINES = (
     Method("lora", "point", "LoRA", "LoRA"),
@@ -20,48 +21,52 @@ BASELINES = (
 )
 
 
-def findings(run: Run, casts: Sequence[Cast]) -> list[str]:
+def findings(run: Run, tasks: Sequence[Task]) -> list[str]:
     """One sentence a question, of those that the run can answer."""
-    choice = list(map(Place, paper.of_kind(run, casts, "choice")))
-    other = list(map(Place, paper.of_kind(run, casts, "classification")))
-    found = [_completeness(run, casts)]
-    for places, kind in ((choice, CHOICE), (other, "classification cell")):
-        found += [_calibration(run, places, baseline, kind) for baseline in BASELINES]
-    found += [_shift(run, casts), *_beta(run, casts), _incremental(run, choice), _active(run, casts)]
-    found += [_flu(run, [*choice, *other]), _cost(run, casts), _paper(run, casts)]
+    choice = list(map(Evaluation, paper.of_kind(run, tasks, "choice")))
+    other = list(map(Evaluation, paper.of_kind(run, tasks, "classification")))
+    found = [_completeness(run, tasks)]
+    for evaluations, kind in ((choice, CHOICE), (other, "classification task")):
+        found += [_calibration(run, evaluations, baseline, kind) for baseline in BASELINES]
+    found += [_shift(run, tasks), *_beta(run, tasks), _incremental(run, choice), _active(run, tasks)]
+    found += [_flu(run, [*choice, *other]), _cost(run, tasks), _paper(run, tasks)]
     return [sentence for sentence in found if sentence]
 
 
-def _completeness(run: Run, casts: Sequence[Cast]) -> str:
-    places = [Place(cast, on) for cast in casts for on in ("", *paper.shift_sets(run, cast))]
-    every = methods.present(run, casts)
-    asked = [o for place in places for m in every if (o := methods.measure(run, place, m, "ece_15")).asked]
-    gaps = sum(len(over.missing) + len(over.undefined) for over in asked)
-    said = "all are there" if not gaps else f"{gaps} of their values (one a seed) are missing; the tables mark them"
-    return f"UQ4CT study: {counted(len(casts), 'cell')}, {counted(len(asked), 'calibration error')} asked for; {said}."
+def _completeness(run: Run, tasks: Sequence[Task]) -> str:
+    every = methods.present(run, tasks)
+    found = [methods.measure(run, one, m, "ece_15") for one in paper.evaluations(run, tasks) for m in every]
+    requested = [over for over in found if over.requested]
+    gaps = sum(len(over.missing) + len(over.undefined) for over in requested)
+    complete = "all are there" if not gaps else f"{gaps} of their values (one a seed) are missing; the tables mark them"
+    study = f"{counted(len(tasks), 'task')}, {counted(len(requested), 'calibration error')}"
+    return f"UQ4CT study: {study} asked for; {complete}."
 
 
 def _pairs(
-    run: Run, places: Sequence[Place], metric: str, ours: tuple[Method, str], theirs: tuple[Method, str]
+    run: Run, evaluations: Sequence[Evaluation], metric: str, ours: tuple[Method, str], theirs: tuple[Method, str]
 ) -> list[tuple[OverSeeds, OverSeeds]]:
-    """A metric of two (method, variant), at the places where both have a value."""
-    both = [tuple(methods.measure(run, place, m, metric, variant) for m, variant in (ours, theirs)) for place in places]
+    """A metric of two (method, variant), at the evaluations where both have a value."""
+    both = [
+        tuple(methods.measure(run, evaluation, m, metric, variant) for m, variant in (ours, theirs))
+        for evaluation in evaluations
+    ]
     return [(a, b) for a, b in both if a.mean is not None and b.mean is not None]
 
 
 def _averages(pairs: Sequence[tuple[OverSeeds, OverSeeds]]) -> tuple[float, float]:
-    """Of both sides' means, in per cent."""
+    """The average of both sides' means, in per cent."""
     return tuple(100 * float(np.mean([pair[side].mean for pair in pairs])) for side in (0, 1))
 
 
 def _clearly(low: OverSeeds, high: OverSeeds) -> bool:
-    """Whether one mean is below the other by more than their standard deviations over the seeds together."""
+    """Test whether one mean is below the other by more than their standard deviations over the seeds together."""
     return low.std is not None and high.std is not None and high.mean - low.mean > low.std + high.std
 
 
-def _calibration(run: Run, places: Sequence[Place], baseline: Method, where: str) -> str:
+def _calibration(run: Run, evaluations: Sequence[Evaluation], baseline: Method, where: str) -> str:
     both = ((UQ4CT, PREDICTION), (baseline, PREDICTION))
-    eces, accuracies = (_pairs(run, places, metric, *both) for metric in ("ece_15", "accuracy"))
+    eces, accuracies = (_pairs(run, evaluations, metric, *both) for metric in ("ece_15", "accuracy"))
     if not eces or not accuracies:
         return ""
     lower, clearly = sum(a.mean < b.mean for a, b in eces), sum(_clearly(a, b) for a, b in eces)
@@ -86,13 +91,13 @@ def _verdict(reduction: float, gain: float) -> str:
     return f"This agrees with {claim} in part." if reduction > 0 else f"This contradicts {claim}."
 
 
-def _shift(run: Run, casts: Sequence[Cast]) -> str:
-    compared = [m for m in methods.present(run, casts) if m.paper and m.role != "uq4ct_last"]
+def _shift(run: Run, tasks: Sequence[Task]) -> str:
+    compared = [m for m in methods.present(run, tasks) if m.paper and m.role != "uq4ct_last"]
     lowest = total = 0
     gaps = []
-    for cast in casts:
-        for on in paper.shift_sets(run, cast):
-            found = {m: methods.measure(run, Place(cast, on), m, "ece_15").mean for m in compared}
+    for task in tasks:
+        for on in paper.shift_sets(run, task):
+            found = {m: methods.measure(run, Evaluation(task, on), m, "ece_15").mean for m in compared}
             eces = {m: value for m, value in found.items() if value is not None}
             others = [value for m, value in eces.items() if m.role != "uq4ct"]
             ours = next((value for m, value in eces.items() if m.role == "uq4ct"), None)
@@ -108,11 +113,11 @@ def _shift(run: Run, casts: Sequence[Cast]) -> str:
     )
 
 
-def _beta(run: Run, casts: Sequence[Cast]) -> Iterator[str]:
+def _beta(run: Run, tasks: Sequence[Task]) -> Iterator[str]:
     """A sentence a task: the error without the loss, at the paper's β = 1, and at its lowest."""
-    for cast, eces in _swept(run, casts, ablations.FACTORS[0]):
+    for task, eces in _swept(run, tasks, ablations.BETA):
         if not {0, 1} < eces.keys():
-            continue  # of these two alone the comparison with MixLoRA speaks
+            continue  # of these two alone the task with MixLoRA speaks
         without, at_one = eces[0], eces[1]
         best = min(eces, key=lambda value: eces[value].mean)
         verdict = "against the paper (12.9 and 5.0)"
@@ -120,88 +125,91 @@ def _beta(run: Run, casts: Sequence[Cast]) -> Iterator[str]:
             clear = _clearly(at_one, without)
             verdict = f"as in the paper (12.9 and 5.0){'' if clear else ', but within the spread over the seeds'}"
         yield (
-            f"β on {methods.title_of(run, cast.task)}: ECE {100 * without.mean:.1f} at β = 0 and "
+            f"β on {methods.title_of(run, task)}: ECE {100 * without.mean:.1f} at β = 0 and "
             f"{100 * at_one.mean:.1f} at β = 1, {verdict}; lowest ({100 * eces[best].mean:.1f}) at β = {best:g}."
         )
 
 
-def _swept(run: Run, casts: Sequence[Cast], factor: ablations.Factor) -> Iterator[tuple[Cast, dict[float, OverSeeds]]]:
+def _swept(run: Run, tasks: Sequence[Task], factor: ablations.Factor) -> Iterator[tuple[Task, dict[float, OverSeeds]]]:
     """Tasks with their ECE by the factor's value."""
-    for cast in ablations.swept(run, casts, factor):
+    for task in ablations.swept(run, tasks, factor):
         # Reversed, so that of two recipes with one value the first counts.
-        points = reversed(ablations.labelled(cast.sweeps[factor.key]).values())
+        points = reversed(ablations.labelled(task.sweeps[factor.key]).values())
         found = {point.value: ablations.number(run, point, "ece_15") for point in points}
-        yield cast, {value: over for value, over in found.items() if over.mean is not None}
+        yield task, {value: over for value, over in found.items() if over.mean is not None}
 
 
-def _incremental(run: Run, places: Sequence[Place]) -> str:
+def _incremental(run: Run, evaluations: Sequence[Evaluation]) -> str:
     growing = Method("incremental", "point", "", "UQ4CT_Incremental")
-    eces = _pairs(run, places, "ece_15", (UQ4CT, PREDICTION), (growing, PREDICTION))
+    eces = _pairs(run, evaluations, "ece_15", (UQ4CT, PREDICTION), (growing, PREDICTION))
     if not eces:
         return ""
     worse = sum(theirs.mean > ours.mean for ours, theirs in eces)
     return (
-        f"A growing β gives a higher ECE than β = 1 throughout in {worse} of {counted(len(eces), 'cell')}; in the "
+        f"A growing β gives a higher ECE than β = 1 throughout in {worse} of {counted(len(eces), 'task')}; in the "
         f"paper in all five: {'this agrees' if worse == len(eces) else 'this does not agree throughout'}."
     )
 
 
-def _active(run: Run, casts: Sequence[Cast]) -> str:
-    found = [eces for _, eces in _swept(run, casts, ablations.FACTORS[1]) if len(eces) > 1]
+def _active(run: Run, tasks: Sequence[Task]) -> str:
+    found = [eces for _, eces in _swept(run, tasks, ablations.TOP_K) if len(eces) > 1]
     best = [min(eces, key=lambda value: eces[value].mean) for eces in found]
     if not best:
         return ""
     counts = ", ".join(f"K = {value:g} in {best.count(value)}" for value in sorted(set(best)))
-    return f"Active experts with the lowest ECE, over {counted(len(best), 'cell')}: {counts}; in the paper K = 2."
+    return f"Active experts with the lowest ECE, over {counted(len(best), 'task')}: {counts}; in the paper K = 2."
 
 
-def _flu(run: Run, places: Sequence[Place]) -> str:
+def _flu(run: Run, evaluations: Sequence[Evaluation]) -> str:
     """FLU as what the paper's Proposition 3.2 makes of it, against the probability that is there anyway."""
     both = [
-        (methods.measure(run, place, UQ4CT, "error_ece_15", "flu_mean"), methods.measure(run, place, UQ4CT, "ece_15"))
-        for place in places
+        (
+            methods.measure(run, evaluation, UQ4CT, "error_ece_15", "flu_mean"),
+            methods.measure(run, evaluation, UQ4CT, "ece_15"),
+        )
+        for evaluation in evaluations
     ]
     eces = [(a, b) for a, b in both if a.mean is not None and b.mean is not None]
-    aurocs = _pairs(run, places, "auroc", (UQ4CT, "flu_mean"), (UQ4CT, "sr"))
+    aurocs = _pairs(run, evaluations, "auroc", (UQ4CT, "flu_mean"), (UQ4CT, "sr"))
     if not eces or not aurocs:
         return ""
     lower, higher = sum(a.mean < b.mean for a, b in eces), sum(a.mean > b.mean for a, b in aurocs)
     (ece, ece_of_p), (auroc, auroc_of_p) = _averages(eces), _averages(aurocs)
     return (
         f"FLU itself, read as UQ4CT’s confidence, has a lower ECE than the answer’s probability in {lower} of "
-        f"{counted(len(eces), 'cell')} ({ece:.1f} against {ece_of_p:.1f} on average) and ranks errors better in "
+        f"{counted(len(eces), 'task')} ({ece:.1f} against {ece_of_p:.1f} on average) and ranks errors better in "
         f"{higher} of {len(aurocs)} (error-AUROC {auroc:.1f} against {auroc_of_p:.1f}); the paper evaluates neither."
     )
 
 
-def _cost(run: Run, casts: Sequence[Cast]) -> str:
+def _cost(run: Run, tasks: Sequence[Task]) -> str:
     times = []
-    for cast in casts:
-        if {"uq4ct", "lora"} <= cast.roles.keys():
-            ours, plain = (cost.cost(run, cast, method) for method in (UQ4CT, BASELINES[0]))
+    for task in tasks:
+        if {"uq4ct", "lora"} <= task.roles.keys():
+            ours, plain = (cost.cost(run, task, method) for method in (UQ4CT, BASELINES[0]))
             if ours.training and plain.training:
                 times.append(ours.training / plain.training)
     if not times:
         return ""
     return (
-        f"Training UQ4CT took {float(np.median(times)):.1f} times as long as the LoRA of the same cell (median over "
-        f"{counted(len(times), 'cell')}); the paper calls the overhead minimal and prints no comparison."
+        f"Training UQ4CT took {float(np.median(times)):.1f} times as long as the LoRA of the same task (median over "
+        f"{counted(len(times), 'task')}); the paper calls the overhead minimal and prints no task."
     )
 
 
-def _paper(run: Run, casts: Sequence[Cast]) -> str:
-    """How far the run is from the paper's numbers, where the cells are the paper's."""
+def _paper(run: Run, tasks: Sequence[Task]) -> str:
+    """The run's distance from the paper's numbers, where the tasks are the paper's."""
     gaps: dict[str, list[float]] = {metric: [] for metric in METRICS}
-    for cast in casts:
-        for place in (Place(cast, on) for on in ("", *paper.shift_sets(run, cast))):
-            for method in methods.present(run, [cast]):
+    for task in tasks:
+        for evaluation in paper.evaluations(run, [task]):
+            for method in methods.present(run, [task]):
                 for metric, found in gaps.items():
-                    printed = methods.papers(run, place, method.paper, metric, paper.IN_DISTRIBUTION)
-                    mean = methods.measure(run, place, method, metric).mean
+                    printed = methods.papers(run, evaluation, method.paper, metric, paper.IN_DISTRIBUTION)
+                    mean = methods.measure(run, evaluation, method, metric).mean
                     if printed is not None and mean is not None:
                         found.append(abs(100 * mean - printed.mean))
     if not gaps["ece_15"]:
-        return "No cell of this run is one of the UQ4CT paper’s own, so its numbers stand beside none of ours."
+        return "No task of this run is one of the UQ4CT paper’s own, so its numbers stand beside none of ours."
     return (
         f"Where model and data are the UQ4CT paper’s, our numbers differ from its by {np.mean(gaps['accuracy']):.1f} "
         f"points of accuracy and {np.mean(gaps['ece_15']):.1f} of ECE on average, over {len(gaps['ece_15'])} pairs."

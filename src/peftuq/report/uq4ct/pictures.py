@@ -7,14 +7,15 @@ from itertools import groupby
 import numpy as np
 
 from peftuq.artifacts import Scores
-from peftuq.report import layouts
+from peftuq.cells import Setting
 from peftuq.report.figures import bars, curves, reliability, style
+from peftuq.report.headings import SPREAD
 from peftuq.report.methods import MD_L2
 from peftuq.report.parts import Picture
-from peftuq.report.run import OverSeeds, Run, Setting
+from peftuq.report.run import OverSeeds, Run
 from peftuq.report.uq4ct import ablations, methods, paper
-from peftuq.report.uq4ct.methods import METRICS, Method, Place
-from peftuq.report.uq4ct.recipes import Cast, Task, mixture
+from peftuq.report.uq4ct.methods import METRICS, Evaluation, Method
+from peftuq.report.uq4ct.recipes import Task, mixture
 
 LABELS = {"accuracy": "accuracy, %", "ece_15": "ECE, %"}
 SHOWN = ("LoRA", "MC Drop", "Ensemble", "LA", "MixLoRA", "UQ4CT")  # the methods of the paper's Figure 3
@@ -24,9 +25,9 @@ _TASKS = [*style.LOOKS, "temperature", "mc_dropout", "untuned"]  # looks of thei
 _FAMILIES = {"LA": "laplace", "MC Drop": "mc_dropout", "Ensemble": "ensemble"}
 
 
-def _drawn(run: Run, casts: Sequence[Cast]) -> list[Method]:
+def _drawn(run: Run, tasks: Sequence[Task]) -> list[Method]:
     """The paper's methods, of several ensembles the largest, and the temperature that it leaves out."""
-    every = methods.present(run, casts)
+    every = methods.present(run, tasks)
     last = {method.paper: method for method in every if method.paper in SHOWN and method.role != "uq4ct_last"}
     return [m for m in every if m in last.values() or (m.role, m.predictive) == ("lora", "temperature")]
 
@@ -49,52 +50,59 @@ def _numbers(over: Sequence[OverSeeds]) -> tuple[list[float | None], list[float 
 # -- in distribution and under shift -----------------------------------------------------------------------------
 
 
-def figure3(run: Run, casts: Sequence[Cast]) -> Iterator[Picture]:
+def figure3(run: Run, tasks: Sequence[Task]) -> Iterator[Picture]:
     """One a model: the tasks that it was trained on."""
-    for model, of_model in groupby(casts, key=lambda cast: cast.task.model):
+    for model, of_model in groupby(tasks, key=lambda task: task.model):
         here = list(of_model)
-        places, shown = [Place(cast) for cast in here], _drawn(run, here)
-        measures = [bars.Measure(LABELS[metric], [_bars(run, places, m, metric) for m in shown]) for metric in METRICS]
+        evaluations, shown = [Evaluation(task) for task in here], _drawn(run, here)
+        measures = [
+            bars.Measure(LABELS[metric], [_bars(run, evaluations, m, metric) for m in shown]) for metric in METRICS
+        ]
         caption = (
-            f"Accuracy and ECE (15 bins) on the test split, {layouts.SPREAD}; diamonds: the paper’s means, where its "
+            f"Accuracy and ECE (15 bins) on the test split, {SPREAD}; diamonds: the paper’s means, where its "
             "tables print them; ×: no value."
         )
         title = f"{run.models[model]['title']}, in distribution (as the paper’s Figure 3)."
         name = f"uq4ct_figure3_{model.replace('.', '_')}"
-        yield Picture(name, title, caption, bars.draw([place.title for place in places], measures))
+        yield Picture(name, title, caption, bars.draw([evaluation.title for evaluation in evaluations], measures))
 
 
-def _bars(run: Run, places: Sequence[Place], method: Method, metric: str) -> bars.Bars:
-    over = [methods.measure(run, place, method, metric) for place in places]
-    return bars.Bars(_look(method), method.title, *_numbers(over), _papers(run, places, method, metric))
+def _bars(run: Run, evaluations: Sequence[Evaluation], method: Method, metric: str) -> bars.Bars:
+    over = [methods.measure(run, evaluation, method, metric) for evaluation in evaluations]
+    return bars.Bars(_look(method), method.title, *_numbers(over), _papers(run, evaluations, method, metric))
 
 
-def _papers(run: Run, places: Sequence[Place], method: Method, metric: str) -> list[float | None]:
-    printed = [methods.papers(run, place, method.paper, metric, paper.IN_DISTRIBUTION) for place in places]
+def _papers(run: Run, evaluations: Sequence[Evaluation], method: Method, metric: str) -> list[float | None]:
+    printed = [
+        methods.papers(run, evaluation, method.paper, metric, paper.IN_DISTRIBUTION) for evaluation in evaluations
+    ]
     return [number and number.mean for number in printed]
 
 
-def distance(run: Run, cast: Cast, on: str) -> float | None:
-    """How far a shift set is: OOD-AUROC ×100 of the plain LoRA's Mahalanobis distance; 50: not to be told apart."""
+def distance(run: Run, task: Task, on: str) -> float | None:
+    """The distance of a shift set: OOD-AUROC ×100 of the plain LoRA's Mahalanobis distance; 50: indistinguishable."""
     lora = Method("lora", MD_L2.predictive, "")
-    mean = methods.measure(run, Place(cast, on), lora, "ood_auroc", MD_L2.variant).mean
+    mean = methods.measure(run, Evaluation(task, on), lora, "ood_auroc", MD_L2.variant).mean
     return None if mean is None else 100 * mean
 
 
-def shifts(run: Run, casts: Sequence[Cast]) -> Iterator[Picture]:
+def shifts(run: Run, tasks: Sequence[Task]) -> Iterator[Picture]:
     """One a task with shift sets: ECE and accuracy, the sets from the nearest to the farthest."""
-    for cast in casts:
-        sets = paper.shift_sets(run, cast)
+    for task in tasks:
+        sets = paper.shift_sets(run, task)
         if not sets:
             continue
-        far = {name: distance(run, cast, name) for name in sets}
+        far = {name: distance(run, task, name) for name in sets}
         known = all(value is not None for value in far.values())
-        places = [Place(cast), *(Place(cast, name) for name in (sorted(sets, key=far.__getitem__) if known else sets))]
-        ticks = [f"{p.title} ({far[p.on]:.0f})" if p.on and known else p.title for p in places]
+        evaluations = [
+            Evaluation(task),
+            *(Evaluation(task, name) for name in (sorted(sets, key=far.__getitem__) if known else sets)),
+        ]
+        ticks = [f"{p.title} ({far[p.on]:.0f})" if p.on and known else p.title for p in evaluations]
         xlabel = "evaluated on, farther to the right" if known else "evaluated on"
         panels = [
             curves.Panel(
-                "", xlabel, LABELS[metric], [_over(run, places, m, metric) for m in _drawn(run, [cast])], ticks
+                "", xlabel, LABELS[metric], [_over(run, evaluations, m, metric) for m in _drawn(run, [task])], ticks
             )
             for metric in reversed(METRICS)
         ]
@@ -105,32 +113,32 @@ def shifts(run: Run, casts: Sequence[Cast]) -> Iterator[Picture]:
             else "The distances were not measured (no Mahalanobis score of LoRA), so the order is the configuration’s."
         )
         yield Picture(
-            f"uq4ct_shift_{'_'.join(cast.task).replace('.', '_')}",
-            f"{methods.title_of(run, cast.task)}: the farther the data, the worse the calibration?",
-            f"{layouts.SPREAD.capitalize()}; the first set is the test split; diamonds: the paper’s means. {order}",
+            f"uq4ct_shift_{task.model}_{task.dataset}".replace(".", "_"),
+            f"{methods.title_of(run, task)}: the farther the data, the worse the calibration?",
+            f"{SPREAD.capitalize()}; the first set is the test split; diamonds: the paper’s means. {order}",
             curves.draw(panels, height=2.5),
         )
 
 
-def _over(run: Run, places: Sequence[Place], method: Method, metric: str) -> curves.Curve:
-    numbers = _numbers([methods.measure(run, place, method, metric) for place in places])
-    x = [float(place) for place in range(len(places))]
-    return curves.Curve(_look(method), method.title, x, *numbers, _papers(run, places, method, metric))
+def _over(run: Run, evaluations: Sequence[Evaluation], method: Method, metric: str) -> curves.Curve:
+    numbers = _numbers([methods.measure(run, evaluation, method, metric) for evaluation in evaluations])
+    x = [float(index) for index in range(len(evaluations))]
+    return curves.Curve(_look(method), method.title, x, *numbers, _papers(run, evaluations, method, metric))
 
 
 # -- ablations -----------------------------------------------------------------------------------------------------
 
 
-def sweeps(run: Run, casts: Sequence[Cast]) -> Iterator[Picture]:
+def sweeps(run: Run, tasks: Sequence[Task]) -> Iterator[Picture]:
     """A row of panels a factor of three values or more, a curve a task; of two values a table says all."""
     varied = {
-        factor: [cast for cast in casts if len(cast.sweeps.get(factor.key, [])) > 2] for factor in ablations.FACTORS
+        factor: [task for task in tasks if len(task.sweeps.get(factor.key, [])) > 2] for factor in ablations.FACTORS
     }
-    tasks = list(dict.fromkeys(cast.task for here in varied.values() for cast in here))
-    looks = {task: _TASKS[index % len(_TASKS)] for index, task in enumerate(tasks)}
+    titles = dict.fromkeys(methods.title_of(run, task) for here in varied.values() for task in here)
+    looks = {title: _TASKS[index % len(_TASKS)] for index, title in enumerate(titles)}
     panels = [
         curves.Panel(
-            factor.short, factor.symbol, LABELS[metric], [_swept(run, cast, factor, metric, looks) for cast in here]
+            factor.short, factor.symbol, LABELS[metric], [_swept(run, task, factor, metric, looks) for task in here]
         )
         for factor, here in varied.items()
         if here
@@ -138,28 +146,28 @@ def sweeps(run: Run, casts: Sequence[Cast]) -> Iterator[Picture]:
     ]
     if panels:
         caption = (
-            f"One factor varies, the others stay at the values of UQ4CT’s own recipe; {layouts.SPREAD}; diamonds: the "
+            f"One factor varies, the others stay at the values of UQ4CT’s own recipe; {SPREAD}; diamonds: the "
             "paper’s means."
         )
         yield Picture("uq4ct_ablations", "Ablations.", caption, curves.draw(panels, height=1.7))
 
 
-def _swept(run: Run, cast: Cast, factor: ablations.Factor, metric: str, looks: Mapping[Task, str]) -> curves.Curve:
-    """Of several recipes with one value the first."""
-    points = {value: point for value, point in ablations.labelled(cast.sweeps[factor.key]).items() if value.is_first}
+def _swept(run: Run, task: Task, factor: ablations.Factor, metric: str, looks: Mapping[str, str]) -> curves.Curve:
+    """The curve of a sweep; of several recipes with one value it has the first."""
+    points = {value: point for value, point in ablations.labelled(task.sweeps[factor.key]).items() if value.is_first}
     numbers = _numbers([ablations.number(run, point, metric) for point in points.values()])
-    printed = [ablations.papers_number(run, cast, factor, value, metric) for value in points]
+    printed = [ablations.papers_number(run, task, factor, value, metric) for value in points]
     values = [value.value for value in points]
-    title = methods.title_of(run, cast.task)
-    return curves.Curve(looks[cast.task], title, values, *numbers, [number and number.mean for number in printed])
+    title = methods.title_of(run, task)
+    return curves.Curve(looks[title], title, values, *numbers, [number and number.mean for number in printed])
 
 
 # -- reliability of FLU ----------------------------------------------------------------------------------------------
 
 
-def flu_reliability(run: Run, casts: Sequence[Cast]) -> Iterator[Picture]:
+def flu_reliability(run: Run, tasks: Sequence[Task]) -> Iterator[Picture]:
     """A row a task: FLU over the prompt's tokens, FLU at the last one, and the answer's own probability."""
-    here = [cast for cast in casts if any(role in cast.roles for role in MIXTURES)]
+    here = [task for task in tasks if any(role in task.roles for role in MIXTURES)]
     for suffix, part, page in style.pages(here, PER_PAGE):
         caption = (
             f"Share of right predictions against FLU in {reliability.BINS} bins of equal width between K/E, the least "
@@ -167,7 +175,7 @@ def flu_reliability(run: Run, casts: Sequence[Cast]) -> Iterator[Picture]:
             f"pooled. Below, how many fall into each bin; a hollow marker: fewer than {reliability.FEW}. On the "
             "diagonal a confidence means what it says; below it, it is too high."
         )
-        diagrams = [diagram for cast in page for diagram in _diagrams(run, cast)]
+        diagrams = [diagram for task in page for diagram in _diagrams(run, task)]
         yield Picture(
             f"uq4ct_reliability{suffix}",
             f"Reliability of FLU and of the answer’s probability{part}.",
@@ -176,23 +184,23 @@ def flu_reliability(run: Run, casts: Sequence[Cast]) -> Iterator[Picture]:
         )
 
 
-def _diagrams(run: Run, cast: Cast) -> list[reliability.Diagram]:
-    roles = [role for role in ("lora", *MIXTURES) if role in cast.roles]
-    found = {role: _confidences(run, cast.roles[role]) for role in roles}
-    titles = {m.role: m.title for m in methods.present(run, [cast]) if m.predictive == "point"}
-    experts = [mixture(run.recipes[cast.roles[role].recipe]) for role in roles if role in MIXTURES]
+def _diagrams(run: Run, task: Task) -> list[reliability.Diagram]:
+    roles = [role for role in ("lora", *MIXTURES) if role in task.roles]
+    found = {role: _confidences(run, task.roles[role]) for role in roles}
+    titles = {m.role: m.title for m in methods.present(run, [task]) if m.predictive == "point"}
+    experts = [mixture(run.recipes[task.roles[role].recipe]) for role in roles if role in MIXTURES]
     lowest = min(of["top_k"] / of["experts"] for of in experts) % 1  # with every expert active FLU is always 1
-    heading = textwrap.wrap(run.models[cast.task.model]["title"], 24, break_on_hyphens=False)
+    heading = textwrap.wrap(run.models[task.model]["title"], 24, break_on_hyphens=False)
     diagrams = []
-    for place, (name, low) in enumerate(
+    for index, (name, low) in enumerate(
         {"FLU, mean of tokens": lowest, "FLU, last token": lowest, "max p": 0.0}.items()
     ):
         scores = [
-            reliability.Confidence(role, titles.get(role, role), confidence[place], confidence[-1])
+            reliability.Confidence(role, titles.get(role, role), confidence[index], confidence[-1])
             for role, confidence in found.items()
-            if confidence is not None and confidence[place] is not None
+            if confidence is not None and confidence[index] is not None
         ]
-        title = "\n".join([*heading, cast.task.dataset]) if not place else ""
+        title = "\n".join([*heading, task.dataset]) if not index else ""
         diagrams.append(reliability.Diagram(title, scores, low, name))
     return diagrams
 

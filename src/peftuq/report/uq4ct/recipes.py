@@ -1,19 +1,20 @@
-"""What a recipe is and which part it plays in the paper's comparisons: told by what stands in it, never by its name."""
+"""The role of a recipe in the paper's tasks: recognised by its content, never by its name."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from peftuq.cells import Setting, parse_predictive
 from peftuq.files import canonical
-from peftuq.report.run import Run, Setting
+from peftuq.report.run import Run
 
 PAPERS_MIXTURE = {"experts": 8, "top_k": 2}
 Recipe = Mapping[str, Any]
 
 
 def mixture(recipe: Recipe) -> dict[str, Any] | None:
-    """Its experts, how many of them a token takes (`top_k`), and where they are; None for any other adapter."""
+    """Return a recipe's experts, how many of them a token takes (`top_k`) and their layers; None for other adapters."""
     return (recipe["adapter"] or {}).get("mixture")
 
 
@@ -39,13 +40,6 @@ def flu_tokens(recipe: Recipe) -> str:
     return _calibration(recipe)["flu_tokens"] if beta(recipe) else ""
 
 
-class Task(NamedTuple):
-    """What recipes are compared on."""
-
-    model: str
-    dataset: str
-
-
 class Point(NamedTuple):
     """One value of a sweep: the setting and predictive that have it."""
 
@@ -55,28 +49,29 @@ class Point(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Cast:
-    """The settings of one task by the part they play, and its sweeps: "beta", "top_k", "experts", "members".
+class Task:
+    """A model on a dataset, with the settings that are compared on it; `sweeps` by factor (see `ablations.FACTORS`).
 
     Roles: `untuned`; `lora`, the widest plain LoRA; `members`, the LoRA of ensembles; `mixlora`, the task's usual
     mixture without calibration loss; `uq4ct`, with it; `uq4ct_last`, with FLU taken at the last token; `incremental`,
     with a growing β; and for any other recipe that no sweep holds, "recipe " and its name.
     """
 
-    task: Task
+    model: str
+    dataset: str
     roles: dict[str, Setting]
     sweeps: dict[str, list[Point]]
 
 
-def casts(run: Run, section: str) -> list[Cast]:
-    """A cast a task of a section's suites, in the order of the grid, with what any suite of the run trains on it."""
-    tasks: dict[Task, list[Setting]] = {Task(*setting[:2]): [] for setting in run.settings(section)}
+def tasks(run: Run, settings: Sequence[Setting]) -> list[Task]:
+    """The tasks of the settings, in their order, with what any suite of the run trains on them."""
+    found: dict[tuple[str, str], list[Setting]] = {(setting.model, setting.dataset): [] for setting in settings}
     for setting in run.all_settings:
-        tasks.get(Task(*setting[:2]), []).append(setting)
-    return [_cast(run, task, here) for task, here in tasks.items()]
+        found.get((setting.model, setting.dataset), []).append(setting)
+    return [_task(run, *key, here) for key, here in found.items()]
 
 
-def _cast(run: Run, task: Task, settings: Sequence[Setting]) -> Cast:
+def _task(run: Run, model: str, dataset: str, settings: Sequence[Setting]) -> Task:
     content = {setting: run.recipes[setting.recipe] for setting in settings}
     plain = [s for s in settings if is_plain(content[s])]
     pooled = [s for s in plain if any(is_ensemble(p) for p in run.predictives(s))]
@@ -91,11 +86,11 @@ def _cast(run: Run, task: Task, settings: Sequence[Setting]) -> Cast:
     sweeps = _sweeps({s: content[s] for s in mixtures}, roles) | _sizes(run, roles)
     known = {*roles.values(), *(point.setting for points in sweeps.values() for point in points)}
     roles |= {f"recipe {s.recipe}": s for s in settings if s not in known}
-    return Cast(task, roles, sweeps)
+    return Task(model, dataset, roles, sweeps)
 
 
 def is_ensemble(predictive: str) -> bool:
-    return predictive.partition("-")[0] == "ensemble"
+    return parse_predictive(predictive).name == "ensemble"
 
 
 def _mixture_roles(content: dict[Setting, Recipe]) -> dict[str, Setting]:
@@ -103,13 +98,13 @@ def _mixture_roles(content: dict[Setting, Recipe]) -> dict[str, Setting]:
         return {}
     usual = _usual([mixture(recipe) for recipe in content.values()])
     here = {setting: recipe for setting, recipe in content.items() if mixture(recipe) == usual}
-    told: dict[str, Callable[[Recipe], bool]] = {
+    rules: dict[str, Callable[[Recipe], bool]] = {
         "mixlora": lambda recipe: not beta(recipe),
         "uq4ct": lambda recipe: flu_tokens(recipe) == "mean" and not is_incremental(recipe),
         "uq4ct_last": lambda recipe: flu_tokens(recipe) == "last" and not is_incremental(recipe),
         "incremental": lambda recipe: bool(beta(recipe)) and is_incremental(recipe),
     }
-    found = {role: [s for s, recipe in here.items() if is_it(recipe)] for role, is_it in told.items()}
+    found = {role: [s for s, recipe in here.items() if is_it(recipe)] for role, is_it in rules.items()}
 
     def distance(setting: Setting) -> tuple[float, bool]:
         """From the paper's β = 1; a calibration loss of weight 0 is a sweep's way of having none."""
@@ -120,7 +115,7 @@ def _mixture_roles(content: dict[Setting, Recipe]) -> dict[str, Setting]:
 
 
 def _usual(mixtures: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """What the ablations vary: the mixture of most recipes, at a tie the one that is nearest to the paper's."""
+    """The mixture that the ablations vary: that of most recipes, at a tie the one that is nearest to the paper's."""
     counts = Counter(map(canonical, mixtures))
     papers = {canonical(m): sum(m[key] == value for key, value in PAPERS_MIXTURE.items()) for m in mixtures}
     usual = max(counts, key=lambda text: (counts[text], papers[text]))
@@ -128,7 +123,7 @@ def _usual(mixtures: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _sweeps(content: dict[Setting, Recipe], roles: dict[str, Setting]) -> dict[str, list[Point]]:
-    """What differs from the task's UQ4CT (or MixLoRA) in one factor alone."""
+    """The settings that differ from the task's UQ4CT (or MixLoRA) in one factor alone, by the factor."""
     centre = next((roles[role] for role in ("uq4ct", "uq4ct_last", "mixlora") if role in roles), None)
     if centre is None:
         return {}
@@ -159,7 +154,7 @@ def _sizes(run: Run, roles: dict[str, Setting]) -> dict[str, list[Point]]:
     if setting is None:
         return {}
     predictives = run.predictives(setting)
-    points = [Point(int(p.partition("-")[2] or 1), setting, p) for p in predictives if is_ensemble(p)]
+    points = [Point(parse_predictive(p).size or 1, setting, p) for p in predictives if is_ensemble(p)]
     if "point" in predictives:
         points.append(Point(1, setting))
     return {"members": sorted(points, key=lambda point: point.value)} if len(points) > 1 else {}

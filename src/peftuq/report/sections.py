@@ -1,0 +1,55 @@
+"""The papers' sections: declared in `<paper>/section.py`, and found by that file."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Generic, TypeVar
+
+from peftuq import report
+from peftuq.cells import Setting
+from peftuq.report.parts import Picture, Section
+from peftuq.report.run import Run
+from peftuq.report.tables import Table
+
+S = TypeVar("S")
+Item = str | Table | Picture | Section | None
+Maker = Callable[[Run, S], Item | Iterable[Item]]
+
+
+@dataclass(frozen=True)
+class PaperSection(Generic[S]):
+    """The report's section on one paper: of runs with a suite that lists the paper's folder among its `sections`.
+
+    `subject` makes of the run and its settings what every table, figure and finding is made from; `parts` are titles
+    with what stands under them, in order: a maker that has nothing to show returns None or nothing. `findings` are
+    sentences for the document's first page.
+    """
+
+    title: str
+    reading: tuple[str, ...]  # paragraphs on how to read the section
+    parts: Mapping[str, Sequence[Maker[S]]]
+    findings: Callable[[Run, S], list[str]]
+    subject: Callable[[Run, list[Setting]], S]
+
+    def build(self, run: Run, paper: str) -> Section | None:
+        """The section of a run; None where no suite lists the paper."""
+        settings = run.settings(paper)
+        if not settings:
+            return None
+        subject = self.subject(run, settings)
+        parts = [
+            Section(title, [item for maker in makers for item in _items(maker(run, subject))])
+            for title, makers in self.parts.items()
+        ]
+        return Section(self.title, [*self.reading, *parts], self.findings(run, subject)).filled
+
+
+def _items(made: Item | Iterable[Item]) -> list[Item]:
+    return [made] if made is None or isinstance(made, str | Table | Picture | Section) else list(made)
+
+
+def declared() -> dict[str, PaperSection]:
+    """Every paper's section by the name of its folder, in the order of these names."""
+    names = sorted(file.parent.name for folder in report.__path__ for file in Path(folder).glob("*/section.py"))
+    return {name: import_module(f"peftuq.report.{name}.section").SECTION for name in names}
