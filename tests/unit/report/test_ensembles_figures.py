@@ -62,7 +62,7 @@ def clouds(n: int, entropy=0.6, information=0.3) -> plane.Cloud:
 
 def test_every_answer_is_counted_once_on_one_scale_of_colours():
     pairs = [(clouds(30), clouds(7, np.log(4) + 1e-12, 0.0)), (clouds(500), clouds(1))]
-    figure = plane.draw(["epoch 1", "epoch 2"], [plane.Place("a", 4, pairs)], 5)
+    figure = plane.draw(["epoch 1", "epoch 2"], [plane.EvaluationSet("a", 4, pairs)], 5)
     meshes = [mesh for ax in figure.axes for mesh in ax.collections if hasattr(mesh, "get_coordinates")]
     meshes = [mesh for mesh in meshes if isinstance(mesh.norm, LogNorm) and mesh.get_array().ndim == 2][:4]
     assert [int(mesh.get_array().sum()) for mesh in meshes] == [30, 7, 500, 1]
@@ -72,20 +72,20 @@ def test_every_answer_is_counted_once_on_one_scale_of_colours():
 
 
 def test_no_wrong_answers_are_said():
-    figure = plane.draw(["epoch 1"], [plane.Place("a", 2, [(clouds(30), clouds(0))])], 3)
+    figure = plane.draw(["epoch 1"], [plane.EvaluationSet("a", 2, [(clouds(30), clouds(0))])], 3)
     assert "none" in [text for text, _ in texts(figure)]
     check(figure)
 
 
 def test_a_plane_without_any_information_still_has_axes():
-    figure = plane.draw(["epoch 1"], [plane.Place("a", 5, [(clouds(3, 0.0, 0.0), clouds(0))])], 1)
+    figure = plane.draw(["epoch 1"], [plane.EvaluationSet("a", 5, [(clouds(3, 0.0, 0.0), clouds(0))])], 1)
     assert figure.axes[0].get_ylim()[1] > plane.HIGH_INFORMATION * np.log(5)
     check(figure)
 
 
 @pytest.mark.parametrize(("members", "options", "seen"), [(5, 4, 0.1), (2, 5, 0.69), (5, 5, 1.6), (2, 4, 0.3)])
 def test_the_axes_hold_the_data_and_never_more_than_is_possible(members: int, options: int, seen: float):
-    place = plane.Place("a", options, [(clouds(3, 1.0, seen), clouds(0))])
+    place = plane.EvaluationSet("a", options, [(clouds(3, 1.0, seen), clouds(0))])
     x, y = plane._limits([place], members)
     assert x == pytest.approx(np.log(options))
     assert seen <= y <= max(seen, np.log(min(members, options))) + 1e-12

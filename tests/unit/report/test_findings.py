@@ -30,7 +30,7 @@ def sentences(run: Run) -> str:
 
 def test_ranks_are_counted():
     found = sentences(run_of({"cola": 0.85, "sst2": 0.75, "sst5": 0.9}))
-    assert "AdUE ranks first of 5 methods in 2 of 3 cells" in found
+    assert "AdUE ranks first of 5 methods in 2 of 3 settings" in found
     assert "AdUE 1.33, SR 1.67, RMD (L2) 4.00" in found
 
 
@@ -56,10 +56,8 @@ def test_the_distance_to_the_paper_is_measured():
 
 
 def test_a_run_elsewhere_says_so():
-    cells = fabricate.cells_of({"demo": [("minilm", "snippets2", [])]}, 1)
-    assert "No setting of this run is one of the paper’s own" in sentences(
-        Run(cells, fabricate.long_table([]), "nowhere")
-    )
+    elsewhere = Run(fabricate.cells_of({"demo": [("minilm", "snippets2", [])]}, 1), fabricate.long_table([]), "nowhere")
+    assert "No setting of this run is one of the paper’s own" in sentences(elsewhere)
 
 
 def test_gaps_are_confessed():

@@ -88,9 +88,9 @@ def _title(role: str, predictive: str) -> str:
 
 def _position(method: Method) -> tuple[float, int]:
     """The key by which methods are sorted."""
-    name, size = parse_predictive(method.predictive)
     if not method.role:
         return float(next((i for i, (_, paper) in enumerate(_KNOWN.values()) if paper == method.paper), len(_ORDER))), 0
+    name, size = parse_predictive(method.predictive)
     known = (method.role, name)
     if known in _ORDER:
         return float(_ORDER.index(known)), size or 0
