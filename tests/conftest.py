@@ -9,13 +9,18 @@ from hypothesis import HealthCheck, settings
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "src"))
-for _helpers in ("unit/models", "unit/training", "unit/laplace", "workflow", "slurm"):
+for _helpers in ("unit/models", "unit/precision", "unit/training", "unit/laplace", "workflow", "slurm"):
     sys.path.insert(0, str(ROOT / "tests" / _helpers))
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 # The same examples every time, and no failure because a machine is busy.
 settings.register_profile("ci", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("ci")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    help = "where the tests of tests/unit/precision run models"
+    parser.addoption("--device", choices=["cpu", "cuda"], default="cpu", help=help)
 
 
 @pytest.fixture(scope="session")
