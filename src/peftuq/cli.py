@@ -1,4 +1,4 @@
-"""`peftuq plan`: what a configuration would run and need; `peftuq why`: what made a job due. Nothing is started."""
+"""What a configuration would run and need (`plan`), how its GPU jobs run (`rehearse`), what made one due (`why`)."""
 
 import argparse
 import sys
@@ -9,6 +9,7 @@ from peftuq.errors import UserError
 from peftuq.grid import budget, load, plan
 from peftuq.grid.jobs import Jobs
 from peftuq.grid.study import PACKAGE, Study
+from peftuq.planning.cards import CARDS
 
 ROOT = PACKAGE.parents[1]
 
@@ -19,6 +20,16 @@ def _plan(args: argparse.Namespace) -> Iterable[str]:
         return plan.describe(Jobs(Study(config, ROOT / "config", where)))
     steps = budget.fit(config, ROOT / "config", args.budget_hours, where)
     return plan.describe_budget(steps, args.budget_hours, args.budget_out)
+
+
+def _rehearse(args: argparse.Namespace) -> Iterable[str]:
+    from peftuq.planning import table
+    from peftuq.planning.rehearsals import Rehearsals
+    from peftuq.planning.requests import requests
+
+    jobs = Jobs(Study(load.read_yaml(args.configfile), ROOT / "config", str(args.configfile)))
+    card = CARDS[args.card]
+    return table.lines(table.rows(requests(jobs), Rehearsals(Path(jobs.study.config.results), card, args.jobs)), card)
 
 
 def _why(args: argparse.Namespace) -> Iterable[str]:
@@ -37,7 +48,11 @@ def main() -> None:
     asking = commands.add_parser("why", help="which change of configuration or code makes a job run again")
     asking.add_argument("target", help="an output file, or <rule>/<wildcards> as the job's log is named")
     asking.set_defaults(lines=_why)
-    for command in (planning, asking):
+    rehearsing = commands.add_parser("rehearse", help="memory, work and faults of every GPU job, without a GPU")
+    rehearsing.set_defaults(lines=_rehearse)
+    rehearsing.add_argument("--card", choices=list(CARDS), default="a100-80")
+    rehearsing.add_argument("--jobs", type=int, default=1, help="processes that rehearse at a time")
+    for command in (planning, asking, rehearsing):
         command.add_argument("--configfile", type=Path, default=ROOT / "config" / "config.yaml")
     args = parser.parse_args()
     try:

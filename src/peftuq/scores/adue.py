@@ -241,7 +241,7 @@ def chunks(fits: list[Fit], head: Head, device: torch.device) -> Iterator[list[F
     third of the GPU's free memory. Heads do not interact: results do not depend on it."""
     arrays = (head.dense_weight, head.dense_bias, head.out_weight, head.out_bias)
     size = 4 * 4 * sum(array.size for array in arrays if array is not None)
-    memory = torch.cuda.mem_get_info(device)[0] // 3 if device.type == "cuda" else _CACHE
+    memory = _CACHE if device.type == "cpu" else torch.get_device_module(device).mem_get_info(device)[0] // 3
     together = max(1, memory // size)
     for start in range(0, len(fits), together):
         yield fits[start : start + together]

@@ -36,12 +36,15 @@ class Pairs(NamedTuple):
     runs: list[tuple[int, slice]]
 
 
+def pairs_by_expert(experts: Int[Tensor, " P"], n_experts: int) -> list[int]:
+    """How many pairs each expert has. Waits for the device."""
+    return (experts[:, None] == torch.arange(n_experts, device=experts.device)).sum(dim=0).tolist()
+
+
 def sort_pairs(experts: Int[Tensor, "T K"], n_experts: int) -> Pairs:
     flat = experts.flatten()
     slot = flat.argsort(stable=True)
-    # Without storage there is nothing to count, and any split has the right shapes.
-    sizes = (flat[:, None] == torch.arange(n_experts, device=flat.device)).sum(dim=0)
-    sizes = [len(flat)] if flat.is_meta else sizes.tolist()
+    sizes = pairs_by_expert(flat, n_experts)
     ends = list(itertools.accumulate(sizes))
     runs = [(e, slice(end - size, end)) for e, (size, end) in enumerate(zip(sizes, ends, strict=True)) if size]
     return Pairs(slot, slot // experts.shape[1], flat[slot], slot.argsort().view_as(experts), runs)

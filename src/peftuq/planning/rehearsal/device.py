@@ -15,7 +15,6 @@ import torch
 from torch import Tensor
 from torch.utils import backend_registration
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves, tree_map
 
 from peftuq.planning.rehearsal import autocast, refusals
 from peftuq.planning.rehearsal.attention import attention
@@ -64,7 +63,10 @@ class _Module:
         return [torch.bfloat16, torch.float16]
 
     def synchronize(self, device: Any = None) -> None:
-        pass
+        _current[-1].reads += 1
+
+    def mem_get_info(self, device: Any = None) -> tuple[int, int]:
+        return _current[-1].memory, _current[-1].memory
 
 
 @cache
@@ -120,31 +122,34 @@ class DeviceTensor(Tensor):
 class FakeDevice(TorchDispatchMode):
     """Runs what is computed on `device()`; `observer(op, args, kwargs, result)` hears of each operation on it.
 
-    `reads` counts what makes the host wait for the device. Raises `refusals.Refused` for what hardware would refuse.
+    `memory`: bytes that it says are free. `reads` counts what makes the host wait for the device. Raises `refusals.Refused` for what hardware would refuse.
     """
 
-    def __init__(self, kernels: Kernels, observer: Observer | None = None):
+    def __init__(self, kernels: Kernels, memory: int, observer: Observer):
         super().__init__()
         device()
-        self.kernels, self.observer = kernels, observer or (lambda *_: None)
+        self.kernels, self.memory, self.observer = kernels, memory, observer
         self.reads = 0
 
     @contextlib.contextmanager
     def running(self) -> Iterator[None]:
         """Inside, the device can be computed on."""
         _current.append(self)
+        before = torch._C._only_lift_cpu_tensors()
+        torch._C._set_only_lift_cpu_tensors(True)  # torch.tensor(…, device=…): made on the host, then copied
         try:
             with autocast.like(self.kernels), self:
                 yield
         finally:
+            torch._C._set_only_lift_cpu_tensors(before)
             _current.pop()
 
     def __torch_dispatch__(self, func: Any, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
         if func is torch.ops.prim.device.default:
             return device() if isinstance(args[0], DeviceTensor) else args[0].device
         kwargs = kwargs or {}
-        leaves = tree_leaves((args, kwargs))
-        if not any(isinstance(leaf, DeviceTensor) or _is_device(leaf) for leaf in leaves):
+        tensors, named = leaves(args, kwargs)
+        if not named and not any(isinstance(tensor, DeviceTensor) for tensor in tensors):
             return func(*args, **kwargs)
         if func is aten.scaled_dot_product_attention.default:
             with self:
@@ -155,7 +160,7 @@ class FakeDevice(TorchDispatchMode):
         read = self._read(func, args, kwargs)
         if read is not None:
             return read
-        refusals.check(func, [leaf for leaf in leaves if isinstance(leaf, Tensor)], self.kernels)
+        refusals.check(func, tensors, self.kernels)
         if func in _INDEXED:
             args = self._with_positions(args)
         return self._run(func, args, kwargs)
@@ -164,12 +169,13 @@ class FakeDevice(TorchDispatchMode):
         if func in _CHECKED and self.kernels == "cuda":
             self.reads += 1
         known: dict[int, DeviceTensor] = {}
+        bare = [_unwrapped(value, known) for value in args]
+        named = {name: _unwrapped(value, known) for name, value in kwargs.items()}
         try:
-            out = func(*tree_map(lambda x: _unwrapped(x, known), args),
-                       **{name: tree_map(lambda x: _unwrapped(x, known), value) for name, value in kwargs.items()})
+            out = func(*bare, **named)
         except Exception as error:
             raise refusals.of(error, func) from error
-        out = tree_map(lambda x: _wrapped(x, known), out)
+        out = _wrapped(out, known)
         self.observer(func, args, kwargs, out)
         return out
 
@@ -211,19 +217,36 @@ def _is_device(leaf: Any) -> bool:
     return isinstance(leaf, torch.device) and leaf.type == NAME
 
 
-def _unwrapped(leaf: Any, known: dict[int, DeviceTensor]) -> Any:
-    if isinstance(leaf, DeviceTensor):
-        known[id(leaf.shape_only)] = leaf
-        return leaf.shape_only
-    if isinstance(leaf, Tensor):
-        return torch.empty(leaf.shape, dtype=leaf.dtype, device="meta")
-    return torch.device("meta") if _is_device(leaf) else leaf
+def leaves(args: tuple, kwargs: dict) -> tuple[list[Tensor], bool]:
+    """The tensors among an operation's arguments, and whether they name the device."""
+    found: list[Tensor] = []
+    named = False
+    waiting = [*args, *kwargs.values()]
+    for value in waiting:
+        if isinstance(value, Tensor):
+            found.append(value)
+        elif isinstance(value, list | tuple):
+            found += [item for item in value if isinstance(item, Tensor)]
+        elif _is_device(value):
+            named = True
+    return found, named
 
 
-def _wrapped(leaf: Any, known: dict[int, DeviceTensor]) -> Any:
-    if not isinstance(leaf, Tensor) or isinstance(leaf, DeviceTensor):
-        return leaf
-    return known[id(leaf)] if id(leaf) in known else DeviceTensor(leaf)
+def _unwrapped(value: Any, known: dict[int, DeviceTensor]) -> Any:
+    if isinstance(value, DeviceTensor):
+        known[id(value.shape_only)] = value
+        return value.shape_only
+    if isinstance(value, Tensor):
+        return torch.empty(value.shape, dtype=value.dtype, device="meta")
+    if isinstance(value, list | tuple):
+        return [_unwrapped(item, known) for item in value]
+    return torch.device("meta") if _is_device(value) else value
+
+
+def _wrapped(value: Any, known: dict[int, DeviceTensor]) -> Any:
+    if isinstance(value, Tensor):
+        return known[id(value)] if id(value) in known else DeviceTensor(value)
+    return type(value)(_wrapped(item, known) for item in value) if isinstance(value, list | tuple) else value
 
 
 def _made_up(x: Tensor) -> bool | int | float:

@@ -1,24 +1,51 @@
-"""The jobs of a GPU, each through the code that its script runs, on models and batches of true size without data."""
+"""The jobs of a GPU, each through the code that its script runs, on models and batches of true size without data.
+
+A program takes the `spec` of the workflow's job, the model's `config` (its transformers configuration as a mapping) and
+the machine to run on, and returns the work of its measured part.
+"""
 
 import importlib
 import os
+from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, Protocol
+from unittest import mock
 
 import numpy as np
 import torch
-from transformers import AutoConfig
+from torch import Tensor, nn
+from transformers import AutoConfig, PreTrainedModel
 
+from peftuq.artifacts import Head, Record
+from peftuq.laplace import fit, kfac
 from peftuq.models import backbone
 from peftuq.models.adapted import Adapted
 from peftuq.models.batching import Encoded
-from peftuq.models.lora import trainable
+from peftuq.models.mixlora import experts
+from peftuq.models.readout import ReadOut, head_layers
 from peftuq.planning.rehearsal.batches import Shape, longest
-from peftuq.planning.rehearsal.device import device, on_device
-from peftuq.planning.rehearsal.tracer import Tracer, Work
+from peftuq.planning.rehearsal.work import Work
 from peftuq.progress import Log
+from peftuq.scores import adue
 from peftuq.training import loop
 from peftuq.training.assemble import assemble
+
+Spec = dict[str, Any]
+
+
+class Machine(Protocol):
+    """Where a program runs: the fake device, or hardware to compare it with."""
+
+    device: torch.device
+
+    def place(self, model: nn.Module) -> None: ...
+
+    def running(self, model: nn.Module | None = None) -> AbstractContextManager[None]: ...
+
+    def measuring(self) -> AbstractContextManager[list[Work]]: ...
+
+    def keep(self, tensors: Iterable[Tensor], category: str) -> None: ...
 
 
 class _Silent(Log):
@@ -29,28 +56,60 @@ class _Silent(Log):
         pass
 
 
+class _Untokenised(Adapted):
+    """A model that is asked about examples of one length, whatever they say."""
+
+    def encode(self, columns: Mapping[str, Any], task: dict[str, Any] | None = None) -> Encoded:
+        return _examples(Shape(len(columns["id"]), self.asked.length), self.task)
+
+    @property
+    def asked(self) -> Shape:
+        return _asked(self.task, self.task["batch_tokens"])
+
+
+def _asked(task: dict[str, Any], tokens: int) -> Shape:
+    return longest(task["max_length"], tokens, tokens)
+
+
 def _examples(shape: Shape, task: dict[str, Any]) -> Encoded:
-    rows = np.arange(shape.rows)
-    return Encoded(rows, rows % 2, [[1] * shape.length] * shape.rows, np.full(shape.rows, len(task["classes"])))
+    rows, classes = np.arange(shape.rows), len(task["classes"])
+    return Encoded(rows, rows % classes, [[1] * shape.length] * shape.rows, np.full(shape.rows, classes))
 
 
-def _backbone(spec: dict[str, Any], config: dict[str, Any]):
+def _backbone(spec: Spec, config: dict[str, Any]) -> PreTrainedModel:
     task = spec["task"]
-    hf_config = AutoConfig.for_model(**config)
-    return backbone.on_meta(hf_config, task["kind"], len(task["classes"]), backbone.dtype(task["precision"]))
+    shape = AutoConfig.for_model(**config)
+    return backbone.on_meta(shape, task["kind"], len(task["classes"]), backbone.dtype(task["precision"]))
 
 
-def _answers(task: dict[str, Any]) -> list[int] | None:
-    return list(range(len(task["classes"]))) if task["kind"] == "choice" else None
+def _assembled(spec: Spec, config: dict[str, Any]) -> ReadOut:
+    """The model that is trained, or with a null adapter the backbone, without storage."""
+    task, adapters = spec["task"], importlib.import_module(f"peftuq.adapters.{spec['adapter']}")
+    answers = list(range(len(task["classes"]))) if task["kind"] == "choice" else None
+    with torch.device("meta"):
+        hf = _backbone(spec, config)
+        if spec["recipe"]["adapter"] is None:
+            return adapters.read_out(hf, hf, answers, None)
+        return assemble(hf, adapters, spec, answers)
 
 
-def _give(tracer: Tracer, model: torch.nn.Module) -> None:
-    """Move a model to the device, and count its parameters as what they are."""
-    on_device(model)
-    model.to = lambda *_: model  # it is there; torch would swap its parameters for themselves, which have references
-    adapter = trainable(model)
-    for name, tensor in (*model.named_parameters(), *model.named_buffers()):
-        tracer.keep([tensor], "adapter and optimiser" if name in adapter else "weights")
+def _adapted(spec: Spec, config: dict[str, Any], machine: Machine) -> _Untokenised:
+    """A saved adapter on its backbone, as loading it leaves it."""
+    model = _assembled(spec, config)
+    machine.place(model)
+    dtype = backbone.dtype(spec["task"]["precision"])
+    return _Untokenised(model.eval(), SimpleNamespace(pad_token_id=0), spec["task"], dtype, _Silent())
+
+
+def _evenly(flat: Tensor, n_experts: int) -> list[int]:
+    """Tokens go to all experts alike: what a router says of tokens without values."""
+    each, more = divmod(len(flat), n_experts)
+    return [each + (expert < more) for expert in range(n_experts)]
+
+
+def routed_evenly() -> AbstractContextManager:
+    counted = experts.pairs_by_expert
+    return mock.patch.object(experts, "pairs_by_expert", lambda *args: (counted(*args), _evenly(*args))[1])
 
 
 def _ready(run: loop.Run, micro_batches: int) -> None:
@@ -62,23 +121,22 @@ def _ready(run: loop.Run, micro_batches: int) -> None:
         run.step.optimiser.zero_grad(set_to_none=True)
 
 
-def train(spec: dict[str, Any], config: dict[str, Any], tracer: Tracer) -> Work:
-    """The last micro-batch of a step, at the longest inputs, and validation after it.
+def trained(spec: Spec) -> Shape:
+    """The largest micro-batch of a training."""
+    recipe = spec["recipe"]
+    return longest(spec["task"]["max_length"], recipe["micro_batch_tokens"], recipe["optimiser"]["batch_size"])
 
-    The work is that of the micro-batch.
-    """
+
+def train(spec: Spec, config: dict[str, Any], machine: Machine) -> Work:
+    """The last micro-batch of a step, at the longest inputs, which is measured; and validation after it."""
     task, recipe = spec["task"], spec["recipe"]
-    adapters = importlib.import_module(f"peftuq.adapters.{spec['adapter']}")
-    with torch.device("meta"):
-        model = assemble(_backbone(spec, config), adapters, spec, _answers(task))
-    _give(tracer, model)
-    whole = recipe["optimiser"]["batch_size"]
-    shape = longest(task["max_length"], recipe["micro_batch_tokens"], whole)
-    asked = longest(task["max_length"], task["batch_tokens"], task["batch_tokens"])
-    data = {"train": _examples(shape, task), "valid": _examples(asked, task)}
+    model = _assembled(spec, config)
+    machine.place(model)
+    shape = trained(spec)
+    data = {"train": _examples(shape, task), "valid": _examples(_asked(task, task["batch_tokens"]), task)}
     job = loop.Job(
         recipe=recipe,
-        extra_loss=adapters.extra_loss,
+        extra_loss=importlib.import_module(f"peftuq.adapters.{spec['adapter']}").extra_loss,
         seed=0,
         pad=0,
         dtype=backbone.dtype(task["precision"]),
@@ -87,12 +145,79 @@ def train(spec: dict[str, Any], config: dict[str, Any], tracer: Tracer) -> Work:
         identity="",
         log=_Silent(),
     )
-    one = SimpleNamespace(process_index=0, num_processes=1, device=device(), prepare=lambda module: module)
-    with tracer.tracing(model):
+    one = SimpleNamespace(process_index=0, num_processes=1, device=machine.device, prepare=lambda module: module)
+    with machine.running(model):
         run = loop.Run(model, data, job, one)
-        _ready(run, -(-whole // shape.rows))
-        with tracer.measuring() as work:
+        _ready(run, -(-recipe["optimiser"]["batch_size"] // shape.rows))
+        with machine.measuring() as work:
             run.update(np.arange(shape.rows), 1)
         run.step.read()
         run.record(data["valid"])
+    return work[0]
+
+
+def extract(spec: Spec, config: dict[str, Any], machine: Machine) -> Work:
+    """One batch of an evaluation set."""
+    adapted = _adapted(spec, config, machine)
+    with machine.running(adapted.read_out), machine.measuring() as work:
+        adapted.run(_examples(adapted.asked, spec["task"]))
+    return work[0]
+
+
+def sample(spec: Spec, config: dict[str, Any], machine: Machine) -> Work:
+    """One sample of each example of a batch."""
+    method = importlib.import_module(f"peftuq.predict.{spec['method']}")
+    adapted = _adapted(spec, config, machine)
+    rows = adapted.asked.rows
+    options = [["a"] * len(spec["task"]["classes"])] * rows
+    columns = {"id": np.arange(rows), "label": np.zeros(rows, int), "text": ["a"] * rows, "context": [""] * rows}
+    data = {"test": {**columns, "question": ["a"] * rows, "options": options}}
+    with machine.running(adapted.read_out), machine.measuring() as work:
+        method.predict(adapted, data, ["test"], spec["params"], 0, 1)
+    return work[0]
+
+
+def fit_laplace(spec: Spec, config: dict[str, Any], machine: Machine) -> Work:
+    """The curvature of one batch, and the predictive distribution of another."""
+    task, params = spec["task"], spec["params"]
+    adapted = _adapted(spec, config, machine)
+    tokens = min(task["batch_tokens"], params["batch_tokens"])
+    data = _examples(_asked(task, tokens), task)
+    running = kfac.Running(0, tokens, adapted.dtype)
+    with machine.running(adapted.read_out), machine.measuring() as work:
+        fit.fit(adapted.read_out, data, {"valid": data}, running, params, 0, _Silent())
+    return work[0]
+
+
+class _Records:
+    """Records of a trained model as AdUE reads them: `head`, and parts of so many rows."""
+
+    def __init__(self, head: Head, rows: dict[str, int]):
+        self.head, self._rows = head, rows
+
+    def __getitem__(self, part: str) -> Record:
+        rows, (classes, width) = self._rows[part], self.head.out_weight.shape
+        label = np.arange(rows) % classes
+        return Record(label, label, np.zeros((rows, classes), np.float32), np.zeros((rows, width), np.float32))
+
+
+def _head(spec: Spec, config: dict[str, Any]) -> Head:
+    task, hf = spec["task"], _backbone(spec, config)
+    if task["kind"] == "choice":
+        return Head(np.zeros((len(task["classes"]), hf.config.hidden_size), np.float32))
+    layers = head_layers(hf)
+    arrays = {"out_weight": layers.out.weight, "out_bias": layers.out.bias}
+    if layers.dense is not None:
+        arrays |= {"dense_weight": layers.dense.weight, "dense_bias": layers.dense.bias}
+    made = {name: None if array is None else np.zeros(array.shape, np.float32) for name, array in arrays.items()}
+    return Head(**made, activation=layers.activation)
+
+
+def fit_adue(spec: Spec, config: dict[str, Any], machine: Machine) -> Work:
+    """All fits of a cell, in as many epochs as there are numbers of epochs to choose from, in place of those."""
+    params = {**spec["params"], "epochs": list(range(1, len(spec["params"]["epochs"]) + 1))}
+    rows = {params["train_on"]: spec["rows"]["train"], "valid": spec["rows"]["valid"]}
+    records = _Records(_head(spec, config), rows)
+    with machine.running(), machine.measuring() as work:
+        adue.selected(records, params, 0, str(machine.device))
     return work[0]

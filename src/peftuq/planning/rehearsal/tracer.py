@@ -3,16 +3,17 @@
 import contextlib
 import weakref
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils._pytree import tree_leaves
 
+from peftuq.models.lora import trainable
 from peftuq.planning.rehearsal import costs
-from peftuq.planning.rehearsal.cards import Card
-from peftuq.planning.rehearsal.device import DeviceTensor, FakeDevice, Kernels
+from peftuq.planning.cards import GIB
+from peftuq.planning.rehearsal.device import DeviceTensor, FakeDevice, Kernels, device, leaves, on_device
+from peftuq.planning.rehearsal.work import Work
 
 BLOCK = 512  # bytes: CUDA's allocator rounds every tensor up to a multiple
 CATEGORIES = ("weights", "adapter and optimiser", "kept activations", "transient")
@@ -31,33 +32,12 @@ class Held:
     died: int | None = None
 
 
-@dataclass(frozen=True)
-class Work:
-    """Sums over operations: `flops`; `bytes` read and written; `kernels` launched; `reads`, for which the host waits.
-
-    `by_type` are (FLOPs, bytes) of every operation, by the type it computes in: what a roofline is made of.
-    """
-
-    flops: float
-    bytes: float
-    kernels: int
-    reads: int
-    operations: list[tuple[str, float, float]] = field(repr=False)
-
-    def seconds(self, card: Card) -> float:
-        """The roofline: each operation at the card's peak or bandwidth, and no kernel faster than it is launched."""
-        busy = sum(
-            max(flops / card.flops.get(dtype, card.flops["float32"]), moved / card.bandwidth)
-            for dtype, flops, moved in self.operations
-        )
-        return max(busy, self.kernels * card.launch)
-
-
 class Tracer:
-    """Inside `tracing`, follows every storage on the device."""
+    """A machine for programs to run on, whose device has no hardware; follows every storage and operation on it."""
 
-    def __init__(self, kernels: Kernels = "cuda"):
-        self.device = FakeDevice(kernels, self._observe)
+    def __init__(self, kernels: Kernels = "cuda", memory: float = 80 * GIB):
+        self.device = device()
+        self._fake = FakeDevice(kernels, int(memory), self._observe)
         self._block = BLOCK if kernels == "cuda" else 1
         self._live: dict[int, Held] = {}
         self._all: list[Held] = []
@@ -66,16 +46,24 @@ class Tracer:
         self._back = False
         self._operations: list[tuple[str, float, float]] = []
         self._kernels = 0
-        self.modules: list[str] = []
+        self._modules: list[str] = []
 
     # -- what is asked of it -------------------------------------------------------------------------------
 
+    def place(self, model: nn.Module) -> None:
+        """Move a model to the device in place, and count its parameters as what they are."""
+        on_device(model)
+        model.to = lambda *_: model  # it is there: torch would swap parameters for themselves, which have references
+        adapter = trainable(model)
+        for name, tensor in (*model.named_parameters(), *model.named_buffers()):
+            self.keep([tensor], CATEGORIES[1] if name in adapter else CATEGORIES[0])
+
     @contextlib.contextmanager
-    def tracing(self, model: nn.Module | None = None) -> Iterator[None]:
-        """Follow what happens inside; `model` names its modules in errors, and its parameters count from the start."""
+    def running(self, model: nn.Module | None = None) -> Iterator[None]:
+        """Follow what happens inside; `model` names its modules in errors."""
         handles = [] if model is None else self._follow(model)
         try:
-            with self.device.running():
+            with self._fake.running():
                 yield
         finally:
             for handle in handles:
@@ -85,11 +73,16 @@ class Tracer:
     def measuring(self) -> Iterator[list[Work]]:
         """Fills the list with the one `Work` done inside."""
         found: list[Work] = []
-        first, kernels, reads = len(self._operations), self._kernels, self.device.reads
+        first, kernels, reads = len(self._operations), self._kernels, self._fake.reads
         yield found
         operations = self._operations[first:]
         flops, moved = sum(op[1] for op in operations), sum(op[2] for op in operations)
-        found.append(Work(flops, moved, self._kernels - kernels, self.device.reads - reads, operations))
+        found.append(Work(flops, moved, self._kernels - kernels, self._fake.reads - reads, operations))
+
+    def where(self) -> str:
+        """The module whose forward pass runs; after an error, the one that it ended."""
+        name = self._modules[-1] if self._modules else ""
+        return f"module {name}" if name else "outside any module"
 
     def keep(self, tensors: Iterable[Tensor], category: str) -> None:
         """Count tensors as weights, or as adapter and optimiser, whenever they were made."""
@@ -125,13 +118,13 @@ class Tracer:
     def _follow(self, model: nn.Module) -> list[Any]:
         names = {module: name for name, module in model.named_modules()}
         enter = nn.modules.module.register_module_forward_pre_hook(
-            lambda module, args: self.modules.append(names.get(module, type(module).__name__))
+            lambda module, args: self._modules.append(names.get(module, type(module).__name__))
         )
         leave = nn.modules.module.register_module_forward_hook(lambda *_: self._leave())
         return [enter, leave]
 
     def _leave(self) -> None:
-        self.modules.pop()
+        self._modules.pop()
 
     def _see(self, tensor: Tensor) -> Held:
         storage = tensor.shape_only.untyped_storage()
@@ -151,14 +144,14 @@ class Tracer:
 
     def _observe(self, func: Any, args: tuple, kwargs: dict, out: Any) -> None:
         self._turn()
-        outputs = _on_device(out)
+        outputs = _on_device(leaves((out,) if isinstance(out, Tensor) else out or (), {})[0])
         for tensor in outputs:
             self._see(tensor)
         if not costs.launches(func):
             return
-        inputs = _on_device((args, kwargs))
+        inputs = _on_device(leaves(args, kwargs)[0])
         if func.overloadpacket in _ADAM:
-            self.keep(inputs, "adapter and optimiser")
+            self.keep(inputs, CATEGORIES[1])
         self._kernels += 1
         operation = costs.computes_in(inputs, outputs), costs.flops(func, args, kwargs, out)
         self._operations.append((*operation, costs.moved(func, inputs, outputs)))
@@ -172,5 +165,5 @@ class Tracer:
         self._back = back
 
 
-def _on_device(tree: Any) -> list[DeviceTensor]:
-    return [leaf for leaf in tree_leaves(tree) if isinstance(leaf, DeviceTensor)]
+def _on_device(tensors: list[Tensor]) -> list[DeviceTensor]:
+    return [tensor for tensor in tensors if isinstance(tensor, DeviceTensor)]

@@ -1,0 +1,109 @@
+"""A request rehearsed: peak memory, work, or what the device refuses, as plain numbers."""
+
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from peftuq.planning.rehearsal import programs
+from peftuq.planning.rehearsal.batches import Shape, longest
+from peftuq.planning.cards import CARDS, Card
+from peftuq.planning.rehearsal.device import Kernels
+from peftuq.planning.rehearsal.tracer import Tracer
+from peftuq.planning.rehearsal.work import Work
+
+PACKAGE = Path(__file__).resolve().parents[2]
+TOKENS = {"train": ("recipe", "micro_batch_tokens"), "fit_laplace": ("params", "batch_tokens")}  # else task.batch_tokens
+STEP = 128  # tokens: how exactly the largest batch is found
+_FEW = 2  # batches of AdUE's fits that are traced: its rows enter memory and work linearly
+
+Result = dict[str, Any]
+
+
+class Fault(Exception):
+    """What a device would refuse of a job; the text names the module that ran, and the line of the project's code."""
+
+
+def rehearse(program: str, spec: programs.Spec, config: dict[str, Any], card: Card, kernels: Kernels = "cuda") -> Result:
+    """`peak`: bytes by what holds them; `work` of the measured part; its `rows` and `tokens`. Raises `Fault`."""
+    if program == "fit_adue":
+        return _heads(spec, config, card, kernels)
+    shape = batch(program, spec)
+    return {**_traced(program, spec, config, card, kernels), "rows": shape.rows, "tokens": shape.tokens}
+
+
+def batch(program: str, spec: programs.Spec) -> Shape:
+    """The batch that is measured."""
+    if program == "train":
+        return programs.trained(spec)
+    tokens = spec["task"]["batch_tokens"]
+    if program == "fit_laplace":
+        tokens = min(tokens, spec["params"]["batch_tokens"])
+    return longest(spec["task"]["max_length"], tokens, tokens)
+
+
+def _traced(program: str, spec: programs.Spec, config: dict[str, Any], card: Card, kernels: Kernels) -> Result:
+    tracer = Tracer(kernels, card.memory)
+    try:
+        with programs.routed_evenly():
+            work = getattr(programs, program)(spec, config, tracer)
+    except Exception as error:
+        raise Fault(f"{tracer.where()}: {_line(error)}: {error}") from error
+    return {"peak": tracer.peak(), "work": _numbers(work)}
+
+
+def _numbers(work: Work) -> dict[str, float]:
+    seconds = {f"seconds on {name}": work.seconds(card) for name, card in CARDS.items()}
+    return {"flops": work.flops, "bytes": work.bytes, "kernels": work.kernels, "reads": work.reads, **seconds}
+
+
+def _line(error: BaseException) -> str:
+    """The innermost line of the project's own code that an error passed through, outside the rehearsal."""
+    inside = Path(__file__).parent
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if PACKAGE in Path(frame.filename).parents]
+    own = [frame for frame in frames if inside not in Path(frame.filename).parents] or frames
+    return f"{Path(own[-1].filename).relative_to(PACKAGE.parent)}:{own[-1].lineno}"
+
+
+def _heads(spec: programs.Spec, config: dict[str, Any], card: Card, kernels: Kernels) -> Result:
+    """AdUE's fits on a few batches and on twice as many, carried on to all rows; the work is that of a step."""
+    rows, batch_size = spec["rows"], spec["params"]["batch_size"]
+    sizes = [min(rows["train"], times * _FEW * batch_size) for times in (1, 2)]
+    few, more = (
+        _traced("fit_adue", {**spec, "rows": {**rows, "train": size}}, config, card, kernels) for size in sizes
+    )
+    if sizes[0] == sizes[1]:
+        return {**few, "rows": batch_size, "tokens": 0}
+    times = (rows["train"] - sizes[0]) / (sizes[1] - sizes[0])
+    peak = {name: int(few["peak"][name] + times * (more["peak"][name] - few["peak"][name])) for name in few["peak"]}
+    steps = _FEW * sum(range(1, len(spec["params"]["epochs"]) + 1))
+    work = {name: (more["work"][name] - few["work"][name]) / steps for name in few["work"]}
+    return {"peak": peak, "work": work, "rows": batch_size, "tokens": 0}
+
+
+def largest(program: str, spec: programs.Spec, usable: float, peak: Callable[[programs.Spec], float]) -> int | None:
+    """The largest limit of tokens in a batch, a multiple of `STEP`, whose `peak` is at most `usable` bytes.
+
+    None if not even one example of the longest fits. The peak grows with the limit; between two limits it is near a
+    straight line, which the search follows.
+    """
+    part, key = TOKENS.get(program, ("task", "batch_tokens"))
+
+    def at(limit: int) -> float:
+        return peak({**spec, part: {**spec[part], key: limit * STEP}})
+
+    low, high = -(-spec["task"]["max_length"] // STEP), spec[part][key] // STEP
+    low_peak, high_peak = at(low), at(high)
+    if high_peak <= usable or high <= low:
+        return spec[part][key] if high_peak <= usable else None
+    if low_peak > usable:
+        return None
+    while high - low > 1:
+        share = (usable - low_peak) / (high_peak - low_peak)
+        middle = min(max(low + round(share * (high - low)), low + 1), high - 1)
+        found = at(middle)
+        if found <= usable:
+            low, low_peak = middle, found
+        else:
+            high, high_peak = middle, found
+    return low * STEP
