@@ -103,7 +103,7 @@ def tables(files: dict[str, bytes]) -> dict[str, str]:
 
 @pytest.mark.workflow
 def test_a_whole_run_needs_the_bucket_alone(tmp_path, server):
-    plain, away = Nano(tmp_path / "plain"), Nano(tmp_path / "away")
+    plain, away = (Nano(tmp_path / name, "bf16") for name in ("plain", "away"))
     for checkout in (plain, away):
         checkout.write("config/suites/tiny.yaml", SUITE)
     done = plain.run(THREADS)

@@ -35,6 +35,7 @@ CONFIG = {
     "limit": {"train": 48, "valid": 24, "test": 40, "shift": 20},
     "methods": {"adue": {"lr": [0.001], "epochs": [2], "alpha": [0.0, 0.1], "beta": [0.1]}},
     "bootstrap": 20,
+    "precision": "fp32",  # the same on every machine
 }
 
 

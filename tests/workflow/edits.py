@@ -183,6 +183,10 @@ EDITS: dict[str, tuple[Edit, dict[str, int]]] = {
         keys(CONFIGURATION, eval_batch_tokens=2048),
         {**ALL_TRAINED, **GATHERED},
     ),
+    "`precision`, or what `auto` means": (
+        keys(CONFIGURATION, precision="bf16"),
+        {**ALL_TRAINED, **TOLD},
+    ),
     "code of extraction": (
         appended("workflow/scripts/extract.py", "NEW = 1\n"),
         {"extract": 9, **AFTER_RECORDS, "trace": 0, **GATHERED},

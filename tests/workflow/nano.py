@@ -19,6 +19,7 @@ from transformers import PreTrainedTokenizerFast as Fast
 GOOD, BAD = ["good", "fine", "great"], ["bad", "poor", "awful"]
 OTHER = ["the", "film", "was", "so", "and", "its", "end", "plot"]
 ASKED = ["Sentiment", "Answer", "negative", "positive", ":", ".", "A", "B"]
+WORDS = ["[UNK]", "[CLS]", "[SEP]", *ASKED, *GOOD, *BAD, *OTHER]
 SHAPE = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 24}
 SHAPE |= {"vocab_size": 64, "max_position_embeddings": 64}
 CONFIGS = {"nano_encoder": BertConfig(**SHAPE), "nano_decoder": LlamaConfig(**SHAPE, num_key_value_heads=1)}
@@ -58,16 +59,21 @@ def furnish(checkout: Checkout) -> None:
 
 
 def _model(folder: Path, name: str, config) -> None:
-    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", *ASKED, *GOOD, *BAD, *OTHER]
-    tokenizer = Tokenizer(models.WordLevel({word: i for i, word in enumerate(words)}, unk_token="[UNK]"))
-    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
-    if name == "nano_encoder":
-        tokenizer.post_processor = processors.TemplateProcessing("[CLS] $A [SEP]", None, [("[CLS]", 2), ("[SEP]", 3)])
-    special = {"pad_token": "[PAD]", "unk_token": "[UNK]", "eos_token": "[SEP]"}
     torch.manual_seed(0)
     auto = AutoModelForSequenceClassification if name == "nano_encoder" else AutoModelForCausalLM
     auto.from_config(config).save_pretrained(folder)
-    Fast(tokenizer_object=tokenizer, **special).save_pretrained(folder)
+    tokenizer(name.removeprefix("nano_"), WORDS).save_pretrained(folder)
+
+
+def tokenizer(kind: str, words: list[str], pad: int = 0) -> Fast:
+    """A tokenizer of whole words, `words` and the padding, for an encoder or a decoder; `pad`: the padding's token."""
+    vocabulary = {word: i for i, word in enumerate([*words[:pad], "[PAD]", *words[pad:]])}
+    whole = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
+    whole.pre_tokenizer = pre_tokenizers.Whitespace()
+    if kind == "encoder":
+        ends = [(word, vocabulary[word]) for word in ("[CLS]", "[SEP]")]
+        whole.post_processor = processors.TemplateProcessing("[CLS] $A [SEP]", None, ends)
+    return Fast(tokenizer_object=whole, pad_token="[PAD]", unk_token="[UNK]", eos_token="[SEP]")
 
 
 def _rows(file: Path, n: int, seed: int) -> None:
@@ -120,13 +126,14 @@ class Nano(Checkout):
 
     EDITABLE = ("config", "src", "workflow", "reports/template.typ", "material")
 
-    def __init__(self, folder: Path):
+    def __init__(self, folder: Path, precision: str = "fp32"):
         super().__init__(folder)
         furnish(self)
         for name, recipe in RECIPES.items():
             self.write(f"config/recipes/{name}.yaml", recipe)
         self.suite(SCORED, POOLED, SWEPT)
-        self.write("config/config.yaml", {**CONFIG, "sources": ["local"], "local_root": "material", "limit": {}})
+        own = {"sources": ["local"], "local_root": "material", "limit": {}, "precision": precision}
+        self.write("config/config.yaml", {**CONFIG, **own})
         self._as_it_was = {path: path.read_bytes() for path in self._files()}
 
     def _files(self) -> list[Path]:

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import torch
 import transformers
-from torch import nn
 from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
@@ -47,9 +46,10 @@ def load(folder: str | Path, kind: str, n_classes: int, dtype: torch.dtype) -> P
     A classification head is float32 from the start, whatever `dtype`: cast up later it would keep rounded weights. One
     that the weights lack is initialised from torch's global generator: seed it first.
     """
-    config = AutoConfig.from_pretrained(folder, local_files_only=True)
+    config = _config(AutoConfig.from_pretrained(folder, local_files_only=True), n_classes, kind)
+    auto = AutoModelForCausalLM if kind == "choice" else _with_float32_head(type(on_meta(config, kind, n_classes)))
     try:
-        return _with_float32_head(on_meta(config, kind, n_classes)).from_pretrained(
+        return auto.from_pretrained(
             folder, config=config, dtype=dtype, use_safetensors=True,
             local_files_only=True, trust_remote_code=False,
         )  # fmt: skip
@@ -63,23 +63,27 @@ def on_meta(config: AutoConfig, kind: str, n_classes: int, dtype: torch.dtype = 
     with torch.device("meta"):
         model = auto.from_config(_config(config, n_classes, kind), dtype=dtype)
     if kind == "classification":
-        for name in head_modules(model):
-            _head(model, name).float()
+        _cast_head(model)
     return model
 
 
-def _head(model: PreTrainedModel, name: str) -> nn.Module:
-    """A module of the head by its own name: a pooler lies in the encoder."""
-    return getattr(model, name) if hasattr(model, name) else getattr(model.base_model, name)
+def _cast_head(model: PreTrainedModel) -> None:
+    for name in head_modules(model):
+        # A module of the head by its own name: a pooler lies in the encoder.
+        (getattr(model, name) if hasattr(model, name) else getattr(model.base_model, name)).float()
 
 
-def _with_float32_head(model: PreTrainedModel) -> type[PreTrainedModel]:
-    """The class of `model`, whose heads are loaded in float32 beside a backbone in bf16."""
-    cls = type(model)
-    if not hasattr(model, "score") and not hasattr(model, "classifier"):
-        return cls
-    kept = {*(cls._keep_in_fp32_modules_strict or ()), *head_modules(model)}
-    return type(cls.__name__, (cls,), {"_keep_in_fp32_modules_strict": kept, "__module__": cls.__module__})
+def _with_float32_head(cls: type[PreTrainedModel]) -> type[PreTrainedModel]:
+    """The class with a head that is float32 before it gets weights: then they are loaded or drawn in float32.
+
+    (`_keep_in_fp32_modules_strict` alone covers what the file has, and a fresh head would be drawn in bf16.)
+    """
+
+    def initialise(self: PreTrainedModel, *arguments: object, **options: object) -> None:
+        cls.__init__(self, *arguments, **options)
+        _cast_head(self)
+
+    return type(cls.__name__, (cls,), {"__init__": initialise, "__module__": cls.__module__})
 
 
 def _config(config, n_classes: int, kind: str):
