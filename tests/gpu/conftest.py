@@ -1,4 +1,4 @@
-"""The device of these tests, and what they measure on it. Without `--device cuda` a processor stands in, at tiny sizes."""
+"""The device of these tests, and what they measure on it; without `--device cuda` a processor stands in."""
 
 import os
 import platform
@@ -10,10 +10,10 @@ from pathlib import Path
 os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
 sys.path.insert(0, str(Path(__file__).parent))
 
-import pytest  # noqa: E402
-import torch  # noqa: E402
-from hardware import Cuda, Processor  # noqa: E402
-from measurements import Measurements  # noqa: E402
+import pytest
+import torch
+from hardware import Cuda, Processor
+from measurements import Measurements
 
 TABLE = Path(__file__).parents[2] / "results" / "gpu.md"
 

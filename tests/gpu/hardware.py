@@ -1,6 +1,8 @@
 """What is asked of a CUDA device, and of a processor that stands in for it where the tests themselves are tested."""
 
 import contextlib
+import gc
+import itertools
 import re
 import time
 import warnings
@@ -12,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from peftuq.planning.rehearsal.cards import CARDS, GIB, Card
+from peftuq.planning.cards import CARDS, GIB, Card
 
 SPREAD = 0.02  # of random weights, as these models' own initialisers have it
 
@@ -26,27 +28,38 @@ class Measured:
 
 
 class Processor:
-    """Stands in for a device: everything runs, memory is not measured and waiting is not noticed."""
+    """Stands in for a device: everything runs, memory is the profiler's, and waiting is not noticed."""
 
     device = torch.device("cpu")
     name = "cpu"
     memory = 0
     count = 1
+    counting = False  # measure the host's waits instead of the time, which counting changes
+
+    def __init__(self) -> None:
+        self._before = self._most = 0
 
     def card(self) -> Card | None:
         return None
 
+    def free(self) -> int:
+        """Bytes for a program, once what earlier ones left is gone; memory is counted from here on."""
+        gc.collect()
+        self._before = 0
+        return GIB
+
     def place(self, model: nn.Module) -> None:
         """Give a model without storage its own on the device, and random weights."""
-        model.to_empty(device=self.device)
-        generator = torch.Generator(self.device).manual_seed(0)
-        with torch.no_grad():
-            for name, tensor in (*model.named_parameters(), *model.named_buffers()):
-                _fill(name, tensor, generator)
+        self._before = materialise(model, self.device)
 
     @contextlib.contextmanager
     def running(self, model: nn.Module | None = None) -> Iterator[None]:
-        yield
+        activities = [torch.profiler.ProfilerActivity.CPU]
+        with torch.profiler.profile(activities=activities, profile_memory=True) as profiler:
+            yield
+        events = profiler.profiler.kineto_results.events()
+        changes = sorted((event.start_ns(), event.nbytes()) for event in events if event.name() == "[memory]")
+        self._most = self._before + max(itertools.accumulate((change for _, change in changes), initial=0))
 
     @contextlib.contextmanager
     def measuring(self) -> Iterator[list[Measured]]:
@@ -59,9 +72,9 @@ class Processor:
     def keep(self, tensors: Iterable[Tensor], category: str) -> None:
         """A device does not tell what memory is for."""
 
-    def peak(self) -> int | None:
-        """Most bytes of tensors at once since the last `running` began; None: not measured."""
-        return None
+    def peak(self) -> int:
+        """Most bytes of tensors at once while the last program ran."""
+        return self._most
 
     def never_waiting(self) -> AbstractContextManager[None]:
         """Inside, an operation that waits for the device raises."""
@@ -77,27 +90,34 @@ class Processor:
 
 
 class Cuda(Processor):
-    """The first visible CUDA device. `counting`: measure the host's waits instead of the time, which they change."""
+    """The first visible CUDA device."""
 
     device = torch.device("cuda", 0)
 
     def __init__(self) -> None:
-        self.counting = False
-        self._peak = 0
-        properties = torch.cuda.get_device_properties(self.device)
-        self.name, self.memory = torch.cuda.get_device_name(self.device), properties.total_memory
+        super().__init__()
+        self.name = torch.cuda.get_device_name(self.device)
+        self.memory = torch.cuda.get_device_properties(self.device).total_memory
         self.count = torch.cuda.device_count()
 
     def card(self) -> Card | None:
         return card(self.name, self.memory)
 
+    def free(self) -> int:
+        gc.collect()
+        torch.cuda.empty_cache()
+        self._before = torch.cuda.memory_allocated()
+        return torch.cuda.mem_get_info()[0]
+
+    def place(self, model: nn.Module) -> None:
+        materialise(model, self.device)
+
     @contextlib.contextmanager
     def running(self, model: nn.Module | None = None) -> Iterator[None]:
-        torch.cuda.synchronize()
         torch.cuda.reset_peak_memory_stats()
         yield
         torch.cuda.synchronize()
-        self._peak = torch.cuda.max_memory_allocated()
+        self._most = torch.cuda.max_memory_allocated() - self._before
 
     @contextlib.contextmanager
     def measuring(self) -> Iterator[list[Measured]]:
@@ -116,9 +136,6 @@ class Cuda(Processor):
         torch.cuda.synchronize()
         found.append(Measured(start.elapsed_time(end) / 1000))
 
-    def peak(self) -> int | None:
-        return self._peak
-
     def never_waiting(self) -> AbstractContextManager[None]:
         return _sync_debug("error")
 
@@ -136,11 +153,29 @@ def _sync_debug(mode: str) -> Iterator[None]:
         torch.cuda.set_sync_debug_mode(before)
 
 
+def materialise(model: nn.Module, device: torch.device) -> int:
+    """Replace a model's tensors, which may be without storage, by random ones on the device; return their bytes."""
+    generator, made = torch.Generator(device).manual_seed(0), {}
+    for name, part in model.named_modules():
+        for tensors in (part._parameters, part._buffers):
+            for key, tensor in tensors.items():
+                if tensor is None:
+                    continue
+                if id(tensor) not in made:  # tied weights stay one
+                    data = torch.empty(tensor.shape, dtype=tensor.dtype, device=device)
+                    _fill(f"{name}.{key}", data, generator)
+                    trained = isinstance(tensor, nn.Parameter)
+                    made[id(tensor)] = tensor, nn.Parameter(data, tensor.requires_grad) if trained else data
+                tensors[key] = made[id(tensor)][1]
+    return sum(tensor.nbytes for _, tensor in made.values())
+
+
 def _fill(name: str, tensor: Tensor, generator: torch.Generator) -> None:
-    """Weights of a model that computes finite numbers; `name` tells tables of indices from each other."""
+    """Values with which a model computes finite numbers; `name` tells tables of indices from each other."""
     if not tensor.dtype.is_floating_point:
-        positions = torch.arange(tensor.shape[-1], device=tensor.device)
-        tensor.copy_(torch.zeros_like(tensor) if "token_type" in name else positions)
+        tensor.copy_(torch.arange(tensor.shape[-1], device=tensor.device))
+        if "token_type" in name:
+            tensor.zero_()
     elif tensor.dim() > 1:
         tensor.normal_(0, SPREAD, generator=generator)
     else:
@@ -149,7 +184,7 @@ def _fill(name: str, tensor: Tensor, generator: torch.Generator) -> None:
 
 def card(name: str, memory: int) -> Card | None:
     """The card of the rehearsal that a device is: by its name and, of two of that name, by its bytes; None: none."""
-    families = {re.sub(r"-\d+$", "", known): known for known in CARDS}
+    families = {re.sub(r"-\d+$", "", known) for known in CARDS}
     words = re.sub(r"RTX (\d)", r"RTX\1", name).lower().replace("-", " ").split()
     family = next((family for family in families if family in words), None)
     found = [known for known in CARDS.values() if family is not None and known.name.startswith(family)]

@@ -5,19 +5,7 @@ from pathlib import Path
 
 from hardware import Processor, gib
 
-JOBS = (
-    "job",
-    "model",
-    "recipe",
-    "peak, GiB",
-    "rehearsed",
-    "apart",
-    "ms",
-    "roofline",
-    "times",
-    "host waits",
-    "rehearsed ",
-)
+JOBS = ("job", "rows of tokens", "GiB", "rehearsed", "apart", "ms", "roofline", "times", "host waits, rehearsed")
 CHECKS = ("check", "found")
 
 
@@ -26,7 +14,7 @@ class Measurements:
 
     def __init__(self) -> None:
         self.jobs: list[tuple[str, ...]] = []
-        self.checks: list[tuple[str, str]] = []
+        self.checks: list[tuple[str, ...]] = []
 
     def job(self, *cells: str) -> None:
         """Add a row under `JOBS`."""
@@ -37,10 +25,10 @@ class Measurements:
         self.checks.append((what, found))
 
     def markdown(self, hardware: Processor, versions: dict[str, str]) -> str:
+        card = f"{hardware.count} × {hardware.name}, {gib(hardware.memory):.1f} GiB"
         software = ", ".join(f"{name} {version}" for name, version in versions.items())
-        first = f"{hardware.name}, {gib(hardware.memory):.1f} GiB, {hardware.count} of them; {software}; "
-        lines = [first + f"{datetime.date.today().isoformat()}.", "", *_table(JOBS, self.jobs)]
-        return "\n".join([*lines, "", *_table(CHECKS, self.checks), ""])
+        first = f"{card}; {software}; {datetime.date.today().isoformat()}."
+        return "\n".join([first, "", *_table(JOBS, self.jobs), "", *_table(CHECKS, self.checks), ""])
 
     def write(self, path: Path, hardware: Processor, versions: dict[str, str]) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -48,5 +36,4 @@ class Measurements:
 
 
 def _table(columns: tuple[str, ...], rows: list[tuple[str, ...]]) -> list[str]:
-    line = "| {} |".format
-    return [line(" | ".join(cells)) for cells in (columns, ["---"] * len(columns), *rows)]
+    return [f"| {' | '.join(cells)} |" for cells in (columns, ("---",) * len(columns), *rows)]

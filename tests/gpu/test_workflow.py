@@ -1,4 +1,4 @@
-"""The workflow from data to report on models of a few thousand weights: on the device as on this machine's processor."""
+"""The workflow from data to report on models of a few thousand weights, on the device and on the processor."""
 
 import csv
 import io
@@ -12,7 +12,7 @@ from nano import Nano
 
 pytestmark = pytest.mark.workflow
 
-# Of means over some thirty examples. A near tie may turn accuracy by an example or two; rankings by more, so that metrics
+# Of means over some thirty examples. A near tie may turn accuracy by an example or two, and rankings by more: metrics
 # of ranks are only to be numbers.
 BOUNDS = {
     "fp32": {"nll": 0.002, "brier": 0.002, "accuracy": 0.04},
