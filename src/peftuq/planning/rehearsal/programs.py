@@ -115,7 +115,7 @@ def routed_evenly() -> AbstractContextManager:
 def _ready(run: loop.Run, micro_batches: int) -> None:
     """What earlier steps leave behind: the optimiser's moments, and gradients if this is not a step's first batch."""
     for parameter in run.step.parameters:
-        parameter.grad = torch.empty_like(parameter)
+        parameter.grad = torch.zeros_like(parameter)
     run.step.optimiser.step()
     if micro_batches == 1:
         run.step.optimiser.zero_grad(set_to_none=True)
