@@ -86,4 +86,3 @@ def _largest(request: Request, card: Card) -> Result:
         return sum(trace.rehearse(request.program, spec, request.config, card)["peak"].values())
 
     return {"largest": trace.largest(request.program, request.spec, card.usable, peak)}
-

@@ -5,15 +5,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from peftuq.planning.cards import CARDS, Card
 from peftuq.planning.rehearsal import programs
 from peftuq.planning.rehearsal.batches import Shape, longest
-from peftuq.planning.cards import CARDS, Card
 from peftuq.planning.rehearsal.device import Kernels
 from peftuq.planning.rehearsal.tracer import Tracer
 from peftuq.planning.rehearsal.work import Work
 
 PACKAGE = Path(__file__).resolve().parents[2]
-TOKENS = {"train": ("recipe", "micro_batch_tokens"), "fit_laplace": ("params", "batch_tokens")}  # else task.batch_tokens
+TOKENS = {
+    "train": ("recipe", "micro_batch_tokens"),
+    "fit_laplace": ("params", "batch_tokens"),
+}  # else task.batch_tokens
 STEP = 128  # tokens: how exactly the largest batch is found
 _FEW = 2  # batches of AdUE's fits that are traced: its rows enter memory and work linearly
 
@@ -24,7 +27,9 @@ class Fault(Exception):
     """What a device would refuse of a job; the text names the module that ran, and the line of the project's code."""
 
 
-def rehearse(program: str, spec: programs.Spec, config: dict[str, Any], card: Card, kernels: Kernels = "cuda") -> Result:
+def rehearse(
+    program: str, spec: programs.Spec, config: dict[str, Any], card: Card, kernels: Kernels = "cuda"
+) -> Result:
     """`peak`: bytes by what holds them; `work` of the measured part; its `rows` and `tokens`. Raises `Fault`."""
     if program == "fit_adue":
         return _heads(spec, config, card, kernels)

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from peftuq.models.lora import trainable
-from peftuq.planning.rehearsal import costs
 from peftuq.planning.cards import GIB
+from peftuq.planning.rehearsal import costs
 from peftuq.planning.rehearsal.device import DeviceTensor, FakeDevice, Kernels, device, leaves, on_device
 from peftuq.planning.rehearsal.work import Work
 
@@ -112,7 +112,9 @@ class Tracer:
     def _category(self, held: Held) -> str:
         if held.category is not None:
             return held.category
-        kept = held.forward and any(held.born < turn and (held.died is None or held.died > turn) for turn in self._turns)
+        kept = held.forward and any(
+            held.born < turn and (held.died is None or held.died > turn) for turn in self._turns
+        )
         return "kept activations" if kept else "transient"
 
     def _follow(self, model: nn.Module) -> list[Any]:
