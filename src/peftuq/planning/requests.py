@@ -122,12 +122,8 @@ def _heads(jobs: Jobs, program: str, of: Cell) -> Spec:
 
 def _task(task: Spec) -> Spec:
     """How many classes there are, not what they are called; a prompt that shows its options."""
-    choice = task["kind"] == "choice"
-    return {
-        **task,
-        "classes": list(map(str, range(len(task["classes"])))),
-        "prompt": {"prompt": "{options}"} if choice else None,
-    }
+    prompt = {"prompt": "{options}"} if task["kind"] == "choice" else None
+    return {**task, "classes": list(map(str, range(len(task["classes"])))), "prompt": prompt}
 
 
 def _model(recipe: Spec) -> Spec:

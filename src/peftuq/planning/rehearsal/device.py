@@ -1,7 +1,7 @@
 """An accelerator without hardware: tensors on it have shapes, types and a device, and no data.
 
-It is PyTorch's PrivateUse1 device, registered from Python, so that autograd, autocast and random states treat it as they
-treat any accelerator, and a tensor left on the host is refused. What runs on it are the kernels of CUDA or, to compare
+It is PyTorch's PrivateUse1 device, registered from Python: autograd, autocast and random states treat it as they treat
+any accelerator, and a tensor left on the host is refused. What runs on it are the kernels of CUDA or, to compare
 with a profiler, of the CPU: attention, dropout and autocast take the path that they take there. Tensors on the host are
 real. Values read from the device are made up: 1, or True.
 """

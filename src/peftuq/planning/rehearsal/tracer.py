@@ -112,9 +112,8 @@ class Tracer:
     def _category(self, held: Held) -> str:
         if held.category is not None:
             return held.category
-        kept = held.forward and any(
-            held.born < turn and (held.died is None or held.died > turn) for turn in self._turns
-        )
+        end = held.died or self._now + 1
+        kept = held.forward and any(held.born < turn < end for turn in self._turns)
         return "kept activations" if kept else "transient"
 
     def _follow(self, model: nn.Module) -> list[Any]:
