@@ -1,6 +1,7 @@
 """What a configuration would run and need (`plan`), how its GPU jobs run (`rehearse`), what made one due (`why`)."""
 
 import argparse
+import os
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -9,24 +10,25 @@ from peftuq.errors import UserError
 from peftuq.grid import budget, load, plan
 from peftuq.grid.jobs import Jobs
 from peftuq.grid.study import PACKAGE, Study
+from peftuq.planning import table
 from peftuq.planning.cards import CARDS
+from peftuq.planning.rehearsals import Rehearsals
+from peftuq.planning.requests import requests
 
 ROOT = PACKAGE.parents[1]
 
 
 def _plan(args: argparse.Namespace) -> Iterable[str]:
     config, where = load.read_yaml(args.configfile), str(args.configfile)
+    jobs = Jobs(Study(config, ROOT / "config", where))
+    rehearsals = Rehearsals(Path(jobs.study.config.results), CARDS["a100-80"], os.cpu_count() or 1)
     if args.budget_hours is None:
-        return plan.describe(Jobs(Study(config, ROOT / "config", where)))
-    steps = budget.fit(config, ROOT / "config", args.budget_hours, where)
+        return plan.describe(jobs, rehearsals)
+    steps = budget.fit(config, ROOT / "config", args.budget_hours, where, rehearsals)
     return plan.describe_budget(steps, args.budget_hours, args.budget_out)
 
 
 def _rehearse(args: argparse.Namespace) -> Iterable[str]:
-    from peftuq.planning import table
-    from peftuq.planning.rehearsals import Rehearsals
-    from peftuq.planning.requests import requests
-
     jobs = Jobs(Study(load.read_yaml(args.configfile), ROOT / "config", str(args.configfile)))
     card = CARDS[args.card]
     return table.lines(table.rows(requests(jobs), Rehearsals(Path(jobs.study.config.results), card, args.jobs)), card)

@@ -8,6 +8,7 @@ from peftuq.errors import UserError
 from peftuq.grid.jobs import Jobs
 from peftuq.grid.study import Study
 from peftuq.grid.workload import Workload
+from peftuq.planning.rehearsals import Rehearsals
 
 
 class Step(NamedTuple):
@@ -18,18 +19,18 @@ class Step(NamedTuple):
     hours: float
 
 
-def fit(config: dict[str, Any], root: Path, hours: float, where: str) -> list[Step]:
+def fit(config: dict[str, Any], root: Path, hours: float, where: str, rehearsals: Rehearsals) -> list[Step]:
     """The steps until at most `hours` remain, the first being the whole grid; steps that change nothing are not taken.
 
     Raises `UserError` where even the last step needs more.
     """
     study = Study(config, root, where)
-    steps = [Step("the whole grid", config, _hours(study))]
-    for what, trim in _rules(study):
+    steps = [Step("the whole grid", config, _hours(study, rehearsals))]
+    for what, trim in _rules(study, rehearsals):
         if steps[-1].hours <= hours:
             break
         trimmed = {**config, "trim": {**steps[-1].config.get("trim", {}), **trim}}
-        step = Step(what, trimmed, _hours(Study(trimmed, root, where)))
+        step = Step(what, trimmed, _hours(Study(trimmed, root, where), rehearsals))
         if step.hours < steps[-1].hours:
             steps.append(step)
     if steps[-1].hours > hours:
@@ -38,17 +39,17 @@ def fit(config: dict[str, Any], root: Path, hours: float, where: str) -> list[St
     return steps
 
 
-def _hours(study: Study) -> float:
-    return sum(Workload(Jobs(study)).hours().values())
+def _hours(study: Study, rehearsals: Rehearsals) -> float:
+    return sum(Workload(Jobs(study), rehearsals).hours().values())
 
 
-def _rules(study: Study) -> Iterator[tuple[str, dict[str, Any]]]:
+def _rules(study: Study, rehearsals: Rehearsals) -> Iterator[tuple[str, dict[str, Any]]]:
     """What is left out, in this order: first what costs the tables least, whole models and single seeds last."""
     yield "seeds beyond 3", {"seeds": 3}
     yield "sweeps", {"sweeps": "leave out"}
     yield "ensembles of more than 10", {"members": 10}
     yield "ensembles of more than 5", {"members": 5}
-    work = Workload(Jobs(study))
+    work = Workload(Jobs(study), rehearsals)
     models = dict.fromkeys(setting.model for setting in study.settings)
     largest = sorted(models, key=lambda model: -work.shape(model).weights)
     for n in range(1, len(largest)):

@@ -4,15 +4,16 @@ import itertools
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import yaml
 
-from peftuq.grid import budget, cost, reported
+from peftuq.grid import budget, reported
 from peftuq.grid.disk import Disk
 from peftuq.grid.jobs import Jobs
-from peftuq.grid.study import Setting, Study
+from peftuq.grid.study import Setting
 from peftuq.grid.workload import Workload, trainings_without_sharing, utilisation
+from peftuq.planning.cards import GIB
+from peftuq.planning.rehearsals import Rehearsals
 
 
 def jobs_per_rule(jobs: Jobs) -> dict[str, int]:
@@ -41,92 +42,35 @@ def jobs_per_rule(jobs: Jobs) -> dict[str, int]:
     }
 
 
-def _longest(study: Study, setting: Setting) -> int:
-    """Tokens of the longest input that a recipe allows its model."""
-    recipe = study.recipes.get(setting.recipe, "recipe", "")
-    return min(recipe.max_length, study.models.get(setting.model, "model", "").max_length)
-
-
-def _untied(study: Study, setting: Setting) -> bool:
-    """Whether an LM head is read that is not the embedding's own matrix."""
-    tied = study.models.get(setting.model, "model", "").config.get("tie_word_embeddings", False)
-    return study.dataset(setting.dataset).kind == "choice" and not tied
-
-
-def training_needs(study: Study, setting: Setting) -> dict[str, Any]:
-    """Parameters and peak memory (bytes, one GPU) of training a setting, from shapes alone."""
-    model = study.models.get(setting.model, "model", "")
-    recipe = study.recipes.get(setting.recipe, "recipe", "")
-    dataset = study.dataset(setting.dataset)
-    shape = cost.Shape.of(model.config)
-    adapter = cost.adapter_parameters(shape, recipe.adapter)
-    trained_head = dataset.kind == "classification"
-    head = cost.head_parameters(shape, len(dataset.classes), model.kind == "encoder") if trained_head else 0
-    longest, untied = _longest(study, setting), _untied(study, setting)
-    tokens = max(longest, min(recipe.micro_batch_tokens, recipe.optimiser.batch_size * longest))
-    return {
-        "frozen": shape.weights,
-        "trained": adapter + head,
-        "tokens": tokens,
-        "memory": cost.training_memory(shape, adapter + head, tokens, recipe.gradient_checkpointing, untied),
-    }
-
-
-def laplace_needs(jobs: Jobs, setting: Setting) -> float:
-    """Peak memory (bytes, one GPU) of fitting the posterior of a setting's adapters, from shapes alone."""
-    study = jobs.study
-    model = study.models.get(setting.model, "model", "")
-    recipe = study.recipes.get(setting.recipe, "recipe", "")
-    dataset, params = study.dataset(setting.dataset), study.methods.predictive("laplace").params
-    tokens = max(_longest(study, setting), min(study.config.eval_batch_tokens, params["batch_tokens"]))
-    sizes = (len(dataset.classes), tokens, _untied(study, setting), params["rank"], params["exact_below"])
-    return cost.laplace_memory(cost.Shape.of(model.config), recipe.adapter, *sizes)
-
-
-def extraction_needs(study: Study, setting: Setting) -> float:
-    """Peak memory (bytes, one GPU) of asking a setting's adapters, from shapes alone."""
-    shape = cost.Shape.of(study.models.get(setting.model, "model", "").config)
-    tokens = max(_longest(study, setting), study.config.eval_batch_tokens)
-    return cost.extraction_memory(shape, tokens, _untied(study, setting))
-
-
-def peak_memory(jobs: Jobs) -> dict[tuple[str, str], tuple[float, Setting]]:
+def peak_memory(work: Workload) -> dict[tuple[str, str], tuple[float, Setting]]:
     """(rule, model) → bytes of its most demanding job on one GPU, and that job's setting."""
-    study, work = jobs.study, Workload(jobs)
-    needs: list[tuple[str, Setting, float]] = [
-        (rule, setting, training_needs(study, setting)["memory"])
-        for setting in study.settings
-        if (rule := jobs.trained_by(setting.recipe)) is not None
-    ]
-    needs += [("extract", setting, extraction_needs(study, setting)) for setting in study.settings]
-    sampled = dict.fromkeys(cell.setting for cell in study.cells if jobs.made_by(cell.predictive) == "sample")
-    needs += [("sample", setting, extraction_needs(study, setting)) for setting in sampled]
-    fitted = dict.fromkeys(adapter.setting for adapter in jobs.fits)
-    needs += [("fit_laplace", setting, laplace_needs(jobs, setting)) for setting in fitted]
-    scored = dict.fromkeys(cell.setting for cell, scores in study.cells.items() if "adue" in scores)
-    needs += [("fit_adue", setting, work.adue_memory(setting)) for setting in scored]
     peaks: dict[tuple[str, str], tuple[float, Setting]] = {}
-    for rule, setting, memory in needs:
-        known = peaks.get((rule, setting.model))
+    for kind, request in work.requests.items():
+        memory = sum(work.results[kind]["peak"].values())
+        known = peaks.get((request.rule, request.model))
         if known is None or memory > known[0]:
-            peaks[rule, setting.model] = (memory, setting)
+            setting = Setting(request.model, request.dataset, request.recipe)
+            peaks[request.rule, request.model] = (memory, setting)
     return peaks
 
 
 # -- as text --------------------------------------------------------------------------------------------
 
 
-def describe(jobs: Jobs) -> Iterator[str]:
+def describe(jobs: Jobs, rehearsals: Rehearsals) -> Iterator[str]:
     """The plan as lines of text."""
-    work = Workload(jobs)
+    work = Workload(jobs, rehearsals)
     yield from _jobs(jobs)
     yield ""
     yield from _hours(work)
     yield from reported.compare(work)
     yield ""
-    yield "peak memory on one GPU, at the longest inputs a recipe allows (GiB of an A100's 80):"
-    for (rule, model), (memory, setting) in peak_memory(jobs).items():
-        yield f"  {rule:<22}{model:<14}{memory / cost.GIB:>7.1f}  {setting.dataset}, {setting.recipe}"
+    card = rehearsals.card
+    yield (f"peak memory on one GPU, rehearsed at the longest inputs a recipe allows (GiB; {card.usable / GIB:.0f} of "
+           f"{card.name}'s {card.memory / GIB:.4g} may be used):")  # fmt: skip
+    for (rule, model), (memory, setting) in peak_memory(work).items():
+        short = "" if memory <= card.usable else ": does not fit"
+        yield f"  {rule:<22}{model:<14}{memory / GIB:>7.1f}  {setting.dataset}, {setting.recipe}{short}"
     yield ""
     yield from _disk(work)
 

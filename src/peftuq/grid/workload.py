@@ -1,18 +1,21 @@
-"""How long a study's jobs would take on A100s: operations from shapes and row counts, over a stated utilisation.
+"""How long a study's jobs would take on A100s: operations from rehearsals and row counts, over a stated utilisation.
 
-An estimate to plan with. Left out: padding (batches are of like lengths), the attention products (under 3 % at the
-lengths here), waiting in a queue, and CPU jobs.
+An estimate to plan with. Left out: padding (batches are of like lengths), waiting in a queue, and CPU jobs. Operations
+a token are those of the longest inputs, whose attention products are a few per cent more.
 """
 
 from collections.abc import Iterator
-from functools import cache
+from functools import cache, cached_property, partial
 from math import prod
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from peftuq.errors import UserError
 from peftuq.grid import cost
 from peftuq.grid.jobs import Jobs
 from peftuq.grid.study import Adapter, Cell, Setting, Study
+from peftuq.planning.rehearsals import Rehearsals
+from peftuq.planning.requests import Request, gpu_jobs, request, requests
+from peftuq.planning.rows import rows
 
 PEAK = 312e12  # bf16 FLOP/s of an A100, dense (its data sheet)
 TRAINING, INFERENCE = 0.35, 0.45  # utilisation of it by models of billions of weights
@@ -51,23 +54,34 @@ class GpuJob(NamedTuple):
 class Workload:
     """Rows, tokens and GPU seconds of a study's jobs. Raises `UserError` for a dataset without `size`."""
 
-    def __init__(self, jobs: Jobs):
-        self.jobs, self.study = jobs, jobs.study
-        self.parts = cache(self._parts)
+    def __init__(self, jobs: Jobs, rehearsals: Rehearsals):
+        self.jobs, self.study, self._rehearsals = jobs, jobs.study, rehearsals
+        self.parts = cache(partial(rows, self.study))
         self.shape = cache(self._shape)
+        self._per_token = cache(self._flops_a_token)
+
+    @cached_property
+    def requests(self) -> dict[str, Request]:
+        return requests(self.jobs)
+
+    @cached_property
+    def results(self) -> dict[str, dict[str, Any]]:
+        """Of every kind of GPU job, its rehearsal. Raises `UserError` for one that a GPU would refuse."""
+        found = dict(zip(self.requests, self._rehearsals.of(self.requests.values()), strict=True))
+        for result in found.values():
+            if "fault" in result:
+                raise UserError(f"a GPU would refuse a job: {result['fault']}")
+        return found
+
+    def _flops_a_token(self, rule: str, of: Adapter | Cell) -> float:
+        """FLOPs of the measured part of a job, for each token of its batch."""
+        result = self.results[request(self.jobs, rule, of).kind]
+        return result["work"]["flops"] / result["tokens"]
 
     def _shape(self, model: str) -> cost.Shape:
         return cost.Shape.of(self.study.models.get(model, "model", "").config)
 
     # -- rows and tokens -----------------------------------------------------------------------------------
-
-    def _parts(self, dataset: str) -> dict[str, int]:
-        """Rows of train, valid and test as the configuration's source gives them, and its limits cut them."""
-        size, prepared = self.study.dataset(dataset).size, self.study.preparation(dataset)
-        if size is None:
-            raise UserError(f"config/datasets/{dataset}.yaml: key 'size' is missing: planning needs rows and tokens")
-        rows = prepared.splits.sizes(size.rows)
-        return {part: min(n, prepared.limit.get(part, n)) for part, n in rows.items()}
 
     def rows(self, setting: Setting, parts: list[str]) -> dict[str, int]:
         """Rows of parts of a setting's records: splits of its own dataset, and shift sets."""
@@ -78,9 +92,9 @@ class Workload:
         """Tokens in some parts, each example once."""
         longest = self.study.recipes.get(setting.recipe, "recipe", "").max_length
         found = 0.0
-        for part, rows in self.rows(setting, parts).items():
+        for part, count in self.rows(setting, parts).items():
             dataset = setting.dataset if part in ("train", "valid", "test") else part
-            found += rows * min(self.study.dataset(dataset).size.tokens, longest)
+            found += count * min(self.study.dataset(dataset).size.tokens, longest)
         return found
 
     # -- seconds -------------------------------------------------------------------------------------------
@@ -92,57 +106,49 @@ class Workload:
         """Seconds until a job that loads a model computes."""
         return START + 2 * self.shape(model).weights / LOAD
 
-    def forward(self, setting: Setting, parts: list[str], times: float = 1) -> float:
+    def _asked(self, of: Adapter | Cell, flops: float, parts: list[str]) -> float:
+        """Seconds of asking about some parts, at so many FLOPs a token."""
+        return flops * self.tokens(of.setting, parts) / self._rate(self.shape(of.model), INFERENCE)
+
+    def forward(self, adapter: Adapter, parts: list[str]) -> float:
         """Seconds of asking an adapter about some parts."""
-        shape = self.shape(setting.model)
-        flops = cost.forward_flops(shape, self.tokens(setting, parts), self._adapter(setting))
-        return times * flops / self._rate(shape, INFERENCE)
+        first = Adapter(*adapter.setting, 0)  # seeds differ in nothing that counts here
+        return self._asked(adapter, self._per_token("extract", first), parts)
 
-    def _adapter(self, setting: Setting) -> int:
-        recipe = self.study.recipes.get(setting.recipe, "recipe", "")
-        return 0 if recipe.adapter is None else cost.adapter_parameters(self.shape(setting.model), recipe.adapter)
-
-    def train(self, setting: Setting) -> float:
+    def train(self, adapter: Adapter) -> float:
         """All epochs, with the validation after each, and what a recipe records of each; its GPUs share the work."""
+        setting = adapter.setting
         recipe, shape = self.study.recipes.get(setting.recipe, "recipe", ""), self.shape(setting.model)
-        flops = cost.training_flops(
-            shape, self.tokens(setting, ["train"]), self._adapter(setting), recipe.gradient_checkpointing
-        )
+        flops = self._per_token(self.jobs.trained_by(setting.recipe), Adapter(*setting, 0))
         asked = ["valid", *(self.study.evals(setting) if recipe.epoch_records else [])]
-        epoch = flops / self._rate(shape, TRAINING) + self.forward(setting, asked)
+        epoch = flops * self.tokens(setting, ["train"]) / self._rate(shape, TRAINING) + self.forward(adapter, asked)
         return self.start(setting.model) + recipe.optimiser.epochs * epoch / recipe.gpus
 
-    def gpus(self, setting: Setting) -> int:
-        """GPUs of a training, for all of its time."""
-        return self.study.recipes.get(setting.recipe, "recipe", "").gpus
+    def gpus(self, rule: str, setting: Setting) -> int:
+        """GPUs of a job, for all of its time."""
+        trains = rule.startswith("train_")
+        return self.study.recipes.get(setting.recipe, "recipe", "").gpus if trains else 1
 
     def extract(self, adapter: Adapter) -> float:
-        return self.start(adapter.model) + self.forward(adapter.setting, self.jobs.parts(adapter))
+        return self.start(adapter.model) + self.forward(adapter, self.jobs.parts(adapter))
 
     def sample(self, cell: Cell) -> float:
         """As many passes over valid and the evaluation sets as there are samples."""
         _, size = self.study.predictive(cell.predictive)
-        asked = ["valid", *self.study.evals(cell.setting)]
-        return self.start(cell.model) + self.forward(cell.setting, asked, size or 1)
+        flops = (size or 1) * self._per_token("sample", cell._replace(seed=0))
+        return self.start(cell.model) + self._asked(cell, flops, ["valid", *self.study.evals(cell.setting)])
 
     def fit_laplace(self, adapter: Adapter) -> float:
-        """One forward and C backward passes, which cost as much each, over everything."""
-        classes = len(self.study.dataset(adapter.dataset).classes)
+        """The curvature of train, and the predictive distribution of the others: as much for a token of either."""
+        flops = self._per_token("fit_laplace", Adapter(*adapter.setting, 0)) / 2  # of a batch of each
         asked = ["train", "valid", *self.study.evals(adapter.setting)]
-        return self.start(adapter.model) + self.forward(adapter.setting, asked, 1 + classes)
+        return self.start(adapter.model) + self._asked(adapter, flops, asked)
 
-    def fit_adue(self, setting: Setting) -> float:
+    def fit_adue(self, cell: Cell) -> float:
         """Every fit of the grid over its training rows, forward and backward through a copy of the head."""
-        params = self.study.methods.score("adue").params
+        setting, params = cell.setting, self.study.methods.score("adue").params
         passes = ADUE_FITS * prod(len(params[name]) for name in ("lr", "alpha", "beta")) * sum(params["epochs"])
         return START + passes * self.parts(setting.dataset)[params["train_on"]] * 6 * self.head(setting) / FLOAT32
-
-    def adue_memory(self, setting: Setting) -> float:
-        """Bytes: value, gradient and two moments of all heads at once, in float32, and the rows they are fitted on."""
-        params = self.study.methods.score("adue").params
-        fits = ADUE_FITS * prod(len(params[name]) for name in ("lr", "epochs", "alpha", "beta"))
-        rows = self.parts(setting.dataset)[params["train_on"]] * self.shape(setting.model).hidden
-        return 16 * fits * self.head(setting) + 4 * rows
 
     def head(self, setting: Setting) -> int:
         """Numbers from the representation to the logits: an encoder's head has a dense layer."""
@@ -151,22 +157,17 @@ class Workload:
 
     def gpu_jobs(self) -> Iterator[GpuJob]:
         """Every job that the cluster's profile sends to a GPU."""
-        for adapter in self.study.adapters:
-            rule = self.jobs.trained_by(adapter.recipe)
-            if rule is not None:
-                yield GpuJob(rule, adapter, self.train(adapter.setting), self.gpus(adapter.setting))
-            yield GpuJob("extract", adapter, self.extract(adapter))
-        for adapter in self.jobs.fits:
-            yield GpuJob("fit_laplace", adapter, self.fit_laplace(adapter))
-        for cell, scores in self.study.cells.items():
-            if self.jobs.made_by(cell.predictive) == "sample":
-                yield GpuJob("sample", cell, self.sample(cell))
-            if "adue" in scores:
-                yield GpuJob("fit_adue", cell, self.fit_adue(cell.setting))
+        for rule, of in gpu_jobs(self.jobs):
+            yield GpuJob(rule, of, self.seconds(rule, of), self.gpus(rule, of.setting))
+
+    def seconds(self, rule: str, of: Adapter | Cell) -> float:
+        return self.train(of) if rule.startswith("train_") else getattr(self, rule)(of)
 
     def hours_of_trainings_without_sharing(self) -> float:
-        hours = cache(lambda setting: self.train(setting) * self.gpus(setting) / 3600)
-        return sum(map(hours, trainings_without_sharing(self.study)))
+        recipes = self.study.recipes
+        gpus = cache(lambda setting: recipes.get(setting.recipe, "recipe", "").gpus)
+        train = cache(lambda setting: self.train(Adapter(*setting, 0)) * gpus(setting))
+        return sum(map(train, trainings_without_sharing(self.study))) / 3600
 
     def hours(self) -> dict[str, float]:
         """GPU-hours by rule."""

@@ -48,7 +48,8 @@ class Rehearsals:
         return [result["largest"] for result in self._all(wanted, True)]
 
     def _all(self, wanted: Iterable[Request], fitted: bool) -> list[Result]:
-        paths = {request.identity: self._path(request, fitted) for request in (wanted := list(wanted))}
+        wanted = list(wanted)
+        paths = {request.identity: self._path(request, fitted) for request in wanted}
         missing = {paths[r.identity]: r for r in wanted if not paths[r.identity].is_file()}
         self._rehearse(missing, fitted)
         return [read_json(paths[request.identity]) for request in wanted]

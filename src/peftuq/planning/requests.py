@@ -11,8 +11,8 @@ from typing import Any
 
 from peftuq.grid import identity
 from peftuq.grid.jobs import Jobs
-from peftuq.grid.study import Adapter, Cell, Setting
-from peftuq.grid.workload import Workload
+from peftuq.grid.study import Adapter, Cell
+from peftuq.planning.rows import rows
 
 Spec = dict[str, Any]
 
@@ -114,20 +114,16 @@ def _asked(jobs: Jobs, program: str, of: Adapter | Cell) -> Spec:
 
 def _heads(jobs: Jobs, program: str, of: Cell) -> Spec:
     task = json.loads(jobs.spec_extract(SimpleNamespace(**of.adapter._asdict())))["task"]
-    parts = Workload(jobs).parts(of.dataset)
+    parts = rows(jobs.study, of.dataset)
     params = jobs.study.methods.score("adue").params
-    rows = {"train": parts[params["train_on"]], "valid": parts["valid"]}
-    return {"task": {**_task(task), "precision": "fp32"}, "params": params, "rows": rows}
+    fitted = {"train": parts[params["train_on"]], "valid": parts["valid"]}
+    return {"task": {**_task(task), "precision": "fp32"}, "params": params, "rows": fitted}
 
 
 def _task(task: Spec) -> Spec:
     """How many classes there are, not what they are called; a prompt that shows its options."""
-    choice = task["kind"] == "choice"
-    return {
-        **task,
-        "classes": list(map(str, range(len(task["classes"])))),
-        "prompt": {"prompt": "{options}"} if choice else None,
-    }
+    prompt = {"prompt": "{options}"} if task["kind"] == "choice" else None
+    return {**task, "classes": list(map(str, range(len(task["classes"])))), "prompt": prompt}
 
 
 def _model(recipe: Spec) -> Spec:
@@ -156,6 +152,3 @@ def _training(recipe: Spec) -> Spec:
         "checkpoint_steps": 10**9,
         **{name: recipe[name] for name in ("micro_batch_tokens", "gradient_checkpointing", "spectral_norm")},
     }
-
-
-__all__ = ["Request", "Setting", "gpu_jobs", "request", "requests"]

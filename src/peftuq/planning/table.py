@@ -68,11 +68,9 @@ def _cells(row: Row) -> tuple[tuple, tuple]:
 
 
 def _line(first: tuple, second: tuple) -> str:
-    widths = (21, 11, 20, 13, 5, 7, 7, 8, 8, 7, 8)
-    left = "".join(
-        f"{cell:<{w}}" if i < 4 else f"{cell:>{w}}" for i, (cell, w) in enumerate(zip(first, widths, strict=True))
-    )
-    return left + "".join(f"{cell:>{w}}" for cell, w in zip(second, (9, 8, 8, 6, 9, 8), strict=True))
+    names = "".join(f"{cell:<{width}}" for cell, width in zip(first[:4], (21, 11, 20, 13), strict=True))
+    sizes = "".join(f"{cell:>{width}}" for cell, width in zip(first[4:], (5, 7, 7, 8, 8, 7, 8), strict=True))
+    return names + sizes + "".join(f"{cell:>{width}}" for cell, width in zip(second, (9, 8, 8, 6, 9, 8), strict=True))
 
 
 def _advice(row: Row) -> str:

@@ -1,9 +1,9 @@
 """An accelerator without hardware: tensors on it have shapes, types and a device, and no data.
 
-It is the PrivateUse1 device of PyTorch, registered from Python, so that autograd, autocast and random states treat it as
-they treat any accelerator, and a tensor left on the host is refused. What runs on it are the kernels of CUDA or, to
-compare with a profiler, of the CPU: attention, dropout and autocast take the path that they take there. Tensors on the
-host are real. Values read from the device are made up: 1, or True.
+It is PyTorch's PrivateUse1 device, registered from Python: autograd, autocast and random states treat it as they treat
+any accelerator, and a tensor left on the host is refused. What runs on it are the kernels of CUDA or, to compare
+with a profiler, of the CPU: attention, dropout and autocast take the path that they take there. Tensors on the host are
+real. Values read from the device are made up: 1, or True.
 """
 
 import contextlib
@@ -122,7 +122,8 @@ class DeviceTensor(Tensor):
 class FakeDevice(TorchDispatchMode):
     """Runs what is computed on `device()`; `observer(op, args, kwargs, result)` hears of each operation on it.
 
-    `memory`: bytes that it says are free. `reads` counts what makes the host wait for the device. Raises `refusals.Refused` for what hardware would refuse.
+    `memory`: bytes that it says are free. `reads` counts what makes the host wait for the device. Raises
+    `refusals.Refused` for what hardware would refuse.
     """
 
     def __init__(self, kernels: Kernels, memory: int, observer: Observer):

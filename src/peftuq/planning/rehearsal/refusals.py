@@ -36,9 +36,8 @@ def _check_devices(func: Any, tensors: list[Tensor]) -> None:
     """A scalar of the host is welcome anywhere, and an index of the host in an indexing; a copy crosses over."""
     if func.overloadpacket in _CROSSING or all(t.device == tensors[0].device or not t.dim() for t in tensors):
         return
-    if func.overloadpacket in _INDEXED and all(
-        not t.dtype.is_floating_point for t in tensors if t.device.type == "cpu"
-    ):
+    on_host = [t for t in tensors if t.device.type == "cpu"]
+    if func.overloadpacket in _INDEXED and not any(t.dtype.is_floating_point for t in on_host):
         return
     shapes = ", ".join(f"{tuple(t.shape)} on {t.device.type}" for t in tensors)
     raise Refused(f"{_name(func)}: operands on two devices: {shapes}")

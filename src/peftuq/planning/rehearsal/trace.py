@@ -5,18 +5,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from peftuq.planning.cards import CARDS, Card
 from peftuq.planning.rehearsal import programs
 from peftuq.planning.rehearsal.batches import Shape, longest
-from peftuq.planning.cards import CARDS, Card
 from peftuq.planning.rehearsal.device import Kernels
+from peftuq.planning.rehearsal.programs import Spec
 from peftuq.planning.rehearsal.tracer import Tracer
 from peftuq.planning.rehearsal.work import Work
 
 PACKAGE = Path(__file__).resolve().parents[2]
-TOKENS = {
-    "train": ("recipe", "micro_batch_tokens"),
-    "fit_laplace": ("params", "batch_tokens"),
-}  # else task.batch_tokens
+LIMITS = {"train": ("recipe", "micro_batch_tokens"), "fit_laplace": ("params", "batch_tokens")}  # of a batch's tokens
+LIMIT = ("task", "batch_tokens")  # of the other programs
 STEP = 128  # tokens: how exactly the largest batch is found
 _FEW = 2  # batches of AdUE's fits that are traced: its rows enter memory and work linearly
 
@@ -27,9 +26,7 @@ class Fault(Exception):
     """What a device would refuse of a job; the text names the module that ran, and the line of the project's code."""
 
 
-def rehearse(
-    program: str, spec: programs.Spec, config: dict[str, Any], card: Card, kernels: Kernels = "cuda"
-) -> Result:
+def rehearse(program: str, spec: Spec, config: dict[str, Any], card: Card, kernels: Kernels = "cuda") -> Result:
     """`peak`: bytes by what holds them; `work` of the measured part; its `rows` and `tokens`. Raises `Fault`."""
     if program == "fit_adue":
         return _heads(spec, config, card, kernels)
@@ -37,7 +34,7 @@ def rehearse(
     return {**_traced(program, spec, config, card, kernels), "rows": shape.rows, "tokens": shape.tokens}
 
 
-def batch(program: str, spec: programs.Spec) -> Shape:
+def batch(program: str, spec: Spec) -> Shape:
     """The batch that is measured."""
     if program == "train":
         return programs.trained(spec)
@@ -47,7 +44,7 @@ def batch(program: str, spec: programs.Spec) -> Shape:
     return longest(spec["task"]["max_length"], tokens, tokens)
 
 
-def _traced(program: str, spec: programs.Spec, config: dict[str, Any], card: Card, kernels: Kernels) -> Result:
+def _traced(program: str, spec: Spec, config: dict[str, Any], card: Card, kernels: Kernels) -> Result:
     tracer = Tracer(kernels, card.memory)
     try:
         with programs.routed_evenly():
@@ -70,7 +67,7 @@ def _line(error: BaseException) -> str:
     return f"{Path(own[-1].filename).relative_to(PACKAGE.parent)}:{own[-1].lineno}"
 
 
-def _heads(spec: programs.Spec, config: dict[str, Any], card: Card, kernels: Kernels) -> Result:
+def _heads(spec: Spec, config: dict[str, Any], card: Card, kernels: Kernels) -> Result:
     """AdUE's fits on a few batches and on twice as many, carried on to all rows; the work is that of a step."""
     rows, batch_size = spec["rows"], spec["params"]["batch_size"]
     sizes = [min(rows["train"], times * _FEW * batch_size) for times in (1, 2)]
@@ -86,13 +83,13 @@ def _heads(spec: programs.Spec, config: dict[str, Any], card: Card, kernels: Ker
     return {"peak": peak, "work": work, "rows": batch_size, "tokens": 0}
 
 
-def largest(program: str, spec: programs.Spec, usable: float, peak: Callable[[programs.Spec], float]) -> int | None:
+def largest(program: str, spec: Spec, usable: float, peak: Callable[[Spec], float]) -> int | None:
     """The largest limit of tokens in a batch, a multiple of `STEP`, whose `peak` is at most `usable` bytes.
 
     None if not even one example of the longest fits. The peak grows with the limit; between two limits it is near a
     straight line, which the search follows.
     """
-    part, key = TOKENS.get(program, ("task", "batch_tokens"))
+    part, key = LIMITS.get(program, LIMIT)
 
     def at(limit: int) -> float:
         return peak({**spec, part: {**spec[part], key: limit * STEP}})

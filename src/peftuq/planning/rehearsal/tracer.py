@@ -5,13 +5,15 @@ import weakref
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
+from unittest import mock
 
 import torch
 from torch import Tensor, nn
 
 from peftuq.models.lora import trainable
-from peftuq.planning.rehearsal import costs
+from peftuq.models.recompute import dropout
 from peftuq.planning.cards import GIB
+from peftuq.planning.rehearsal import costs
 from peftuq.planning.rehearsal.device import DeviceTensor, FakeDevice, Kernels, device, leaves, on_device
 from peftuq.planning.rehearsal.work import Work
 
@@ -19,6 +21,10 @@ BLOCK = 512  # bytes: CUDA's allocator rounds every tensor up to a multiple
 CATEGORIES = ("weights", "adapter and optimiser", "kept activations", "transient")
 
 _ADAM = {torch.ops.aten._fused_adamw_, torch.ops.aten._fused_adam_}
+
+
+def _stateless(device: torch.device, seed: int) -> None:
+    """In place of a generator, which no device without hardware has: what is drawn has no values here."""
 
 
 @dataclass(slots=True)
@@ -63,7 +69,7 @@ class Tracer:
         """Follow what happens inside; `model` names its modules in errors."""
         handles = [] if model is None else self._follow(model)
         try:
-            with self._fake.running():
+            with self._fake.running(), mock.patch.object(dropout, "generator", _stateless):
                 yield
         finally:
             for handle in handles:
@@ -112,9 +118,8 @@ class Tracer:
     def _category(self, held: Held) -> str:
         if held.category is not None:
             return held.category
-        kept = held.forward and any(
-            held.born < turn and (held.died is None or held.died > turn) for turn in self._turns
-        )
+        end = held.died or self._now + 1
+        kept = held.forward and any(held.born < turn < end for turn in self._turns)
         return "kept activations" if kept else "transient"
 
     def _follow(self, model: nn.Module) -> list[Any]:
