@@ -9,7 +9,8 @@ from collections.abc import Iterator
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.autograd.function import once_differentiable
+
+from peftuq.models.recompute.backward import as_written
 
 ROWS = 8192  # of the head at a time: 134 MB at width 4096
 
@@ -31,7 +32,7 @@ class _LogSumExp(torch.autograd.Function):
         return total
 
     @staticmethod
-    @once_differentiable
+    @as_written
     def backward(ctx, d_total: Tensor):
         h, weight, total = ctx.saved_tensors
         d_h = torch.zeros_like(h)

@@ -75,11 +75,11 @@ def layer(cls, base, **sizes):
 
 
 def assert_same(ours, loop, inputs):
-    """Outputs, and gradients of a random function of them by `inputs`, to 1e-5 of the largest number (or of 1)."""
+    """Outputs, and gradients of a random function of them by `inputs`, to 2e-5 of the largest number (or of 1)."""
     seed = torch.randn_like(loop)
     gradients = (torch.autograd.grad(y, inputs, seed, retain_graph=True) for y in (ours, loop))
     for a, b in [(ours, loop), *zip(*gradients, strict=True)]:
-        torch.testing.assert_close(a, b, rtol=0, atol=1e-5 * max(1, b.detach().abs().max().item()))
+        torch.testing.assert_close(a, b, rtol=0, atol=2e-5 * max(1, b.detach().abs().max().item()))
 
 
 @pytest.mark.parametrize("form", FORMS)

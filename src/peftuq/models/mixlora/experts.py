@@ -17,9 +17,9 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
 
 from peftuq.models.mixlora.experts_dense import Dropout, dense_mixture
+from peftuq.models.recompute.backward import as_written
 from peftuq.models.recompute.dropout import draw_seed
 from peftuq.models.recompute.projection import projection, rate
 
@@ -102,7 +102,7 @@ class _Mixture(torch.autograd.Function):
         return _by_token(u.mul_(weight), pairs.place), low_down
 
     @staticmethod
-    @once_differentiable
+    @as_written
     def backward(ctx, d_mixed: Tensor, d_low_down: Tensor):
         gate, up, low_gate, low_up, weight, B_gate, B_up, A_down, token, place = ctx.saved_tensors
         z, v = (

@@ -12,8 +12,8 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
+from peftuq.models.recompute.backward import as_written
 from peftuq.models.recompute.dropout import dropped
 from peftuq.models.recompute.gated import gate_gradients
 
@@ -61,7 +61,7 @@ class _DenseMixture(torch.autograd.Function):
         return mixed, low_down
 
     @staticmethod
-    @once_differentiable
+    @as_written
     def backward(ctx, d_mixed: Tensor, d_low_down: Tensor):
         gate, up, low_gate, low_up, weights, *own, experts = ctx.saved_tensors
         factors = Factors(*(factor.to(gate.dtype) for factor in own))

@@ -5,7 +5,8 @@ from collections.abc import Callable
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.autograd.function import once_differentiable
+
+from peftuq.models.recompute.backward import as_written
 
 
 def gate_gradients(
@@ -28,7 +29,7 @@ class _Gated(torch.autograd.Function):
         return act(gate).mul_(up)
 
     @staticmethod
-    @once_differentiable
+    @as_written
     def backward(ctx, d_u: Tensor):
         return *gate_gradients(ctx.act, *ctx.saved_tensors, d_u), None
 

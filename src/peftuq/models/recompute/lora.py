@@ -14,8 +14,8 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from peft.tuners.lora import Linear as LoraLinear
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
 
+from peftuq.models.recompute.backward import as_written
 from peftuq.models.recompute.dropout import draw_seed, dropped
 from peftuq.models.recompute.gated import gate_gradients
 from peftuq.models.recompute.projection import rate
@@ -83,7 +83,7 @@ class _Linear(torch.autograd.Function):
         return y.view(*x.shape[:-1], -1)
 
     @staticmethod
-    @once_differentiable
+    @as_written
     def backward(ctx, d_y: Tensor):
         x, low, weight, A, B = ctx.saved_tensors
         how, layer = ctx.how, Layer(weight, None, A, B)
@@ -106,7 +106,7 @@ class _GatedLinear(torch.autograd.Function):
         return y.view(*gate.shape[:-1], -1)
 
     @staticmethod
-    @once_differentiable
+    @as_written
     def backward(ctx, d_y: Tensor):
         gate, up, low, weight, A, B = ctx.saved_tensors
         how, layer = ctx.how, Layer(weight, None, A, B)

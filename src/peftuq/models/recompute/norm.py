@@ -7,7 +7,8 @@ The order of rounding is that of the modules of `transformers`, so that outputs 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
+
+from peftuq.models.recompute.backward import as_written
 
 
 class _Norm(torch.autograd.Function):
@@ -22,7 +23,7 @@ class _Norm(torch.autograd.Function):
         return weight * scaled.to(x.dtype) if rounded else (scaled * weight).type_as(x)
 
     @staticmethod
-    @once_differentiable
+    @as_written
     def backward(ctx, d_y: Tensor):
         x, weight, rstd = ctx.saved_tensors
         scaled = x.to(rstd.dtype) * rstd

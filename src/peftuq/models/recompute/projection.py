@@ -4,8 +4,8 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
 
+from peftuq.models.recompute.backward import as_written
 from peftuq.models.recompute.dropout import draw_seed, dropped
 
 
@@ -18,7 +18,7 @@ class _Projection(torch.autograd.Function):
         return F.linear(seen.to(dtype), torch.cat(weights).to(dtype)).mul_(scale)
 
     @staticmethod
-    @once_differentiable
+    @as_written
     def backward(ctx, d_y: Tensor):
         x, *weights = ctx.saved_tensors
         mask = dropped(x, ctx.p, ctx.seed) if ctx.p else None
