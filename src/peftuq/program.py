@@ -17,7 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
-from peftuq import files, store
+from peftuq import files, launch, store
 from peftuq.errors import UserError
 from peftuq.progress import Log
 
@@ -40,27 +40,38 @@ class Arguments:
 A = TypeVar("A", bound=Arguments)
 
 
-def run(purpose: str | None, kind: type[A], main: Callable[[A, Log], None]) -> None:
-    """Parse the command line as a `kind`, and run `main` unless an earlier job has made the same of the same inputs."""
+def run(
+    purpose: str | None,
+    kind: type[A],
+    main: Callable[[A, Log], None],
+    processes: Callable[[A], int] = lambda arguments: 1,
+) -> None:
+    """Parse the command line as a `kind`, and run `main` unless an earlier job has made the same of the same inputs.
+
+    `processes` says how many run it together. What is done once for a job is done before they are launched, or by the
+    main one of them.
+    """
     arguments = parse(purpose, kind)
     outputs = [path for paths in _paths(arguments, OUTPUT).values() for path in paths]
     _clean_up_when_asked_to_stop()
-    for output in outputs:
-        files.sweep(output)
-    log = Log(arguments.log, f"{Path(sys.argv[0]).stem} {outputs[0]}")
+    log = Log(arguments.log, f"{Path(sys.argv[0]).stem} {outputs[0]}", launch.rank() or 0)
+    if launch.rank() is None:
+        for output in outputs:
+            files.sweep(output)
     gc.set_threshold(100_000)  # what is imported stays: to look for garbage in it takes a sixth of a job's start
-    if arguments.code is None or "PEFTUQ_STORE" not in os.environ:
-        _execute(main, arguments, log)
-        return
-    kept, key = store.Store(Path(os.environ["PEFTUQ_STORE"])), _key(arguments, outputs)
-    if _restored(kept, key, outputs):
-        log("unchanged inputs: reused")
-        return
+    key = None
+    if arguments.code is not None and "PEFTUQ_STORE" in os.environ and launch.is_main():
+        kept, key = store.Store(Path(os.environ["PEFTUQ_STORE"])), _key(arguments, outputs)
+        if launch.rank() is None and _restored(kept, key, outputs):
+            log("unchanged inputs: reused")
+            return
+    launch.launch(processes(arguments))
     _execute(main, arguments, log)
-    try:
-        kept.keep(key, outputs)
-    except OSError as error:
-        log(f"done, but not kept for reuse: {error}")
+    if key is not None:
+        try:
+            kept.keep(key, outputs)
+        except OSError as error:
+            log(f"done, but not kept for reuse: {error}")
 
 
 # -- arguments --------------------------------------------------------------------------------------------
@@ -126,7 +137,10 @@ def _clean_up_when_asked_to_stop() -> None:
 
 
 def _execute(main: Callable[[A, Log], None], arguments: A, log: Log) -> None:
-    """Run `main`: a user's mistake ends in one line, anything else also leaves its traceback in the log."""
+    """Run `main`: a user's mistake ends in one line, anything else also leaves its traceback in the log.
+
+    Processes that share a job find the same mistakes, and the main one says so.
+    """
     try:
         main(arguments, log)
     except UserError as error:
@@ -134,9 +148,9 @@ def _execute(main: Callable[[A, Log], None], arguments: A, log: Log) -> None:
         sys.exit(2)
     except OSError as error:
         # A full or read-only disk is the user's to mend; outputs that exist are whole (artifacts.py).
-        log(f"error: {error.strerror or error}" + (f": {error.filename}" if error.filename else ""))
+        log.failure(f"error: {error.strerror or error}" + (f": {error.filename}" if error.filename else ""))
         sys.exit(2)
     except Exception as error:
         full = type(error).__name__ == "SafetensorError" and "I/O error" in str(error)  # its writer raises no OSError
-        log(f"error: {error}" if full else traceback.format_exc())
+        log.failure(f"error: {error}" if full else traceback.format_exc())
         sys.exit(2 if full else 1)

@@ -7,16 +7,27 @@ from pathlib import Path
 
 
 class Log:
-    """A job's log file, rewritten at each start; every line also goes to stderr under the job's name."""
+    """A job's log file, rewritten at each start; every line also goes to stderr under the job's name.
 
-    def __init__(self, path: str | Path | None, name: str):
-        self._name = name
+    Of several processes that share a job only the first, number 0, writes what all would; `failure` is for any of them.
+    """
+
+    def __init__(self, path: str | Path | None, name: str, process: int = 0):
+        self._name = name if process == 0 else f"{name} (process {process})"
+        self._is_main = process == 0
         self._file = None
         if path is not None:
             Path(path).parent.mkdir(parents=True, exist_ok=True)
-            self._file = open(path, "w", buffering=1)
+            if self._is_main:
+                Path(path).write_text("")
+            self._file = open(path, "a", buffering=1)
 
     def __call__(self, line: str) -> None:
+        if self._is_main:
+            self.failure(line)
+
+    def failure(self, line: str) -> None:
+        """Write what this process alone may have to say."""
         if self._file is not None:
             self._file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {line}\n")
         print(f"{self._name}: {line}", file=sys.stderr, flush=True)

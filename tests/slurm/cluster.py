@@ -1,4 +1,4 @@
-"""A real Slurm on this machine: a controller and a few nodes of one fake GPU each; no systemd, cgroups or database.
+"""A real Slurm on this machine: a controller and a few nodes of fake GPUs; no systemd, cgroups or database.
 
 Memory is enforced by Slurm's own accounting of processes, so a job that asks for too little is killed as on a cluster.
 """
@@ -16,7 +16,8 @@ from pathlib import Path
 import psutil
 
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "squeue", "scontrol", "srun")
-NODES, SHARDS = 5, 4  # a node has one GPU, which is one device or four shards
+NODES, SHARDS = 5, 4  # nodes with one GPU, which is one device or four shards
+PAIR = f"n{NODES + 1}"  # a node with two GPUs, which takes jobs that the others have no place for
 KILL_WAIT = 5  # seconds from SIGTERM to SIGKILL
 CONTROLLER_PORT = 26817
 ETC = Path("/etc/slurm")  # what jobs read: the plug-in drops SLURM_CONF from their environment
@@ -55,6 +56,8 @@ KillWait={kill_wait}
 GresTypes=gpu,shard
 NodeName=n[1-{nodes}] NodeHostname={host} NodeAddr=127.0.0.1 Port=[{first}-{last}] CPUs=64 RealMemory=500000 \
 Gres=gpu:a100:1,shard:{shards} State=UNKNOWN
+NodeName={pair} NodeHostname={host} NodeAddr=127.0.0.1 Port={after} CPUs=64 RealMemory=500000 \
+Gres=gpu:a100:2 Weight=10 State=UNKNOWN
 PartitionName=gpu Nodes=ALL Default=YES MaxTime=2-00:00:00 PriorityTier=1
 PartitionName=cpu Nodes=ALL MaxTime=1-00:00:00 PriorityTier=1
 PartitionName=urgent Nodes=ALL MaxTime=1:00:00 PriorityTier=9
@@ -90,23 +93,30 @@ def running(folder: Path) -> Iterator[None]:
 
 
 def names() -> list[str]:
-    return [f"n{number + 1}" for number in range(NODES)]
+    return [*(f"n{number + 1}" for number in range(NODES)), PAIR]
 
 
 def _configure(folder: Path) -> None:
     (folder / "state").mkdir(parents=True)
     host = socket.gethostname().split(".")[0]
-    ports = {"port": CONTROLLER_PORT, "first": CONTROLLER_PORT + 1, "last": CONTROLLER_PORT + NODES}
-    sizes = {"nodes": NODES, "shards": SHARDS, "kill_wait": KILL_WAIT}
+    ports = {
+        "port": CONTROLLER_PORT,
+        "first": CONTROLLER_PORT + 1,
+        "last": CONTROLLER_PORT + NODES,
+        "after": CONTROLLER_PORT + NODES + 1,
+    }
+    sizes = {"nodes": NODES, "pair": PAIR, "shards": SHARDS, "kill_wait": KILL_WAIT}
     (folder / "slurm.conf").write_text(CONF.format(host=host, folder=folder, **sizes, **ports))
     lines = []
     for node in names():
-        # slurmd wants a device: a twin of /dev/null.
-        device = folder / "dev" / node / "nvidia0"
-        device.parent.mkdir(parents=True)
-        os.mknod(device, 0o666 | stat.S_IFCHR, os.makedev(1, 3))
-        lines.append(f"NodeName={node} Name=gpu Type=a100 File={device}\n")
-        lines.append(f"NodeName={node} Name=shard Count={SHARDS} File={device}\n")
+        # slurmd wants devices: twins of /dev/null.
+        devices = [folder / "dev" / node / f"nvidia{number}" for number in range(2 if node == PAIR else 1)]
+        devices[0].parent.mkdir(parents=True)
+        for device in devices:
+            os.mknod(device, 0o666 | stat.S_IFCHR, os.makedev(1, 3))
+            lines.append(f"NodeName={node} Name=gpu Type=a100 File={device}\n")
+        if node != PAIR:
+            lines.append(f"NodeName={node} Name=shard Count={SHARDS} File={devices[0]}\n")
     (folder / "gres.conf").write_text("".join(lines))
 
 

@@ -20,6 +20,7 @@ COMMON = {"models": ["nano_encoder"], "datasets": ["words"], "recipes": ["tiny"]
 GRIDS = (
     {**COMMON, "seeds": cluster.NODES, "predictives": ["point"], "scores": ["softmax"]},
     {**COMMON, "seeds": 1, "predictives": ["point", "temperature"], "scores": ["adue", "mahalanobis"]},
+    {**COMMON, "recipes": [faulty.PAIR], "seeds": 1, "predictives": ["point"], "scores": ["softmax"]},
 )
 CELL = "nano_encoder/words/tiny"
 # In place of a whole GPU a quarter of one, and at first less memory than any job of PyTorch needs.
@@ -183,13 +184,15 @@ def _slurm(*command: object) -> None:
 
 
 def megabytes(job: dict[str, str]) -> float:
-    """The memory that a job asked for; Slurm tells it in the unit that it finds readable."""
-    asked = job["MinMemoryNode"]
-    return float(asked[:-1]) * {"M": 1, "G": 1024}[asked[-1]]
+    """The memory that a job asked for, perhaps for each CPU; Slurm tells it in the unit that it finds readable."""
+    asked, times = (job["MinMemoryCPU"], int(job["NumCPUs"])) if "MinMemoryCPU" in job else (job["MinMemoryNode"], 1)
+    return times * float(asked[:-1]) * {"M": 1, "G": 1024}[asked[-1]]
 
 
 def of(jobs: dict[int, dict[str, str]], rule: str, seed: int | None = None) -> list[dict[str, str]]:
-    pattern = re.compile(rf"rule_{rule}(_wildcards_.*)?" if seed is None else rf"rule_{rule}_.*_tiny_{seed}(_.*)?")
+    """The jobs of a rule, but for the training by two processes and what follows from it."""
+    where = r"(_wildcards_.*)?" if seed is None else rf"_.*_tiny_{seed}(_.*)?"
+    pattern = re.compile(rf"rule_{rule}(?!.*_{faulty.PAIR}_){where}")
     return [job for _, job in sorted(jobs.items()) if pattern.fullmatch(job.get("Comment", ""))]
 
 

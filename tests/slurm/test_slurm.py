@@ -41,7 +41,7 @@ def test_the_metrics_are_those_of_a_quiet_run_on_one_machine(story, quiet):
 
 
 @pytest.mark.parametrize("rule, asked", [
-    ("train_lora", {"Partition": "gpu", "TresPerJob": "gres:gpu:a100:1", "CPUs/Task": "4", "MinMemoryNode": "32000M"}),
+    ("train_lora", {"Partition": "gpu", "TresPerJob": "gres:gpu:a100:1", "CPUs/Task": "4", "MinMemoryCPU": "8000M"}),
     ("extract", {"Partition": "gpu", "TresPerJob": "gres:gpu:a100:1", "TimeLimit": "02:00:00"}),
     ("fit_adue", {"Partition": "gpu", "TresPerNode": "gres:shard:1", "TimeLimit": "01:00:00"}),
     ("prepare_data", {"Partition": "cpu", "MinMemoryNode": "4000M", "TimeLimit": "00:30:00", "NumCPUs": "1"}),
@@ -50,6 +50,15 @@ def test_the_metrics_are_those_of_a_quiet_run_on_one_machine(story, quiet):
 def test_a_job_gets_what_the_profile_says(story, rule, asked):
     first = story.of(rule)[0]
     assert {key: first.get(key) for key in asked} == asked
+
+
+def test_a_training_by_two_processes_gets_a_node_with_two_gpus_and_all_else_twice(story):
+    (job,) = [job for job in story.jobs.values() if re.match(rf"rule_train_lora_.*_{faulty.PAIR}_0", job["Comment"])]
+    asked = {"TresPerJob": "gres:gpu:a100:2", "NumNodes": "1", "CPUs/Task": "8", "NodeList": cluster.PAIR}
+    assert {key: job.get(key) for key in asked} == asked and megabytes(job) == 64000
+    assert job["JobState"] == "COMPLETED"
+    log = story.checkout.folder / f"results/logs/train_lora/nano_encoder/words/{faulty.PAIR}/seed0.log"
+    assert f"step {faulty.STEPS}/{faulty.STEPS}" in log.read_text()
 
 
 def test_fetching_runs_on_this_host(story):

@@ -6,16 +6,18 @@ import nano
 from checkout import CONFIG, RECIPE, Checkout
 
 EPOCHS, STEPS = 10, 60  # of every training
+PAIR = "pair"  # `tiny`, trained by two processes
 METRICS = "results/metrics.csv"
-STEP = "        share = rows[self.rank :: self.world]\n"
+STEP = "        share = rows[rank::size]\n"
 
 
 def furnished(folder: Path, *grids: dict) -> Checkout:
-    """A checkout with these grids over the nano models, `words`, `other_words`, and the recipe `tiny`."""
+    """A checkout with these grids over the nano models, `words`, `other_words`, and the recipes `tiny` and `pair`."""
     checkout = Checkout(folder)
     nano.furnish(checkout)
     checkout.suite(*grids)
     checkout.write("config/recipes/tiny.yaml", {**RECIPE, "optimiser": {**RECIPE["optimiser"], "epochs": EPOCHS}})
+    checkout.write(f"config/recipes/{PAIR}.yaml", {"extends": "tiny", "gpus": 2})
     checkout.write("config/config.yaml", {**CONFIG, "sources": ["local"], "local_root": str(folder / "material")})
     return checkout
 

@@ -17,7 +17,10 @@ rule train_lora:
     priority: 2  # the longest jobs, on which all others wait
     conda:
         "../../envs/torch.yaml"
-    threads: study.config.threads
+    threads: study.config.threads  # of each process
+    resources:
+        gpu=jobs.gpus,
+        cpus_per_task=lambda wildcards, threads: threads * jobs.gpus(wildcards),
     params:
         spec=jobs.spec_train,
         code=jobs.code_adapter("train"),
@@ -25,6 +28,7 @@ rule train_lora:
         epochs=lambda wildcards, output: flag("epochs", output),
     shell:
         # exec: Slurm signals every process of a job, and a shell in between would die and take the training along.
+        # With more than one GPU the script becomes a launcher of as many processes.
         "exec python $PEFTUQ_SCRIPTS/train.py --spec {params.spec:q} --code {params.code}"
         " --model {input.model} --train {input.train} --valid {input.valid} --evals {input.evals}"
         " --threads {threads} --checkpoint {params.checkpoint} --weights {output.weights} --config {output.config}"

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from peftuq import program
+from peftuq import launch, program
 from peftuq.progress import Log
 
 
@@ -65,8 +65,10 @@ def main(args: Arguments, log: Log) -> None:
         parts = {"train": data["train"].take(shuffled[: recipe["epoch_records"]])}
         for part, file in zip(args.spec["evals"], args.evals, strict=True):
             parts[part] = encode.encode(tokenizer, file, task)
-        at_epoch = epochs.Recorder(parts, job.checkpoint)
+        at_epoch = epochs.Recorder(parts, job.checkpoint, writes=launch.is_main())
     history, seconds = loop.train(model, data, job, at_epoch)
+    if not launch.is_main():
+        return
     model.bake_head()
     with files.atomic_folder(Path(args.weights).parent) as temporary:
         model.model.save_pretrained(temporary, safe_serialization=True, save_embedding_layers=False)
@@ -79,4 +81,4 @@ def main(args: Arguments, log: Log) -> None:
     shutil.rmtree(args.checkpoint, ignore_errors=True)
 
 
-program.run(__doc__, Arguments, main)
+program.run(__doc__, Arguments, main, processes=lambda args: args.spec["recipe"]["gpus"])

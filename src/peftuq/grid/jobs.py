@@ -147,6 +147,10 @@ class Jobs(PredictiveJobs, ReportJobs):
     def _adapter(self, w: Any) -> Adapter:
         return Adapter(w.model, w.dataset, w.recipe, int(w.seed))
 
+    def gpus(self, w: Any) -> int:
+        """GPUs that a training takes, one a process."""
+        return self.study.recipes.get(w.recipe, "recipe", "").gpus
+
     def spec_train(self, w: Any) -> str:
         setting = Setting(w.model, w.dataset, w.recipe)
         # The precision stands in the task as it was resolved: what else named it decides nothing.

@@ -147,6 +147,9 @@ def _hours(work: Workload) -> Iterator[str]:
     alone = work.hours_of_trainings_without_sharing()
     shared = sum(spent for rule, spent in hours.items() if rule.startswith("train_"))
     yield f"{shared:.1f} of them trainings; {alone:.1f} if suites and ensembles did not share them"
+    several = Counter((job.of.recipe, job.gpus) for job in work.gpu_jobs() if job.gpus > 1)
+    for (recipe, gpus), trainings in several.items():
+        yield f"{trainings} trainings by {recipe} take {gpus} GPUs each, for 1/{gpus} of the time and as many GPU-hours"
 
 
 def _disk(work: Workload) -> Iterator[str]:

@@ -28,7 +28,7 @@ def own_settings(work: Workload, paper: str) -> set[Setting]:
 def _adue(jobs: list[GpuJob]) -> Iterator[str]:
     trained = sum(job.rule == "train_lora" for job in jobs)
     if trained:
-        ours, theirs = sum(job.seconds for job in jobs) / 3600, ADUE_HOURS * trained / ADUE_INSTANCES
+        ours, theirs = sum(job.gpu_hours for job in jobs), ADUE_HOURS * trained / ADUE_INSTANCES
         yield f"AdUE's models and datasets: {trained} trainings, {ours:.1f} GPU-hours with everything after them"
         yield f"  the paper: {ADUE_HOURS} for {ADUE_INSTANCES}, so {theirs:.0f}: {theirs / ours:.1f} times the estimate"
 

@@ -146,6 +146,7 @@ class Recipe(Strict):
     precision: Literal["auto", "bf16", "fp32"] = "auto"  # auto: what the planning machine is fast in
     spectral_norm: Literal["none", "train"] = "none"
     micro_batch_tokens: PositiveInt = 8192  # a batch with more, padding counted, is accumulated in parts
+    gpus: PositiveInt = 1  # processes that share each batch, a GPU each
     gradient_checkpointing: bool = False
     checkpoint_steps: PositiveInt = 200
 
@@ -153,6 +154,12 @@ class Recipe(Strict):
     def _adapter_needs_an_optimiser(self) -> "Recipe":
         if (self.adapter is None) != (self.optimiser is None):
             raise ValueError("optimiser: must be given exactly where adapter is not null")
+        return self
+
+    @model_validator(mode="after")
+    def _every_gpu_gets_examples(self) -> "Recipe":
+        if self.gpus > (self.optimiser.batch_size if self.optimiser is not None else 1):
+            raise ValueError("gpus: must be at most optimiser.batch_size, and 1 where adapter is null")
         return self
 
     @model_validator(mode="after")

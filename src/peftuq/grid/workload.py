@@ -36,9 +36,16 @@ def trainings_without_sharing(study: Study) -> Iterator[Setting]:
 
 
 class GpuJob(NamedTuple):
+    """A job of `seconds` on each of its `gpus`."""
+
     rule: str
     of: Adapter | Cell
     seconds: float
+    gpus: int = 1
+
+    @property
+    def gpu_hours(self) -> float:
+        return self.seconds * self.gpus / 3600
 
 
 class Workload:
@@ -96,14 +103,18 @@ class Workload:
         return 0 if recipe.adapter is None else cost.adapter_parameters(self.shape(setting.model), recipe.adapter)
 
     def train(self, setting: Setting) -> float:
-        """All epochs, with the validation after each, and what a recipe records of each."""
+        """All epochs, with the validation after each, and what a recipe records of each; its GPUs share the work."""
         recipe, shape = self.study.recipes.get(setting.recipe, "recipe", ""), self.shape(setting.model)
         flops = cost.training_flops(
             shape, self.tokens(setting, ["train"]), self._adapter(setting), recipe.gradient_checkpointing
         )
         asked = ["valid", *(self.study.evals(setting) if recipe.epoch_records else [])]
         epoch = flops / self._rate(shape, TRAINING) + self.forward(setting, asked)
-        return self.start(setting.model) + recipe.optimiser.epochs * epoch
+        return self.start(setting.model) + recipe.optimiser.epochs * epoch / recipe.gpus
+
+    def gpus(self, setting: Setting) -> int:
+        """GPUs of a training, for all of its time."""
+        return self.study.recipes.get(setting.recipe, "recipe", "").gpus
 
     def extract(self, adapter: Adapter) -> float:
         return self.start(adapter.model) + self.forward(adapter.setting, self.jobs.parts(adapter))
@@ -143,7 +154,7 @@ class Workload:
         for adapter in self.study.adapters:
             rule = self.jobs.trained_by(adapter.recipe)
             if rule is not None:
-                yield GpuJob(rule, adapter, self.train(adapter.setting))
+                yield GpuJob(rule, adapter, self.train(adapter.setting), self.gpus(adapter.setting))
             yield GpuJob("extract", adapter, self.extract(adapter))
         for adapter in self.jobs.fits:
             yield GpuJob("fit_laplace", adapter, self.fit_laplace(adapter))
@@ -154,11 +165,12 @@ class Workload:
                 yield GpuJob("fit_adue", cell, self.fit_adue(cell.setting))
 
     def hours_of_trainings_without_sharing(self) -> float:
-        return sum(map(cache(self.train), trainings_without_sharing(self.study))) / 3600
+        hours = cache(lambda setting: self.train(setting) * self.gpus(setting) / 3600)
+        return sum(map(hours, trainings_without_sharing(self.study)))
 
     def hours(self) -> dict[str, float]:
         """GPU-hours by rule."""
         found: dict[str, float] = {}
         for job in self.gpu_jobs():
-            found[job.rule] = found.get(job.rule, 0.0) + job.seconds / 3600
+            found[job.rule] = found.get(job.rule, 0.0) + job.gpu_hours
         return found

@@ -17,11 +17,14 @@ FILE = "state.safetensors"
 
 @dataclass
 class Position:
-    """How far a training is: `step` of all its steps; `log` holds the finished epochs and running sums."""
+    """How far a training is: `step` of all its steps; `log` holds the finished epochs, `running` sums since the last.
+
+    Each process has sums of its own, and `running` has them by its number; nothing has been summed where it is empty.
+    """
 
     step: int
     log: list[dict]
-    running: dict[str, float]
+    running: list[dict[str, float]]
     seconds: float
 
 

@@ -9,14 +9,18 @@ from peftuq.models.batching import Encoded
 
 
 class Recorder:
-    """Called at the end of each epoch; the records wait beside the checkpoint until the training is done."""
+    """Called at the end of each epoch; the records wait beside the checkpoint until the training is done.
 
-    def __init__(self, parts: Mapping[str, Encoded], folder: Path):
-        self._parts, self._folder = parts, folder
+    Of several processes each computes a part of them, and the one that `writes` writes them.
+    """
+
+    def __init__(self, parts: Mapping[str, Encoded], folder: Path, writes: bool = True):
+        self._parts, self._folder, self._writes = parts, folder, writes
 
     def __call__(self, epoch: int, record: Callable[[Encoded], Record], valid: Record) -> None:
         records = {part: record(data) for part, data in self._parts.items()}
-        artifacts.write_epochs(self._file(epoch), [{**records, "valid": valid}])
+        if self._writes:
+            artifacts.write_epochs(self._file(epoch), [{**records, "valid": valid}])
 
     def _file(self, epoch: int) -> Path:
         return self._folder / f"epoch{epoch}.safetensors"

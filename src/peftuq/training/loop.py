@@ -1,7 +1,7 @@
-"""The training loop: one for every recipe, on one CPU or many GPUs, interrupted or not.
+"""The training loop: one for every recipe, in one process or several that share each batch, interrupted or not.
 
 Everything random is a function of (seed, step, process): an interrupted run that resumes from its checkpoint
-ends in the same bits as one that never stopped.
+ends in the same bits as one that never stopped. Processes are in step: at each one they agree on whether to go on.
 """
 
 import math
@@ -13,9 +13,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from accelerate import Accelerator
-from accelerate.utils import gather_object
 
+from peftuq import launch
 from peftuq.artifacts import Record
 from peftuq.errors import UserError
 from peftuq.models import inference
@@ -25,6 +24,7 @@ from peftuq.models.readout import ReadOut
 from peftuq.progress import Log, Progress
 from peftuq.training import checkpoints, losses
 from peftuq.training.checkpoints import Position
+from peftuq.training.distributed import Group
 from peftuq.training.step import ExtraLoss, Step
 
 REQUEUE = 75  # exit status of a training that was asked to stop and has left a checkpoint (EX_TEMPFAIL)
@@ -68,12 +68,16 @@ class Interrupt:
     """Notices SIGTERM and SIGUSR1, so that the loop can leave a checkpoint before it goes."""
 
     def __init__(self) -> None:
-        self.asked = False
+        self._asked = False
         for number in (signal.SIGTERM, signal.SIGUSR1):
             signal.signal(number, self._ask)
 
     def _ask(self, *_: object) -> None:
-        self.asked = True
+        self._asked = True
+
+    @property
+    def asked(self) -> bool:
+        return self._asked or launch.abandoned()
 
 
 def train(
@@ -83,22 +87,22 @@ def train(
 
     `at_epoch(epoch, record, valid)` is called after each epoch, before its checkpoint; `record` runs the model over
     examples, `valid` is what it said of the validation split.
-    Raises `UserError` if the loss stops being a number, `SystemExit(REQUEUE)` after a signal.
+    Raises `UserError` if the loss stops being a number, `SystemExit(REQUEUE)` after a signal; of several processes all
+    do, at the same step, whichever of them noticed.
     """
-    return Run(model, data, job, Accelerator(cpu=not torch.cuda.is_available())).to_the_end(at_epoch)
+    return Run(model, data, job, Group(job.recipe["gpus"])).to_the_end(at_epoch)
 
 
 class Run:
-    """A training as `train` goes through it, on the device of `accelerator` and with its processes."""
+    """A training as `train` goes through it, in the processes of `group` and on the device of this one."""
 
-    def __init__(self, model: ReadOut, data: dict[str, Encoded], job: Job, accelerator: Accelerator):
-        self.job, self.data, self.accelerator = job, data, accelerator
+    def __init__(self, model: ReadOut, data: dict[str, Encoded], job: Job, group: Group):
+        self.job, self.data, self.group = job, data, group
         self.optim = job.recipe["optimiser"]
-        self.rank, self.world = self.accelerator.process_index, self.accelerator.num_processes
-        self.plain = model.to(self.accelerator.device)
+        self.plain = model.to(self.group.device)
         prior, examples = job.recipe["prior"], len(data["train"])
         self.step = Step(
-            self.accelerator.prepare(self.plain),
+            self.group.share(self.plain),
             job.recipe,
             job.extra_loss,
             losses.Prior(prior, trainable(self.plain), examples, step_seed(job.seed, 0, 1)) if prior else None,
@@ -106,87 +110,99 @@ class Run:
         )
         self.per_epoch = math.ceil(len(data["train"]) / self.optim["batch_size"])
         self.steps = self.per_epoch * self.optim["epochs"]
+        self.diverged = False
         self.started = time.monotonic()
 
+    def buffers(self) -> dict[str, torch.Tensor]:
+        """Of normalised layers: tensors that training changes without a gradient."""
+        return {n: b for n, b in self.plain.named_buffers() if "parametrizations" in n}
+
     def state(self) -> dict[str, torch.Tensor]:
-        """All tensors that training changes, buffers of normalisations among them."""
-        buffers = {n: b for n, b in self.plain.named_buffers() if "parametrizations" in n}
-        return {**trainable(self.plain), **buffers}
+        """All tensors that training changes."""
+        return {**trainable(self.plain), **self.buffers()}
 
     def to_the_end(self, at_epoch: AtEpoch | None) -> tuple[list[dict], float]:
         self.interrupt = Interrupt()
         position = checkpoints.restore(self.job.checkpoint, self.job.identity, self.state(), self.step.optimiser)
         if position is None:
-            position = Position(0, [], {}, 0.0)
+            position = Position(0, [], [], 0.0)
         else:
             self.job.log(f"resumed at step {position.step} of {self.steps}")
-        self.step.restart(position.running)
+        self.step.restart(position.running[self.group.rank] if position.running else {})
         progress = Progress(self.job.log, "step", self.steps, "steps", position.step)
-        while position.step < self.steps:
-            epoch, index = divmod(position.step, self.per_epoch)
+        # Counted by what the log has: a training may have been stopped after an epoch's last step, before its end.
+        while (epoch := len(position.log)) < self.optim["epochs"]:
             batches = epoch_batches(self.data["train"].lengths, self.optim["batch_size"], self.job.seed, epoch)
-            for rows in batches[index:]:
+            for rows in batches[position.step - epoch * self.per_epoch :]:
                 self.update(rows, position.step)
                 position.step += 1
-                progress(1, lambda: f"loss {self._loss(position):.4f}")
-                self._save_if_due(position)
+                progress(1, self._note)
+                self._go_on_or_stop(position)
             self._end_epoch(epoch + 1, position, at_epoch)
+        self.group.leave()
         return position.log, position.seconds + time.monotonic() - self.started
 
     def update(self, rows: np.ndarray, number: int) -> None:
         """Step `number`, on rows of the training set: this process's share of them, in micro-batches."""
-        torch.manual_seed(step_seed(self.job.seed, number, self.rank))
-        share = rows[self.rank :: self.world]
+        rank, size = self.group.rank, self.group.size
+        torch.manual_seed(step_seed(self.job.seed, number, rank))
+        share = rows[rank::size]
         # A process without a share of the last, small batch still takes part in the gradient's sum, with weight 0.
-        weight = self.world / len(rows) if len(share) else 0.0
+        weight = size / len(rows) if len(share) else 0.0
         share = share if len(share) else rows[:1]
         train = self.data["train"]
         parts = [share[part] for part in token_batches(train.lengths[share], self.job.recipe["micro_batch_tokens"])]
-        batches = [collate(train, part, self.job.pad).to(self.accelerator.device) for part in parts]
+        batches = [collate(train, part, self.job.pad).to(self.group.device) for part in parts]
         self.step(batches, number, schedule(number, self.steps, self.optim), weight)
+        # A head is normalised once a part, and processes have different numbers of parts.
+        self.group.spread(self.buffers().values())
 
-    def _loss(self, position: Position) -> float:
-        """The running mean loss, once `position.running` has what the device has added up so far.
+    def _note(self) -> str:
+        """This process's mean loss, for the log; one that is no number ends the training at the end of the step."""
+        sums = self.step.read()
+        self.diverged = not math.isfinite(sums["loss"])
+        return f"loss {sums['loss'] / max(sums['examples'], 1):.4f}"
 
-        Raises `UserError` where it is no number: this is called before a checkpoint is written, and at every epoch.
+    def _read(self, position: Position) -> None:
+        """Bring `position.running` up to date with what the devices have added up.
+
+        Raises `UserError` where the loss is no number: this is called before a checkpoint is written, and every epoch.
         """
-        position.running = self.step.read()
-        loss = position.running["loss"]
+        position.running = self.group.gather(self.step.read())
+        loss = sum(sums["loss"] for sums in position.running)
         if not math.isfinite(loss):
             raise UserError(
                 f"training diverged: after step {position.step} the loss is {loss}; "
                 f"lower optimiser.lr (now {self.optim['lr']:g}) or set optimiser.clip in the recipe"
             )
-        return loss / max(position.running["examples"], 1)
 
-    def _save_if_due(self, position: Position) -> None:
-        due = position.step % self.job.recipe["checkpoint_steps"] == 0 and position.step < self.steps
-        if due or self.interrupt.asked:
+    def _go_on_or_stop(self, position: Position) -> None:
+        stop = self.group.any(self.interrupt.asked or self.diverged)
+        if stop or (position.step % self.job.recipe["checkpoint_steps"] == 0 and position.step < self.steps):
             self._save(position)
-        if self.interrupt.asked:
+        if stop:
             self.job.log(f"asked to stop: checkpoint at step {position.step} of {self.steps} written")
+            self.group.wait()  # the others would take the one that writes along
             raise SystemExit(REQUEUE)
 
     def _save(self, position: Position) -> None:
-        self._loss(position)
+        self._read(position)
         now = time.monotonic()
         position.seconds, self.started = position.seconds + now - self.started, now
-        if self.accelerator.is_main_process:
+        if self.group.is_main:
             checkpoints.save(self.job.checkpoint, self.job.identity, position, self.state(), self.step.optimiser)
 
     def _end_epoch(self, epoch: int, position: Position, at_epoch: AtEpoch | None) -> None:
-        self._loss(position)
-        totals = gather_object([position.running])
-        examples = sum(t["examples"] for t in totals)
+        self._read(position)
+        totals = {name: sum(sums[name] for sums in position.running) for name in position.running[0]}
         valid = self.record(self.data["valid"])
         row = {
             "epoch": epoch,
-            "train_loss": sum(t["loss"] for t in totals) / examples,
-            "train_accuracy": sum(t["correct"] for t in totals) / examples,
+            "train_loss": totals["loss"] / totals["examples"],
+            "train_accuracy": totals["correct"] / totals["examples"],
             **_validation(valid),
         }
         position.log.append(row)
-        position.running = {}
         self.step.restart({})
         self.job.log(" ".join(f"{k} {v:.4f}" if isinstance(v, float) else f"{k} {v}" for k, v in row.items()))
         if at_epoch is not None:
@@ -196,12 +212,13 @@ class Run:
 
     def record(self, data: Encoded) -> Record:
         """What the model says of every example; the processes share the rows and each gets all of it."""
-        rows = [np.arange(rank, len(data), self.world) for rank in range(self.world)]
-        mine = rows[self.rank] if len(rows[self.rank]) else np.arange(1)
+        rank, size = self.group.rank, self.group.size
+        rows = [np.arange(start, len(data), size) for start in range(size)]
+        mine = rows[rank] if len(rows[rank]) else np.arange(1)
         part = inference.run(self.plain, data.take(mine), self.job.pad, self.job.max_tokens, self.job.dtype)
-        parts = gather_object([part])
-        if self.world == 1:
+        if size == 1:
             return part
+        parts = self.group.gather(part)
         order = np.argsort(np.concatenate([r for r in rows if len(r)]))
         kept = [p for p, r in zip(parts, rows, strict=True) if len(r)]
         fields = {name: [getattr(p, name) for p in kept] for name in vars(part)}

@@ -79,6 +79,18 @@ def test_hours_of_a_training_by_hand(root):
     assert spent == pytest.approx(START + loading + 2 * epoch, rel=1e-3)
 
 
+def test_two_gpus_take_half_the_time_and_start_twice(root):
+    setting = Setting("llama2_7b", "obqa", "lora_wide")
+    one = workload(root, SAMPLED)
+    (root / "recipes/lora_wide.yaml").write_text((root / "recipes/lora_wide.yaml").read_text() + "gpus: 2\n")
+    two, start = workload(root, SAMPLED), one.start("llama2_7b")
+    assert two.train(setting) - start == pytest.approx((one.train(setting) - start) / 2)
+    assert two.hours()["train_lora"] == pytest.approx(one.hours()["train_lora"] + start / 3600)
+    assert two.hours_of_trainings_without_sharing() > one.hours_of_trainings_without_sharing()
+    assert two.hours()["extract"] == one.hours()["extract"]
+    assert any("1 trainings by lora_wide take 2 GPUs each" in line for line in plan.describe(two.jobs))
+
+
 def test_what_is_asked_more_often_takes_longer(root):
     work = workload(root, SAMPLED)
     setting, parts = Setting("llama2_7b", "obqa", "lora_wide"), ["valid", "test", "mmlu_law"]

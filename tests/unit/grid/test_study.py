@@ -64,6 +64,15 @@ def test_members_of_five_are_the_first_five_of_twenty(root):
     assert found.cells[Cell("minilm", "snippets2", "lora_demo", 0, "point")] == ["softmax"]
 
 
+@pytest.mark.parametrize("recipe, gpus", [("lora_demo", 0), ("lora_demo", 1000), ("base", 2)])
+def test_a_training_has_as_many_gpus_as_can_share_its_batch(root, recipe, gpus):
+    path = root / f"recipes/{recipe}.yaml"
+    write(path, {**yaml.safe_load(path.read_text()), "gpus": gpus})
+    suite(root, recipes=[recipe], seeds=1, predictives=["point"], scores=["softmax"])
+    with pytest.raises(UserError, match=rf"recipes/{recipe}\.yaml.*gpus"):
+        study(root)
+
+
 def test_suites_share_cells(root):
     write(
         root / "suites/other.yaml", {"version": 1, "title": "o", "sections": ["adue"], "grids": [{**GRID, "seeds": 3}]}

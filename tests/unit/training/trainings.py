@@ -17,6 +17,7 @@ RECIPE = {
     "loss": {"answer": "vocabulary"},
     "prior": None,
     "micro_batch_tokens": 8192,
+    "gpus": 1,
     "checkpoint_steps": 2,
 }  # fmt: skip
 

@@ -1,0 +1,79 @@
+"""What the processes that share a training tell each other, over the CPU: no device is waited for."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from accelerate.utils import DistributedDataParallelKwargs
+from torch import Tensor, distributed, nn
+
+from peftuq.errors import UserError
+
+
+class Group:
+    """The `size` processes of a training, of which this is number `rank`; each has the device `device`.
+
+    Every method is to be called by all of them in the same order. Raises `UserError` for a machine with
+    fewer GPUs than processes, and where others run than the recipe's `gpus`.
+    """
+
+    def __init__(self, gpus: int):
+        available = torch.cuda.device_count() if torch.cuda.is_available() else None
+        if available is not None and available < gpus:
+            raise UserError(
+                f"the recipe's gpus: {gpus}, but this machine offers {available}; set it to {available} in the recipe, "
+                "or ask the cluster for more (docs/cluster.md)"
+            )
+        accelerator = Accelerator(
+            cpu=available is None,
+            mixed_precision="no",
+            # Nearly all buffers are tables that nothing changes; `spread` is for those that training does.
+            kwargs_handlers=[DistributedDataParallelKwargs(broadcast_buffers=False)],
+        )
+        self._accelerator = accelerator
+        self.rank, self.size, self.device = accelerator.process_index, accelerator.num_processes, accelerator.device
+        if self.size != gpus:
+            raise UserError(f"the recipe's gpus: {gpus}, but {self.size} processes run; start the training by its rule")
+        self._cpu = distributed.new_group(backend="gloo") if self.size > 1 else None
+
+    @property
+    def is_main(self) -> bool:
+        return self.rank == 0
+
+    def share(self, model: nn.Module) -> nn.Module:
+        """`model` on this process's device, whose gradients become the mean over all processes."""
+        return self._accelerator.prepare(model)
+
+    def spread(self, tensors: Iterable[Tensor]) -> None:
+        """Give every process the main one's values, on the device."""
+        if self.size > 1:
+            for tensor in tensors:
+                distributed.broadcast(tensor, src=0)
+
+    def gather(self, item: Any) -> list[Any]:
+        """Every process's `item`, by its number."""
+        if self._cpu is None:
+            return [item]
+        items = [None] * self.size
+        distributed.all_gather_object(items, item, group=self._cpu)
+        return items
+
+    def any(self, flag: bool) -> bool:
+        """Whether `flag` holds in one of the processes."""
+        if self._cpu is None:
+            return flag
+        told = torch.tensor(int(flag))
+        distributed.all_reduce(told, distributed.ReduceOp.MAX, group=self._cpu)
+        return bool(told)
+
+    def wait(self) -> None:
+        """Until all have come here."""
+        if self._cpu is not None:
+            distributed.barrier(group=self._cpu)
+
+    def leave(self) -> None:
+        """End what connects the processes, so that each may end when it likes."""
+        if self._cpu is not None:
+            self.wait()
+            distributed.destroy_process_group()
