@@ -11,8 +11,6 @@ from peftuq.planning.cards import CARDS
 from peftuq.planning.rehearsal import programs, trace
 from peftuq.planning.requests import Request
 
-APART = 0.05  # measured and rehearsed peaks: at most this share of the measured one
-
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     found = large()
@@ -55,4 +53,4 @@ def test_memory_is_as_rehearsed(hardware, measured, request_):
     told = f"{waits}, rehearsed {rehearsed['work']['reads']:.0f}"
     peaks = [f"{gib(peak):.2f}", f"{gib(expected):.2f}", f"{apart:+.1%}"]
     measured.job(name(request_), size, *peaks, f"{1000 * seconds:.1f}", *time, told)
-    assert abs(apart) <= APART
+    assert abs(apart) <= hardware.apart

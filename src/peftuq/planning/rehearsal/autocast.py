@@ -94,11 +94,14 @@ def _eligible(tensor: Tensor) -> bool:
 
 
 def _cast(tensor: Tensor, to: torch.dtype) -> Tensor:
-    """As autocast does: casts of float32 leaves that need a gradient are kept until the outermost block ends."""
+    """As autocast does: casts of float32 leaves that need a gradient are kept until the outermost block ends.
+
+    In inference mode none is.
+    """
     if not _eligible(tensor) or tensor.dtype == to:
         return tensor
     kept = tensor.dtype == torch.float32 and to != torch.float32 and tensor.requires_grad and tensor.is_leaf
-    if not kept or not torch.is_autocast_cache_enabled():
+    if not kept or not torch.is_autocast_cache_enabled() or torch.is_inference_mode_enabled():
         return tensor.to(to)
     if id(tensor) not in _casts:
         _casts[id(tensor)] = tensor, tensor.to(to)
