@@ -14,11 +14,14 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn.utils import parametrizations
-from transformers import PreTrainedModel
+from transformers import PreTrainedModel, masking_utils
 
 from peftuq.artifacts import Head
 from peftuq.errors import UserError
 from peftuq.models.vocabulary import logsumexp, recomputed_logsumexp
+
+# A row is one sequence here. To find out whether it holds several would wait for the device in every forward pass.
+masking_utils.find_packed_sequence_indices = lambda position_ids: None
 
 
 class Output(NamedTuple):
