@@ -1,6 +1,6 @@
 """Every program that runs a model, in both precisions, and how far apart they are: `distances.BOUNDS`.
 
-`pytest --collect-only -q tests/unit/precision` lists what runs; with `--junitxml` the measured distances are written.
+`pytest --collect-only tests/unit/precision` lists what runs; with `--junitxml` the measured distances are written.
 """
 
 import itertools
