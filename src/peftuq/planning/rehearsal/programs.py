@@ -145,7 +145,9 @@ def train(spec: Spec, config: dict[str, Any], machine: Machine) -> Work:
         identity="",
         log=_Silent(),
     )
-    one = SimpleNamespace(rank=0, size=1, device=machine.device, share=lambda module: module)
+    one = SimpleNamespace(
+        rank=0, size=1, device=machine.device, share=lambda module: module, spread=lambda tensors: None
+    )
     with machine.running(model):
         run = loop.Run(model, data, job, one)
         _ready(run, -(-recipe["optimiser"]["batch_size"] // shape.rows))
