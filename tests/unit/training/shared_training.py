@@ -1,29 +1,22 @@
-"""Trainings that several processes share; as a script, one or more of them under the launcher, with a fault if asked.
-
-`python shared_training.py FOLDER KINDS [FAULT PROCESS STEP]`: weights, log and a list of what was written go to FOLDER.
-"""
+"""Small trainings that several processes share; as a script, some of them by two processes, with a fault if asked."""
 
 import copy
 import json
 import os
 import signal
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 FOLDERS = ("src", "tests/unit/models", "tests/unit/training")
 sys.path[:0] = [str(Path(__file__).parents[3] / folder) for folder in FOLDERS]
-
-from peftuq import launch  # noqa: E402
-
-if __name__ == "__main__":
-    launch.launch(2, threads=1)
 
 import torch  # noqa: E402
 from safetensors.torch import save_file  # noqa: E402
 from tiny import DECODERS, ENCODERS, build  # noqa: E402
 from trainings import DATA, RECIPE, job, weights  # noqa: E402
 
-from peftuq import program  # noqa: E402
+from peftuq import launch, program  # noqa: E402
 from peftuq.adapters import lora, mixlora  # noqa: E402
 from peftuq.models.readout import ReadOut  # noqa: E402
 from peftuq.progress import Log  # noqa: E402
@@ -90,8 +83,16 @@ def train(folder: Path, kind: str, gpus: int) -> tuple[ReadOut, list[dict]]:
 # -- as a script --------------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True, kw_only=True)
+class Arguments(program.Arguments):
+    folder: program.Output  # of weights, logs and a list of what was written
+    kinds: list[str]
+    fault: str | None = None  # which `process` meets before a `step`
+    process: int = 0
+    step: int = 0
+
+
 def fail(fault: str, process: int, step: int) -> None:
-    """Let a process meet a fault before a step."""
     whole = loop.Run.update
 
     def failing(self: loop.Run, rows, number: int) -> None:
@@ -117,18 +118,19 @@ def note_what_is_written(folder: Path) -> None:
         setattr(os, name, noted)
 
 
-def main(log: Log) -> None:
-    torch.set_num_threads(1)
-    for kind in sys.argv[2].split(","):
-        model, history = train(Path(sys.argv[1]), kind, 2)
+def main(args: Arguments, log: Log) -> None:
+    torch.set_num_threads(args.threads)
+    folder = Path(args.folder)
+    note_what_is_written(folder)
+    if args.fault is not None:
+        fail(args.fault, args.process, args.step)
+    Group.leave = Group.wait  # the next training of this process goes on with it
+    for kind in args.kinds:
+        model, history = train(folder, kind, 2)
         if launch.is_main():
-            save_file(weights(model), Path(sys.argv[1]) / f"{kind}.safetensors")
-            (Path(sys.argv[1]) / f"{kind}.json").write_text(json.dumps(history))
+            save_file(weights(model), folder / f"{kind}.safetensors")
+            (folder / f"{kind}.json").write_text(json.dumps(history))
 
 
 if __name__ == "__main__":
-    note_what_is_written(Path(sys.argv[1]))
-    if len(sys.argv) > 3:
-        fail(sys.argv[3], int(sys.argv[4]), int(sys.argv[5]))
-    Group.leave = Group.wait  # the next training of this process goes on with it
-    program.run(main, Log(Path(sys.argv[1]) / "log", "training", launch.rank() or 0))
+    program.run(__doc__, Arguments, main, processes=lambda args: 2)

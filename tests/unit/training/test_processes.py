@@ -1,5 +1,6 @@
 """Two processes share a training as its rule starts them, on CPUs: what they compute, write, and do when one fails."""
 
+import itertools
 import json
 import os
 import signal
@@ -29,16 +30,17 @@ from peftuq.training import checkpoints, loop
 BROKEN = "spectral_parts"
 
 
-def start(folder: Path, kinds: str, *fault: object) -> subprocess.Popen:
+def start(folder: Path, *kinds: str, **fault: object) -> subprocess.Popen:
     folder.mkdir(exist_ok=True)
-    command = [sys.executable, shared_training.__file__, str(folder), kinds, *map(str, fault)]
+    words = itertools.chain.from_iterable((f"--{name}", str(value)) for name, value in fault.items())
+    command = [sys.executable, shared_training.__file__, "--folder", str(folder), "--log", str(folder / "log"), *words]
+    command += ["--kinds", *kinds]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    environment.pop("LOCAL_RANK", None)
     return subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
-def run(folder: Path, kinds: str, *fault: object) -> int:
-    return start(folder, kinds, *fault).wait(timeout=120)
+def run(folder: Path, *kinds: str, **fault: object) -> int:
+    return start(folder, *kinds, **fault).wait(timeout=240)
 
 
 def position(folder: Path, kind: str) -> dict:
@@ -58,7 +60,7 @@ def one_thread() -> Iterator[None]:
 def pair(tmp_path_factory) -> Path:
     """Every kind of training by two processes that nothing disturbed."""
     folder = tmp_path_factory.mktemp("pair")
-    assert run(folder, ",".join(KINDS)) == 0, (folder / "log").read_text()
+    assert run(folder, *KINDS) == 0, (folder / "log").read_text()
     return folder
 
 
@@ -100,9 +102,9 @@ def test_only_the_main_process_writes(pair):
 
 def test_a_killed_then_a_stopped_training_ends_in_the_same_bits(tmp_path, pair):
     """The main process is killed; then a signal reaches only the other, at the last step of an epoch."""
-    assert run(tmp_path, BROKEN, "SIGKILL", 0, 5) != 0
+    assert run(tmp_path, BROKEN, fault="SIGKILL", process=0, step=5) != 0
     assert position(tmp_path, BROKEN)["step"] == 5
-    assert run(tmp_path, BROKEN, "SIGTERM", 1, 2 * EPOCH - 1) != 0
+    assert run(tmp_path, BROKEN, fault="SIGTERM", process=1, step=2 * EPOCH - 1) != 0
     assert "asked to stop: checkpoint at step 10 of 15" in (tmp_path / "log").read_text()
     assert position(tmp_path, BROKEN)["step"] == 2 * EPOCH
     assert run(tmp_path, BROKEN) == 0
@@ -115,7 +117,7 @@ def test_a_killed_then_a_stopped_training_ends_in_the_same_bits(tmp_path, pair):
 
 
 def test_sigterm_to_the_launcher_stops_all_processes_with_a_checkpoint(tmp_path):
-    launcher = start(tmp_path, "lora", "SIGSTOP", 1, 8)
+    launcher = start(tmp_path, "lora", fault="SIGSTOP", process=1, step=8)
     workers = _stand_still(launcher)
     launcher.send_signal(signal.SIGTERM)
     for worker in workers:
@@ -138,7 +140,7 @@ def _stand_still(launcher: subprocess.Popen) -> list[psutil.Process]:
 
 
 def test_divergence_of_one_process_ends_all_with_one_line(tmp_path):
-    assert run(tmp_path, "lora", "diverged", 1, 8) != 0
+    assert run(tmp_path, "lora", fault="diverged", process=1, step=8) != 0
     lines = (tmp_path / "log").read_text().splitlines()
     assert ["diverged: after step 10 the loss is nan" in line for line in lines].count(True) == 1
     assert "Traceback" not in "".join(lines) and "error" in lines[-1]
