@@ -1,6 +1,7 @@
 # `make demo`: a real report on real weights in minutes. `make test`: code style and unit tests, in minutes, too.
 # `make test-all`: everything that can be checked on any machine, `make test-executors` (the profiles of docs/executors.md,
 # against a local S3 server) among it. `make test-slurm`: the cluster's profile on a real Slurm, started on this machine.
+# `make test-gpu`: what only a CUDA device shows; its measurements go to results/gpu.md (docs/gpu.md).
 VENV := .venv
 PYTHON ?= python3
 BIN := $(VENV)/bin
@@ -9,7 +10,7 @@ EXECUTORS := $(VENV)/executors
 PYTEST := $(BIN)/python -m pytest
 PARALLEL := --numprocesses logical --maxprocesses 4
 
-.PHONY: demo test test-all test-slurm test-executors env lint schema
+.PHONY: demo test test-all test-gpu test-slurm test-executors env lint schema
 
 demo: env
 	@date +%s > $(VENV)/.demo-start
@@ -23,6 +24,9 @@ test-all: env lint
 	$(PYTEST) $(PARALLEL) tests/unit tests/mistakes
 	$(PYTEST) tests/workflow
 	$(MAKE) test-executors
+
+test-gpu: env
+	$(PYTEST) --device cuda tests/gpu tests/unit/precision
 
 test-slurm: env
 	$(PYTEST) tests/slurm

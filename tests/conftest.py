@@ -21,8 +21,13 @@ settings.load_profile("ci")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    help = "where the tests of tests/unit/precision run models"
+    help = "where the tests of tests/unit/precision and tests/gpu run models; GPUs are hidden from all others"
     parser.addoption("--device", choices=["cpu", "cuda"], default="cpu", help=help)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("device") == "cpu":  # the same tests everywhere, in the processes that they start as well
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
 
 
 @pytest.fixture(scope="session")

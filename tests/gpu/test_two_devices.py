@@ -20,7 +20,8 @@ def test_two_processes_end_within_rounding_of_one(hardware, measured, tmp_path, 
         pytest.skip("one GPU")
     folder = tmp_path / "shared"
     folder.mkdir()
-    command = [sys.executable, shared_training.__file__, str(folder), kind]
+    command = [sys.executable, shared_training.__file__, "--folder", str(folder), "--log", str(folder / "log")]
+    command += ["--kinds", kind]
     environment = {name: value for name, value in os.environ.items() if name != "LOCAL_RANK"}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -25,6 +25,7 @@ def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess:
     return subprocess.run(command, cwd=ROOT, env=hidden, capture_output=True, text=True)
 
 
+@pytest.mark.slow
 def test_all_of_them_run_on_a_processor(tmp_path):
     table = tmp_path / "gpu.md"
     left_out = " and ".join(f"not [{kind}]" for kind in SLOWER)
