@@ -103,7 +103,7 @@ class Reasons:
     # -- one job's own reasons -------------------------------------------------------------------------
 
     def own(self, job: Any) -> list[str]:
-        """What changed for a job itself, apart from inputs that other jobs would make again."""
+        """Changes in a job itself, apart from inputs that other jobs would make again."""
         if job not in self._own:
             self._own[job] = list(self._outputs(job)) or [*self._inputs(job), *self._params(job), *self._others(job)]
         return self._own[job]

@@ -13,7 +13,7 @@ EXACT = "hmc"
 
 
 class Said(NamedTuple):
-    """Of one evaluation set by R repetitions of a method: `probs` (R, N, C), their members averaged; `mi` (R, N)."""
+    """One evaluation set by R repetitions of a method: `probs` (R, N, C), their members averaged; `mi` (R, N)."""
 
     probs: np.ndarray
     mi: np.ndarray

@@ -100,7 +100,7 @@ class Network(NamedTuple):
 
 
 class Posterior(NamedTuple):
-    """Of a network's θ given x (N, d) and y (N,), under the prior N(0, 1/(2·half_lambda))."""
+    """Posterior of a network's θ given x (N, d) and y (N,), under the prior N(0, 1/(2·half_lambda))."""
 
     network: Network
     x: np.ndarray

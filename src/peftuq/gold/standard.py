@@ -46,7 +46,7 @@ class Fitted(NamedTuple):
 def compare(
     records: RecordFile, evals: Sequence[str], spec: Mapping[str, Any], log: Log
 ) -> tuple[dict[str, dict[str, Said]], dict[str, Any]]:
-    """What every method says of each evaluation set, and the facts for `file.write`.
+    """Every method's predictions for each evaluation set, and the facts for `file.write`.
 
     `spec`: the values of `grid.schema.Gold` that are not names.
     """
@@ -122,7 +122,7 @@ def _diagnose(draws: hmc.Draws, probs: np.ndarray) -> dict[str, Any]:
 
 
 def _accuracy(network: Network, x: np.ndarray, y: np.ndarray) -> float:
-    """Of the frozen layers alone."""
+    """Accuracy of the frozen layers alone."""
     return accuracy(np.asarray(forward(network.layers, x)), y)
 
 
@@ -173,7 +173,7 @@ def _said(repetitions: Sequence[np.ndarray]) -> Said:
 def _by_part(
     methods: Mapping[str, Said], parts: Mapping[str, Part], evals: Sequence[str]
 ) -> dict[str, dict[str, Said]]:
-    """What was said of all evaluation sets, one after the other, as what was said of each."""
+    """Predictions for all evaluation sets, one after the other, split into those for each."""
     ends = np.cumsum([len(parts[part].y) for part in evals])
     return {
         part: {m: Said(said.probs[:, end - len(parts[part].y) : end], said.mi[:, end - len(parts[part].y) : end])
@@ -189,7 +189,7 @@ def _spread(draws: np.ndarray, m: int) -> list[np.ndarray]:
 
 
 def _agreements(methods: Mapping[str, Said], label: np.ndarray) -> dict[str, list[dict[str, float | None]]]:
-    """Of each method's repetitions with the exact posterior, and their accuracy and NLL."""
+    """Agreement of each method's repetitions with the exact posterior, and their accuracy and NLL."""
     exact = methods[EXACT]
     return {
         method: [

@@ -11,7 +11,7 @@ from peftuq.grid.workload import Workload
 
 
 class Step(NamedTuple):
-    """What was left out, the configuration that leaves it out, and the GPU-hours that remain."""
+    """One more part left out: which, the configuration that leaves it out, and the GPU-hours that remain."""
 
     what: str
     config: dict[str, Any]
@@ -43,7 +43,7 @@ def _hours(study: Study) -> float:
 
 
 def _rules(study: Study) -> Iterator[tuple[str, dict[str, Any]]]:
-    """What is left out, in this order: first what costs the tables least, whole models and single seeds last."""
+    """Parts to leave out, in this order: first what costs the tables least, whole models and single seeds last."""
     yield "seeds beyond 3", {"seeds": 3}
     yield "sweeps", {"sweeps": "leave out"}
     yield "ensembles of more than 10", {"members": 10}

@@ -27,7 +27,7 @@ class Codes:
             self._describe(digest)
 
     def now(self, digest: str) -> dict[str, dict[str, str]]:
-        """What code that has been asked for defines: module → definition → digest."""
+        """Definitions in all code that has been asked for: module → definition → digest."""
         return identity.definitions(*self._asked[digest])
 
     def _describe(self, digest: str) -> None:

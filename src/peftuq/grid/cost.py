@@ -1,4 +1,4 @@
-"""What a training costs, from shapes alone: parameters, memory, floating-point operations.
+"""Cost of a training, from shapes alone: parameters, memory, floating-point operations.
 
 Counts follow the architectures' definitions and are exact for parameters (tests compare them with the models
 themselves, built without storage). Memory is an estimate for one GPU: bf16 frozen weights, float32 adapter with
@@ -71,7 +71,7 @@ class Shape:
 
 
 class LoraSize(Protocol):
-    """What a recipe says of an adapter's size."""
+    """A recipe's keys that decide an adapter's size."""
 
     targets: list[str]
     rank: int
@@ -116,7 +116,7 @@ def adapter_parameters(shape: Shape, adapter: AdapterSize) -> int:
 
 
 def head_parameters(shape: Shape, classes: int, dense: bool) -> int:
-    """Of a classification head: a linear layer, behind a dense one and with biases in BERT-type encoders."""
+    """Parameters of a classification head: a linear layer, behind a dense one and with biases in BERT-type encoders."""
     return shape.hidden * classes + (shape.hidden * (shape.hidden + 1) + classes if dense else 0)
 
 

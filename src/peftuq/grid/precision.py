@@ -1,4 +1,4 @@
-"""What `precision: auto` means, found without importing torch: planning has to start fast.
+"""Meaning of `precision: auto`, found without importing torch: planning has to start fast.
 
 It is decided once, where the workflow is planned, and stands in every job's specification. Jobs on other machines are
 told through the environment, since their own processors may differ.

@@ -1,4 +1,4 @@
-"""What the report needs: the run as data, and every file that it reads."""
+"""Needs of the report: the run as data, and every file that it reads."""
 
 import hashlib
 from dataclasses import asdict

@@ -1,4 +1,4 @@
-"""What the papers say of their own costs, beside the plan's for the same trainings."""
+"""Costs that the papers state, beside the plan's for the same trainings."""
 
 from collections.abc import Iterator
 

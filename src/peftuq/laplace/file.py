@@ -1,4 +1,4 @@
-"""What a fitted posterior says of every example, as a file: Gaussian logits under both prior precisions."""
+"""A fitted posterior's predictions for every example, as a file: Gaussian logits under both prior precisions."""
 
 import json
 import os

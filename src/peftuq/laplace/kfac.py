@@ -35,7 +35,7 @@ class Factors(NamedTuple):
 
 
 class Curvature(NamedTuple):
-    """What the training set says of the weights: `log_likelihood` is its sum over examples at the saved weights."""
+    """Curvature on the training set: `log_likelihood` is the sum over its examples at the saved weights."""
 
     factors: dict[str, Factors]
     log_likelihood: float

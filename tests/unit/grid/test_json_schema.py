@@ -19,7 +19,7 @@ FILES = {  # the files that .vscode/settings.json gives each schema to
 
 
 def mistakes(kind: str, content: dict[str, Any]) -> list[str]:
-    """What an independent validator finds wrong with `content`, by the committed schema."""
+    """Mistakes that an independent validator finds in `content`, by the committed schema."""
     validator = jsonschema.Draft7Validator(json.loads((FOLDER / f"{kind}.json").read_text()))
     return [error.message for error in validator.iter_errors(content)]
 

@@ -20,7 +20,7 @@ def jobs(**keys) -> Jobs:
 
 
 def tasks(found: Jobs) -> list[dict]:
-    """Of every program that runs a model."""
+    """Tasks of every program that runs a model."""
     specs = (found.spec_train, found.spec_extract, found.spec_sample, found.spec_laplace)
     return [json.loads(spec(W))["task"] for spec in specs]
 

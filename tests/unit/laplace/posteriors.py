@@ -40,7 +40,7 @@ def adapted(kind: str) -> ReadOut:
 
 
 def jacobian(model: ReadOut, layers: dict, data: Encoded, row: int) -> dict[str, torch.Tensor]:
-    """Of one example's logits in every layer's weight: (C, d_out, d_in), float64."""
+    """Jacobian of one example's logits in every layer's weight: (C, d_out, d_in), float64."""
     batch = collate(data, np.array([row]), pad=0)
     names = {id(parameter): name for name, parameter in model.named_parameters()}
     mine = {name: names[id(layer.weight)] for name, layer in layers.items()}
@@ -87,7 +87,7 @@ def kronecker_hessian(model: ReadOut, layers: dict, data: Encoded, positions: st
 
 
 def _watch(layers: dict) -> tuple[dict, list]:
-    """What the layers take and give in the next forward pass, with gradients to be had at what they give."""
+    """Layers' inputs and outputs in the next forward pass, with gradients to be had at the outputs."""
     seen = {}
 
     def note(name: str):

@@ -1,4 +1,4 @@
-"""What routers say: FLU and load balance against direct computations, and when it is collected."""
+"""Router probabilities: FLU and load balance against direct computations, and when they are collected."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""What the report shows of a comparison with the exact posterior: its numbers, its verdicts, and its absence."""
+"""The report's page on a comparison with the exact posterior: its numbers, its verdicts, and its absence."""
 
 from types import SimpleNamespace
 
