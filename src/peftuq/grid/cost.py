@@ -151,11 +151,11 @@ def laplace_memory(
     def factor(width: int) -> int:
         return 8 * width * (width if width < exact_below else 2 * min(width, SKETCH * kept))
 
-    heard = sum(4 * (inputs + outputs) + 8 * adapter.rank for inputs, outputs in layers)
+    hooked = sum(4 * (inputs + outputs) + 8 * adapter.rank for inputs, outputs in layers)
     factors = sum(factor(inputs) + factor(outputs) + 2 * factor(adapter.rank) for inputs, outputs in layers)
     slabs = 4 * max(SLABS, classes * trained)
     base = training_memory(shape, 0, tokens, False, untied)
-    return base + 4 * trained + depth * (tokens * heard + factors) + slabs
+    return base + 4 * trained + depth * (tokens * hooked + factors) + slabs
 
 
 def extraction_memory(shape: Shape, tokens: int, untied: bool) -> float:

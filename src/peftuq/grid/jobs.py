@@ -94,11 +94,11 @@ class Jobs(PredictiveJobs, ReportJobs):
         """A model's task; a choice task has as many options as the longest question of its evaluation sets."""
         model = self.study.models.get(setting.model, "model", "")
         dataset = self.study.dataset(setting.dataset)
-        asked = [dataset, *(self.study.dataset(part) for part in evals if part != "test")]
+        datasets = [dataset, *(self.study.dataset(part) for part in evals if part != "test")]
         recipe = self.study.recipes.get(setting.recipe, "recipe", "")
         return {
             "kind": dataset.kind,
-            "classes": max((list(one.classes) for one in asked), key=len),
+            "classes": max((list(one.classes) for one in datasets), key=len),
             "max_length": min(model.max_length, recipe.max_length),
             "prompt": self.study.prompt(recipe.prompt) if dataset.kind == "choice" else None,
             "precision": self.study.precision(setting.recipe),

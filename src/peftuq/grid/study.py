@@ -193,8 +193,8 @@ class Study:
 
     def precision(self, recipe: str) -> precision.Precision:
         """Precision in which a recipe's models compute, `auto` resolved."""
-        asked = self.config.precision or self.recipes.get(recipe, "recipe", "").precision
-        return precision.native() if asked == "auto" else asked
+        configured = self.config.precision or self.recipes.get(recipe, "recipe", "").precision
+        return precision.native() if configured == "auto" else configured
 
     # -- datasets -------------------------------------------------------------------------------------
 

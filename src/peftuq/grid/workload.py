@@ -108,8 +108,8 @@ class Workload:
         flops = cost.training_flops(
             shape, self.tokens(setting, ["train"]), self._adapter(setting), recipe.gradient_checkpointing
         )
-        asked = ["valid", *(self.study.evals(setting) if recipe.epoch_records else [])]
-        epoch = flops / self._rate(shape, TRAINING) + self.forward(setting, asked)
+        parts = ["valid", *(self.study.evals(setting) if recipe.epoch_records else [])]
+        epoch = flops / self._rate(shape, TRAINING) + self.forward(setting, parts)
         return self.start(setting.model) + recipe.optimiser.epochs * epoch / recipe.gpus
 
     def gpus(self, setting: Setting) -> int:
@@ -122,14 +122,14 @@ class Workload:
     def sample(self, cell: Cell) -> float:
         """As many passes over valid and the evaluation sets as there are samples."""
         _, size = self.study.predictive(cell.predictive)
-        asked = ["valid", *self.study.evals(cell.setting)]
-        return self.start(cell.model) + self.forward(cell.setting, asked, size or 1)
+        parts = ["valid", *self.study.evals(cell.setting)]
+        return self.start(cell.model) + self.forward(cell.setting, parts, size or 1)
 
     def fit_laplace(self, adapter: Adapter) -> float:
         """One forward and C backward passes, which cost as much each, over everything."""
         classes = len(self.study.dataset(adapter.dataset).classes)
-        asked = ["train", "valid", *self.study.evals(adapter.setting)]
-        return self.start(adapter.model) + self.forward(adapter.setting, asked, 1 + classes)
+        parts = ["train", "valid", *self.study.evals(adapter.setting)]
+        return self.start(adapter.model) + self.forward(adapter.setting, parts, 1 + classes)
 
     def fit_adue(self, setting: Setting) -> float:
         """Every fit of the grid over its training rows, forward and backward through a copy of the head."""

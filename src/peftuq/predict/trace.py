@@ -36,10 +36,10 @@ def curves(members: Sequence[EpochFile], sizes: Sequence[int]) -> list[dict[str,
     rows = []
     for part in members[0].parts:
         for epoch in range(1, members[0].epochs + 1):
-            said = [member.samples(epoch, part) for member in members]
+            samples = [member.samples(epoch, part) for member in members]
             for size in sizes:
                 for group in groups(len(members), size):
-                    point = curve_point(pool([said[k] for k in group]))
+                    point = curve_point(pool([samples[k] for k in group]))
                     rows.append({"part": part, "epoch": epoch, "size": size, "first": group[0], **point})
     return rows
 

@@ -49,7 +49,7 @@ def test_editors_find_the_schema_of_every_file():
     }
 
 
-@pytest.mark.parametrize("kind, content, told", [
+@pytest.mark.parametrize("kind, content, expected", [
     ("config", {"suites": ["demo"], "sources": ["hub"], "bootstraps": 20}, "bootstraps"),
     ("config", {"suites": ["demo"], "sources": ["web"]}, "web"),
     ("config", {"suites": ["demo"]}, "sources"),
@@ -61,9 +61,9 @@ def test_editors_find_the_schema_of_every_file():
     ("suite", {"grids": [{"seeds": 3, "shift": {}}]}, "shift"),
     ("prompt", {"labels": ["A"]}, "A"),
 ])  # fmt: skip
-def test_a_mistake_is_told(kind, content, told):
-    (said,) = mistakes(kind, content)
-    assert told in said
+def test_a_mistake_is_told(kind, content, expected):
+    (message,) = mistakes(kind, content)
+    assert expected in message
 
 
 def test_a_file_that_extends_another_may_leave_out_any_key():

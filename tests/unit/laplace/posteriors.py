@@ -14,7 +14,7 @@ from peftuq.models.batching import Encoded, collate
 from peftuq.models.readout import ReadOut
 
 ADAPTER = {"targets": ["q", "v"], "rank": 3, "alpha": 6, "dropout": 0.1, "top_layers": None}
-RUNNING = kfac.Running(pad=0, max_tokens=40, dtype=torch.float32)
+EXECUTION = kfac.Execution(pad=0, max_tokens=40, dtype=torch.float32)
 CLASSES = 3
 
 
@@ -100,4 +100,4 @@ def fitted(kind: str, n: int = 7, **choices) -> tuple[ReadOut, dict, Encoded, kf
     model, data = adapted(kind), examples(n, options=2 if kind == "choice" else CLASSES)
     layers = layers_of(model, "excluded")
     chosen = {"positions": "all", "rank": 10, "exact_below": 512, **choices}
-    return model, layers, data, kfac.fit(model, layers, data, RUNNING, **chosen)
+    return model, layers, data, kfac.fit(model, layers, data, EXECUTION, **chosen)
