@@ -119,7 +119,7 @@ def rows_of(columns: Mapping[str, Any]) -> list[Row]:
     return [{"system": "", **dict(zip(columns, row, strict=True))} for row in zip(*columns.values(), strict=True)]
 
 
-def ask(adapted: Adapted, rows: Sequence[Row], progress: Progress | None = None) -> np.ndarray:
+def probabilities(adapted: Adapted, rows: Sequence[Row], progress: Progress | None = None) -> np.ndarray:
     """Probabilities (N, C) of rows that may each begin with a line of their own."""
     probs: np.ndarray | None = None
     for system in dict.fromkeys(row["system"] for row in rows):
@@ -157,7 +157,7 @@ def predict(
         for draw in range(size):
             perturb = PERTURBATIONS[kind][names[draw % len(names)]]
             perturbed = [perturb(row, np.random.default_rng([seed, draw, int(row["id"])])) for row in rows]
-            probs = ask(adapted, [one.row for one in perturbed], progress)
+            probs = probabilities(adapted, [one.row for one in perturbed], progress)
             draws.append(Samples(ids, labels, put_back(probs, [one.order for one in perturbed])[None]))
         samples[part] = pool(draws)
     return samples, {}
