@@ -122,13 +122,13 @@ def main() -> int:
     parser.add_argument("--faults", type=int, default=30)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--of", type=Path, help="a checkout whose run has ended in peace")
-    asked = parser.parse_args()
+    args = parser.parse_args()
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:
-        if asked.of is None:
+        if args.of is None:
             expected, in_peace, hit = miniature(Path(name))
         else:
-            expected, hit = (asked.of / faulty.METRICS).read_bytes(), copy_of(asked.of, Path(name, "hit"))
-        storm = Storm(hit, asked.faults, asked.seed, LONG_PAUSE if asked.of else PAUSE)
+            expected, hit = (args.of / faulty.METRICS).read_bytes(), copy_of(args.of, Path(name, "hit"))
+        storm = Storm(hit, args.faults, args.seed, LONG_PAUSE if args.of else PAUSE)
         began = time.monotonic()
         storm.run()
         same = hit.metrics() == expected
@@ -139,12 +139,12 @@ def main() -> int:
     for rule in rules:
         print(f"{rule:24}{storm.delivered[rule, 'SIGKILL']:8}{storm.delivered[rule, 'SIGTERM']:8}")
     total = sum(storm.delivered.values())
-    peace = f", in peace {in_peace:.0f} s" if asked.of is None else ""
+    peace = f", in peace {in_peace:.0f} s" if args.of is None else ""
     print(f"{total} faults; Snakemake was started {storm.starts} times; {seconds:.0f} s{peace}")
     print(f"metrics.csv is {'the same to the byte' if same else 'NOT the same'}; {left} half-written files are left")
-    if total < asked.faults:
-        print(f"the run ended after {total} faults of {asked.faults}: shorten the pauses between them")
-    return 0 if same and total >= asked.faults else 1
+    if total < args.faults:
+        print(f"the run ended after {total} faults of {args.faults}: shorten the pauses between them")
+    return 0 if same and total >= args.faults else 1
 
 
 if __name__ == "__main__":

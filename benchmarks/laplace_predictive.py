@@ -107,10 +107,10 @@ def timed(run: Callable[[], np.ndarray]) -> tuple[np.ndarray, float]:
 def compare(classes: int, n: int, batches: list[int]) -> dict[str, tuple[np.ndarray, float]]:
     """f_Sigma and seconds of every way that can be run here."""
     model, data = build(classes), examples(n, classes)
-    layers, running = layers_of(model, "excluded"), kfac.Running(0, 1024, torch.float32)
-    curvature = kfac.fit(model, layers, data, running, "all", 10, 512)
+    layers, execution = layers_of(model, "excluded"), kfac.Execution(0, 1024, torch.float32)
+    curvature = kfac.fit(model, layers, data, execution, "all", 10, 512)
     ways: dict[str, Callable[[], np.ndarray]] = {
-        "ours": lambda: predictive.distribution(model, layers, data, running, curvature, [PRECISION])[1][0],
+        "ours": lambda: predictive.distribution(model, layers, data, execution, curvature, [PRECISION])[1][0],
         "loop": lambda: loop(model, layers, data, curvature),
     }
     for size in batches:

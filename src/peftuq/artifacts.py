@@ -1,4 +1,4 @@
-"""What the jobs of the workflow hand to each other, by name and type; the formats are in files.py.
+"""Artifacts that the jobs of the workflow hand to each other, by name and type; the formats are in files.py.
 
 task → (recipe) adapter → `Record` → (predictive) `Samples` → (method) `Scores` → metrics.
 """
@@ -18,7 +18,7 @@ from peftuq.files import ArrayFile, canonical, read_columns, write_arrays, write
 
 @dataclass(frozen=True)
 class Record:
-    """What one adapter says of N examples.
+    """Outputs of one adapter for N examples.
 
     `id` int64 (N,); `label` int64 (N,), values in [0, C); `logits` float32 (N, C), -inf where a question has
     fewer options than C; `h` float32 (N, d), the input of the head (None in an epoch's records); `answer_mass` float32
@@ -122,7 +122,7 @@ class EpochFile:
         self.parts: list[str] = json.loads(self._arrays.metadata["parts"])
 
     def record(self, epoch: int, part: str) -> Record:
-        """What the model said after an epoch, without h."""
+        """The model's record after an epoch, without h."""
         fields = {field: self._arrays.get(f"{epoch}/{part}/{field}") for field in _RECORD_FIELDS}
         return Record(**fields)
 

@@ -10,7 +10,7 @@ _PREDICTIVE = re.compile(r"(?P<name>[a-z][a-z_]*)(-(?P<size>[1-9]\d*))?")
 
 
 class Setting(NamedTuple):
-    """What is trained: one recipe on one dataset from one backbone; a seed makes it an adapter."""
+    """One recipe on one dataset from one backbone; with a seed, an adapter: what is trained."""
 
     model: str
     dataset: str

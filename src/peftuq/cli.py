@@ -1,4 +1,4 @@
-"""What a configuration would run and need (`plan`), how its GPU jobs run (`rehearse`), what made one due (`why`)."""
+"""Commands: jobs and needs of a run (`plan`), how its GPU jobs run (`rehearse`), what made one due (`why`)."""
 
 import argparse
 import os

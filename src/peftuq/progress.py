@@ -1,4 +1,4 @@
-"""What a long job says while it runs: one plain line every few seconds, to its log and to stderr."""
+"""Progress of a long job: one plain line every few seconds, to its log and to stderr."""
 
 import sys
 import time

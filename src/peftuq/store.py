@@ -1,4 +1,4 @@
-"""What earlier jobs made, by what they made it of: a job whose inputs have the same content need not compute again.
+"""Outputs of earlier jobs, by what they were made of: a job whose inputs have the same content need not compute again.
 
 A job's key is a hash of the content of its input files, its spec, its code and the software it runs with; for what was
 fetched stands its provenance, which has the sha256 of every file. The store keeps an entry per key (which output has

@@ -60,7 +60,7 @@ class Reasons:
         self._jobs = workflow.globals["jobs"]
         self._own: dict[Any, list[str]] = {}
         self._roots: dict[Any, frozenset[Root]] = {}
-        self._told: set[Root] = set()
+        self._reported: set[Root] = set()
 
     def makes(self, job: Any, target: str) -> bool:
         return target in job.output or any(log.endswith(f"/logs/{target}.log") for log in job.log)
@@ -77,12 +77,12 @@ class Reasons:
 
     def _below(self, job: Any, indent: str) -> Iterator[str]:
         yield from (f"{indent}{line}" for line in self.own(job))
-        self._told.add((job.rule.name, tuple(self.own(job))))
+        self._reported.add((job.rule.name, tuple(self.own(job))))
         alike: dict[Any, list[Any]] = {}
         for earlier in self._earlier(job):
             alike.setdefault((earlier.rule.name, self._changes(earlier)), []).append(earlier)
         for (_, found), (first, *others) in sorted(alike.items(), key=lambda item: len(item[0][1])):
-            if found <= self._told:
+            if found <= self._reported:
                 continue
             files = [path for path in job.input if path in self._dag.dependencies[job][first]]
             more = f" and {len(others)} like it" if others else ""
@@ -103,7 +103,7 @@ class Reasons:
     # -- one job's own reasons -------------------------------------------------------------------------
 
     def own(self, job: Any) -> list[str]:
-        """What changed for a job itself, apart from inputs that other jobs would make again."""
+        """Changes in a job itself, apart from inputs that other jobs would make again."""
         if job not in self._own:
             self._own[job] = list(self._outputs(job)) or [*self._inputs(job), *self._params(job), *self._others(job)]
         return self._own[job]

@@ -40,7 +40,7 @@ ADAPTER = {"adapter_model.safetensors", "adapter_config.json", "training.json", 
 @pytest.fixture(scope="module")
 def server() -> Iterator[str]:
     """A local S3 server and its address."""
-    logging.getLogger("werkzeug").disabled = True  # a line a request
+    logging.getLogger("werkzeug").disabled = True  # one line per request
     running = ThreadedMotoServer(port=0)
     running.start()
     host, port = running.get_host_and_port()
@@ -64,7 +64,7 @@ def snakemake(copy: Checkout, server: str, *arguments: str) -> str:
 
 
 def stored(server: str) -> dict[str, bytes]:
-    """What is in the bucket below the run's prefix, by its path in the run."""
+    """Contents of the bucket below the run's prefix, by path in the run."""
     keys = {"aws_access_key_id": "none", "aws_secret_access_key": "none"}
     bucket = boto3.resource("s3", endpoint_url=server, region_name="us-east-1", **keys).Bucket(BUCKET)
     found = bucket.objects.filter(Prefix=f"{RUN}/")
@@ -96,7 +96,7 @@ def forget(checkout: Checkout) -> None:
 
 
 def tables(files: dict[str, bytes]) -> dict[str, str]:
-    """What the report's tables say, numbers aside: those of the metrics are compared elsewhere, and times differ."""
+    """Text of the report's tables, numbers aside: those of the metrics are compared elsewhere, and times differ."""
     found = {name: text.decode() for name, text in files.items() if name.startswith("reports/tables/")}
     return {name: re.sub(r"[\d.]+", "0", text) for name, text in found.items() if name.endswith(".csv")}
 

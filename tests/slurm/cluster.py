@@ -65,7 +65,7 @@ PartitionName=urgent Nodes=ALL MaxTime=1:00:00 PriorityTier=9
 
 
 def missing() -> list[str]:
-    """What this machine lacks to start a cluster."""
+    """Programs that this machine lacks to start a cluster."""
     lacks = [name for name in PROGRAMS if shutil.which(name) is None]
     lacks += ["root"] if os.geteuid() else []
     theirs = [name for name in FILES if (ETC / name).exists() and not (ETC / name).is_symlink()]
@@ -181,7 +181,7 @@ def daemons(number: int) -> list[int]:
 
 
 def jobs() -> dict[int, dict[str, str]]:
-    """What `scontrol` knows of every job, finished ones among them, by number."""
+    """Every job as `scontrol` shows it, finished ones among them, by number."""
     shown = subprocess.run(["scontrol", "show", "job", "--oneliner"], capture_output=True, text=True).stdout
     told = [dict(word.split("=", 1) for word in line.split() if "=" in word) for line in shown.splitlines()]
     return {int(job["JobId"]): job for job in told if "JobId" in job}

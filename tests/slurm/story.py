@@ -36,7 +36,7 @@ class Story:
     interrupted: list[int] = field(default_factory=list)  # jobs of the first run when ^C came
     left: list[int] = field(default_factory=list)  # and those of them that were left when it had ended
     returncodes: list[int] = field(default_factory=list)
-    said: list[str] = field(default_factory=list)  # by Snakemake, a text a run
+    said: list[str] = field(default_factory=list)  # by Snakemake, one text per run
     jobs: dict[int, dict[str, str]] = field(default_factory=dict)  # by Slurm of every job, in the end
 
     # -- what happened -----------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""What pyproject declares, what the lock pins, what the jobs' environments hold and what the code imports agree."""
+"""Agreement of pyproject's dependencies, the lock's pins, the jobs' environments and the code's imports."""
 
 import ast
 import re

@@ -1,4 +1,4 @@
-"""What every script has in common: its arguments, and that a killed job leaves nothing behind for good."""
+"""Behaviour common to all scripts: arguments, and that a killed job leaves nothing behind for good."""
 
 import os
 import signal

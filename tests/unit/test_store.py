@@ -1,4 +1,4 @@
-"""What jobs made comes back to the byte, for the same content and for nothing else."""
+"""Outputs of jobs come back to the byte, for the same content and for nothing else."""
 
 import json
 import os

@@ -33,12 +33,12 @@ def main(args: Arguments, log: Log) -> None:
     train = adapted.encode(read_columns(args.train))
     evals = {part: adapted.encode(read_columns(data)) for part, data in zip(spec["evals"], args.data, strict=True)}
     tokens = min(spec["task"]["batch_tokens"], spec["params"]["batch_tokens"])
-    running = kfac.Running(adapted.tokenizer.pad_token_id, tokens, adapted.dtype)
+    execution = kfac.Execution(adapted.tokenizer.pad_token_id, tokens, adapted.dtype)
     started = time.monotonic()
-    said, facts = fit.fit(adapted.read_out, train, evals, running, spec["params"], spec["seed"], log)
+    gaussians, facts = fit.fit(adapted.read_out, train, evals, execution, spec["params"], spec["seed"], log)
     log(f"prior precision {facts['precision']}, validation NLL {facts['valid_nll']}")
     took = duration(sum(map(len, evals.values())), started)
-    file.write(args.gaussians, said, facts)
+    file.write(args.gaussians, gaussians, facts)
     write_json(args.facts, took)
 
 

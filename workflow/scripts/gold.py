@@ -20,8 +20,8 @@ def main(args: Arguments, log: Log) -> None:
 
     spec = dict(args.spec)
     evals = spec.pop("evals")
-    said, facts = standard.compare(artifacts.RecordFile(args.records), evals, spec, log)
-    file.write(args.comparison, said, facts)
+    predictions, facts = standard.compare(artifacts.RecordFile(args.records), evals, spec, log)
+    file.write(args.comparison, predictions, facts)
 
 
 program.run(__doc__, Arguments, main)

@@ -15,5 +15,5 @@ def read_out(model, hf: PreTrainedModel, answer_tokens: list[int] | None, loss: 
 
 
 def extra_loss(output: Output, label: Tensor, loss: dict, step: int) -> Tensor | None:
-    """What the loss has beside the cross-entropy: nothing."""
+    """No term beside the cross-entropy."""
     return None

@@ -38,7 +38,7 @@ def fetch(source: Hub, folder: Path) -> dict[str, str]:
 
 
 def _explain(error: Exception, source: Hub) -> str:
-    """What went wrong and what mends it, in one line."""
+    """One line: what went wrong and what mends it."""
     from huggingface_hub import constants, errors
 
     if constants.HF_HUB_OFFLINE:

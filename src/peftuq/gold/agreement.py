@@ -23,7 +23,7 @@ class Agreement(NamedTuple):
 
 
 def agreement(probs: np.ndarray, mi: np.ndarray, exact_probs: np.ndarray, exact_mi: np.ndarray) -> Agreement:
-    """Of predictive distributions (N, C) and mutual informations (N,) with the exact ones."""
+    """Agreement of predictive distributions (N, C) and mutual informations (N,) with the exact ones."""
     tv = total_variation(probs, exact_probs)
     # What is constant but for rounding has no order: a single member's MI is 0 everywhere.
     varies = min(np.ptp(mi), np.ptp(exact_mi)) > 1e-12

@@ -1,4 +1,4 @@
-"""What is affordable on a large model, on the small one: MAP members, Laplace, dropout."""
+"""Approximations that a large model can afford, on the small one: MAP members, Laplace, dropout."""
 
 from collections.abc import Sequence
 from functools import partial

@@ -1,4 +1,4 @@
-"""The comparison as a file: what the exact posterior and each approximation say of every example."""
+"""The comparison as a file: predictions of the exact posterior and of each approximation for every example."""
 
 import json
 import os
@@ -12,20 +12,20 @@ from peftuq.files import ArrayFile, canonical, write_arrays
 EXACT = "hmc"
 
 
-class Said(NamedTuple):
-    """Of one evaluation set by R repetitions of a method: `probs` (R, N, C), their members averaged; `mi` (R, N)."""
+class Predictions(NamedTuple):
+    """One evaluation set by R repetitions of a method: `probs` (R, N, C), their members averaged; `mi` (R, N)."""
 
     probs: np.ndarray
     mi: np.ndarray
 
 
-def write(path: str | os.PathLike, parts: Mapping[str, Mapping[str, Said]], facts: Mapping[str, object]) -> None:
+def write(path: str | os.PathLike, parts: Mapping[str, Mapping[str, Predictions]], facts: Mapping[str, object]) -> None:
     """Write by evaluation set and method, `EXACT` among them; `facts` (JSON-able) say how it was computed."""
     arrays = {
         f"{part}/{method}/{field}": array
         for part, methods in parts.items()
-        for method, said in methods.items()
-        for field, array in said._asdict().items()
+        for method, predictions in methods.items()
+        for field, array in predictions._asdict().items()
     }
     methods = list(next(iter(parts.values())))
     described = {"parts": list(parts), "methods": methods, "facts": dict(facts)}
@@ -33,7 +33,7 @@ def write(path: str | os.PathLike, parts: Mapping[str, Mapping[str, Said]], fact
 
 
 class GoldFile:
-    """The file, read lazily: `parts` and `methods` name what `said` reads, `facts` are those it was given."""
+    """The file, read lazily: `parts` and `methods` name what `predictions` reads, `facts` are those it was given."""
 
     def __init__(self, path: str | os.PathLike):
         self._arrays = ArrayFile(path)
@@ -42,5 +42,5 @@ class GoldFile:
         self.methods: list[str] = described["methods"]
         self.facts: dict = described["facts"]
 
-    def said(self, part: str, method: str) -> Said:
-        return Said(*(self._arrays[f"{part}/{method}/{field}"] for field in Said._fields))
+    def predictions(self, part: str, method: str) -> Predictions:
+        return Predictions(*(self._arrays[f"{part}/{method}/{field}"] for field in Predictions._fields))

@@ -47,7 +47,7 @@ def sample(potential: Callable[[Any], Any], starts: np.ndarray, warmup: int, dra
 
 
 def mixing(values: np.ndarray) -> Mixing:
-    """Of quantities `values` (K, S, Q) with K > 1."""
+    """Convergence of quantities `values` (K, S, Q) with K > 1."""
     size = effective_sample_size(values)
     errors = values.std(axis=(0, 1)) / np.sqrt(size)
     return Mixing(float(np.max(split_gelman_rubin(values))), float(size.min()), float(errors.mean()))

@@ -86,8 +86,8 @@ class Network(NamedTuple):
     def initial(self, rng: np.random.Generator) -> np.ndarray:
         """LoRA's start: A uniform within ±1/√(its inputs) (PEFT's Kaiming rule), B zero."""
         parts = [
-            rng.uniform(-1, 1, shape) / np.sqrt(shape[1]) if place % 2 == 0 else np.zeros(shape)
-            for place, shape in enumerate(self.shapes)
+            rng.uniform(-1, 1, shape) / np.sqrt(shape[1]) if index % 2 == 0 else np.zeros(shape)
+            for index, shape in enumerate(self.shapes)
         ]
         return np.concatenate([part.ravel() for part in parts])
 
@@ -100,7 +100,7 @@ class Network(NamedTuple):
 
 
 class Posterior(NamedTuple):
-    """Of a network's θ given x (N, d) and y (N,), under the prior N(0, 1/(2·half_lambda))."""
+    """Posterior of a network's θ given x (N, d) and y (N,), under the prior N(0, 1/(2·half_lambda))."""
 
     network: Network
     x: np.ndarray

@@ -13,7 +13,7 @@ from peftuq.artifacts import Record, RecordFile
 from peftuq.gold import approximations, hmc
 from peftuq.gold.agreement import agreement
 from peftuq.gold.features import principal_components
-from peftuq.gold.file import EXACT, Said
+from peftuq.gold.file import EXACT, Predictions
 from peftuq.gold.model import Network, Posterior, fit_layers, forward, probabilities
 from peftuq.metrics.calibration import accuracy, nll
 from peftuq.progress import Log
@@ -45,8 +45,8 @@ class Fitted(NamedTuple):
 
 def compare(
     records: RecordFile, evals: Sequence[str], spec: Mapping[str, Any], log: Log
-) -> tuple[dict[str, dict[str, Said]], dict[str, Any]]:
-    """What every method says of each evaluation set, and the facts for `file.write`.
+) -> tuple[dict[str, dict[str, Predictions]], dict[str, Any]]:
+    """Every method's predictions for each evaluation set, and the facts for `file.write`.
 
     `spec`: the values of `grid.schema.Gold` that are not names.
     """
@@ -58,7 +58,7 @@ def compare(
     fitted = _fit(posterior, draws.values, spec)
     log(f"{MEMBERS} MAP and {MEMBERS} anchored members, {REPETITIONS} Laplace and dropout fits")
     samples = _samples(posterior.network, fitted, np.concatenate([parts[part].x for part in evals]), spec)
-    said = _by_part({method: _said(repetitions) for method, repetitions in samples.items()}, parts, evals)
+    predictions = _by_part({method: _predictions(repetitions) for method, repetitions in samples.items()}, parts, evals)
     facts = {
         "spec": dict(spec),
         "parameters": posterior.network.size,
@@ -66,9 +66,9 @@ def compare(
         "sampler": _diagnose(draws, samples[EXACT][0]),
         "map_potentials": [float(posterior.potential(theta)) for theta in fitted.maps],
         "unadapted": {part: _accuracy(posterior.network, *parts[part]) for part in parts},
-        "agreement": {part: _agreements(methods, parts[part].y) for part, methods in said.items()},
+        "agreement": {part: _agreements(methods, parts[part].y) for part, methods in predictions.items()},
     }
-    return said, facts
+    return predictions, facts
 
 
 # -- the posterior ------------------------------------------------------------------------------------------
@@ -122,7 +122,7 @@ def _diagnose(draws: hmc.Draws, probs: np.ndarray) -> dict[str, Any]:
 
 
 def _accuracy(network: Network, x: np.ndarray, y: np.ndarray) -> float:
-    """Of the frozen layers alone."""
+    """Accuracy of the frozen layers alone."""
     return accuracy(np.asarray(forward(network.layers, x)), y)
 
 
@@ -163,23 +163,23 @@ def _samples(
     }
 
 
-def _said(repetitions: Sequence[np.ndarray]) -> Said:
-    return Said(
+def _predictions(repetitions: Sequence[np.ndarray]) -> Predictions:
+    return Predictions(
         np.stack([probs.mean(axis=0) for probs in repetitions]),
         np.stack([mutual_information(probs) for probs in repetitions]),
     )
 
 
 def _by_part(
-    methods: Mapping[str, Said], parts: Mapping[str, Part], evals: Sequence[str]
-) -> dict[str, dict[str, Said]]:
-    """What was said of all evaluation sets, one after the other, as what was said of each."""
+    methods: Mapping[str, Predictions], parts: Mapping[str, Part], evals: Sequence[str]
+) -> dict[str, dict[str, Predictions]]:
+    """Predictions for all evaluation sets, one after the other, split into those for each."""
     ends = np.cumsum([len(parts[part].y) for part in evals])
+    rows = {part: slice(end - len(parts[part].y), end) for part, end in zip(evals, ends, strict=True)}
     return {
-        part: {m: Said(said.probs[:, end - len(parts[part].y) : end], said.mi[:, end - len(parts[part].y) : end])
-               for m, said in methods.items()}
-        for part, end in zip(evals, ends, strict=True)
-    }  # fmt: skip
+        part: {method: Predictions(own.probs[:, kept], own.mi[:, kept]) for method, own in methods.items()}
+        for part, kept in rows.items()
+    }
 
 
 def _spread(draws: np.ndarray, m: int) -> list[np.ndarray]:
@@ -188,8 +188,8 @@ def _spread(draws: np.ndarray, m: int) -> list[np.ndarray]:
     return [draws[chosen[first::REPETITIONS]] for first in range(REPETITIONS)]
 
 
-def _agreements(methods: Mapping[str, Said], label: np.ndarray) -> dict[str, list[dict[str, float | None]]]:
-    """Of each method's repetitions with the exact posterior, and their accuracy and NLL."""
+def _agreements(methods: Mapping[str, Predictions], label: np.ndarray) -> dict[str, list[dict[str, float | None]]]:
+    """Agreement of each method's repetitions with the exact posterior, and their accuracy and NLL."""
     exact = methods[EXACT]
     return {
         method: [
@@ -199,7 +199,7 @@ def _agreements(methods: Mapping[str, Said], label: np.ndarray) -> dict[str, lis
                 "accuracy": accuracy(probs, label),
                 "nll": nll(probs, label),
             }
-            for probs, mi in zip(said.probs, said.mi, strict=True)
+            for probs, mi in zip(predictions.probs, predictions.mi, strict=True)
         ]
-        for method, said in methods.items()
+        for method, predictions in methods.items()
     }

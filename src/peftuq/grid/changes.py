@@ -1,4 +1,4 @@
-"""What differs between two identities of a job, in words."""
+"""Differences between two identities of a job, in words."""
 
 import json
 from collections.abc import Iterator, Mapping

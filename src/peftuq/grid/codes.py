@@ -10,12 +10,12 @@ from peftuq.grid.paths import Paths
 class Codes:
     def __init__(self, paths: Paths):
         self._paths = paths
-        self._asked: dict[str, tuple[Path, ...]] = {}  # digest → script and plug-ins
+        self._sources: dict[str, tuple[Path, ...]] = {}  # digest → script and plug-ins
         self._started = False
 
     def digest(self, script: Path, *plugins: Path) -> str:
         found = identity.code(script, *plugins)
-        self._asked[found] = (script, *plugins)
+        self._sources[found] = (script, *plugins)
         if self._started:
             self._describe(found)
         return found
@@ -23,12 +23,12 @@ class Codes:
     def start(self) -> None:
         """A run begins: all code asked for, so far and from now on, is written down. A dry run leaves no file."""
         self._started = True
-        for digest in self._asked:
+        for digest in self._sources:
             self._describe(digest)
 
     def now(self, digest: str) -> dict[str, dict[str, str]]:
-        """What code that has been asked for defines: module → definition → digest."""
-        return identity.definitions(*self._asked[digest])
+        """Definitions in all code that has been asked for: module → definition → digest."""
+        return identity.definitions(*self._sources[digest])
 
     def _describe(self, digest: str) -> None:
         path = self._paths.code(digest)

@@ -46,7 +46,7 @@ class Disk:
         return row * self._rows(adapter, self._work.jobs.parts(adapter)) + FLOAT * self._work.head(adapter.setting)
 
     def epochs(self, adapter: Adapter) -> int:
-        """What a recipe that asks for it records after each epoch: id, label, logits, answer mass."""
+        """Records after each epoch, for a recipe that asks for them: id, label, logits, answer mass."""
         recipe = self._study.recipes.get(adapter.recipe, "recipe", "")
         if recipe.epoch_records is None:
             return 0

@@ -1,4 +1,4 @@
-"""What every job of the workflow finds in its environment."""
+"""Environment variables that every job of the workflow finds."""
 
 import os
 import sys

@@ -55,7 +55,7 @@ def _digests(tree: ast.Module) -> dict[str, str]:
 
 
 def _definition(node: ast.stmt) -> str:
-    """What a top-level statement defines, in words."""
+    """Kind and name of a top-level statement's definition."""
     if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
         return f"function {node.name}"
     if isinstance(node, ast.ClassDef):

@@ -1,4 +1,4 @@
-"""What each rule of the workflow needs: its input files and its identity, from a cell's wildcards.
+"""Needs of each rule of the workflow: its input files and its identity, from a cell's wildcards.
 
 Every method takes the rule's wildcards (anything with the named attributes). `spec_*` is all the configuration the
 job sees: it is passed to the script and kept by Snakemake as the job's parameter.
@@ -52,11 +52,11 @@ class Jobs(PredictiveJobs, ReportJobs):
 
     @cached_property
     def sources(self) -> dict[str, tuple[str, dict]]:
-        """What is fetched for datasets, by key: several may come out of one archive or folder."""
+        """Sources to fetch for datasets, by key: several datasets may come out of one archive or folder."""
         return dict(map(self._source, self.study.dataset_names))
 
     def _source(self, dataset: str) -> tuple[str, tuple[str, dict]]:
-        """What is fetched for a dataset, and its key. A local folder is, too: no other machine has it."""
+        """Source to fetch for a dataset, and its key. A local folder is one, too: no other machine has it."""
         wanted = self.study.preparation(dataset)
         source = self.study.dataset(dataset).sources.offered[wanted.source]
         if wanted.source == "local":
@@ -91,14 +91,14 @@ class Jobs(PredictiveJobs, ReportJobs):
     # -- training --------------------------------------------------------------------------------------
 
     def _task(self, setting: Setting, evals: list[str]) -> dict[str, Any]:
-        """What a model is asked; a choice task has as many options as the longest question of its evaluation sets."""
+        """A model's task; a choice task has as many options as the longest question of its evaluation sets."""
         model = self.study.models.get(setting.model, "model", "")
         dataset = self.study.dataset(setting.dataset)
-        asked = [dataset, *(self.study.dataset(part) for part in evals if part != "test")]
+        datasets = [dataset, *(self.study.dataset(part) for part in evals if part != "test")]
         recipe = self.study.recipes.get(setting.recipe, "recipe", "")
         return {
             "kind": dataset.kind,
-            "classes": max((list(one.classes) for one in asked), key=len),
+            "classes": max((list(one.classes) for one in datasets), key=len),
             "max_length": min(model.max_length, recipe.max_length),
             "prompt": self.study.prompt(recipe.prompt) if dataset.kind == "choice" else None,
             "precision": self.study.precision(setting.recipe),
@@ -130,7 +130,7 @@ class Jobs(PredictiveJobs, ReportJobs):
         return "mixlora" if self.study.recipes.get(recipe, "recipe", "").is_mixture else "lora"
 
     def code_adapter(self, script: str, *plugins: Path) -> Any:
-        """Of a script that runs a model: its code with that of the recipe's kind of adapter."""
+        """Code of a script that runs a model, with that of the recipe's kind of adapter."""
         folder = PACKAGE / "adapters"
         return lambda w: self.code(script, folder / f"{self.adapter_kind(w.recipe)}.py", *plugins)
 
@@ -168,7 +168,7 @@ class Jobs(PredictiveJobs, ReportJobs):
     # -- records, samples, scores ------------------------------------------------------------------------
 
     def parts(self, adapter: Adapter) -> list[str]:
-        """What an adapter is asked: its training set only where something is fitted on it."""
+        """Sets that an adapter is run on: its training set only where something is fitted on it."""
         scores = self.study.cells.get(Cell(*adapter, "point"), [])
         fitted = any("train" in self.study.methods.score(score).needs for score in scores)
         train = ["train"] if fitted or adapter in self.study.gold else []

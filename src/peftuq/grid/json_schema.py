@@ -1,7 +1,7 @@
 """JSON schemas of the files below `config/`, for editors that complete and check keys.
 
-`python -m peftuq.grid.json_schema docs/schema` writes one file a kind. A file may extend another, and a file whose name
-begins with `_` is only to be extended, so a missing key is no mistake there: the workflow says which one is missing.
+`python -m peftuq.grid.json_schema docs/schema` writes one per kind of file. A file may extend another, and if its name
+begins with `_` it is only to be extended, so a missing key is no mistake there: the workflow says which one is missing.
 """
 
 import argparse

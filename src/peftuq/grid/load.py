@@ -126,7 +126,7 @@ class Folder:
 
 
 class Recipes(Folder):
-    """Recipes; a file with `sweep: {key, values}` stands for one recipe a value, named `<file>.<value>`."""
+    """Recipes; a file with `sweep: {key, values}` stands for one recipe per value, named `<file>.<value>`."""
 
     def __init__(self, path: Path):
         super().__init__(path, lambda content, where: validate(schema.Recipe, content, where))

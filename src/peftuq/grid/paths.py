@@ -42,7 +42,7 @@ class Paths:
         return f"{self._trained(model, dataset, recipe, seed)}/adapter_config.json"
 
     def training(self, model="{model}", dataset="{dataset}", recipe="{recipe}", seed="{seed}") -> str:
-        """What a training was: parameters, examples, seconds, device."""
+        """Facts about a training: parameters, examples, seconds, device."""
         return f"{self._trained(model, dataset, recipe, seed)}/training.json"
 
     def training_log(self, model="{model}", dataset="{dataset}", recipe="{recipe}", seed="{seed}") -> str:
@@ -56,7 +56,7 @@ class Paths:
         return f"{model}/{dataset}/{recipe}/seed{seed}"
 
     def epochs(self, model="{model}", dataset="{dataset}", recipe="{recipe}", seed="{seed}") -> str:
-        """What the model said after each epoch of its training, for recipes that record it."""
+        """Records after each epoch of a training, for recipes that ask for them."""
         return f"{self.results}/epochs/{self._seed(model, dataset, recipe, seed)}.safetensors"
 
     def checkpoint(self, model="{model}", dataset="{dataset}", recipe="{recipe}", seed="{seed}") -> str:
@@ -128,7 +128,7 @@ class Paths:
         return f"{self.results}/cells.json"
 
     def code(self, digest: str) -> str:
-        """What the code of this digest defines: `peftuq why` compares it with what is there now."""
+        """Definitions in the code of this digest: `peftuq why` compares them with those that are there now."""
         return f"{self.results}/.codes/{digest}.json"
 
     @property

@@ -1,4 +1,4 @@
-"""What a configuration would run and need, before anything runs: cells, jobs, parameters, memory of an A100."""
+"""Plan of a configuration, before anything runs: cells, jobs, parameters, memory of an A100."""
 
 import itertools
 from collections import Counter
@@ -103,7 +103,7 @@ def _disk(work: Workload) -> Iterator[str]:
 
 
 def describe_budget(steps: list[budget.Step], hours: float, out: Path | None) -> Iterator[str]:
-    """What was left out to fit a budget, and the configuration that leaves it out; written to `out`, if given."""
+    """Parts left out to fit a budget, and the configuration that leaves them out; written to `out`, if given."""
     yield f"budget: {hours:g} GPU-hours; needed: {steps[0].hours:.1f}"
     for before, step in itertools.pairwise(steps):
         yield f"  without {step.what:<32}{step.hours - before.hours:>8.1f} → {step.hours:.1f}"

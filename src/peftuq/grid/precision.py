@@ -1,7 +1,7 @@
-"""What `precision: auto` means, found without importing torch: planning has to start fast.
+"""Meaning of `precision: auto`, found without importing torch: planning has to start fast.
 
 It is decided once, where the workflow is planned, and stands in every job's specification. Jobs on other machines are
-told through the environment, since their own processors may differ.
+given it through the environment, since their own processors may differ.
 """
 
 import ctypes
@@ -17,9 +17,9 @@ _AMPERE = 8  # the first that multiplies bf16
 
 def native() -> Precision:
     """bf16 if the planning machine multiplies it natively, on its GPU if it has one; else fp32."""
-    told = os.environ.get(VARIABLE)
-    if told in ("bf16", "fp32"):
-        return told
+    resolved = os.environ.get(VARIABLE)
+    if resolved in ("bf16", "fp32"):
+        return resolved
     capability = _compute_capability()
     fast = _cpu_has_bf16() if capability is None else capability >= _AMPERE
     return "bf16" if fast else "fp32"

@@ -1,4 +1,4 @@
-"""What the rules that make predictive distributions need: from records, from the model, or from its posterior."""
+"""Needs of the rules that make predictive distributions: from records, from the model, or from its posterior."""
 
 import re
 from collections.abc import Iterable
@@ -40,7 +40,7 @@ class PredictiveJobs:
         return ["valid", *self.study.evals(self._adapter(w).setting)]  # valid calibrates conformal sets
 
     def _method(self: "Jobs", name: str) -> dict[str, Any]:
-        """What decides a score or predictive, whatever it is applied to."""
+        """Spec of a score or predictive, whatever it is applied to."""
         method = self.study.methods[name]
         return {"method": name, "version": method.version, "params": method.params, "reads": method.reads}
 
@@ -51,7 +51,7 @@ class PredictiveJobs:
     # -- from files, no model ------------------------------------------------------------------------------
 
     def inputs_pool(self: "Jobs", w: Any) -> list[str]:
-        """What a post-hoc predictive works on: the files of all its members or of its adapter."""
+        """Inputs of a post-hoc predictive: the files of all its members or of its adapter."""
         cell = self._cell(w)
         paths = {"records": self.paths.records, "epochs": self.paths.epochs, "laplace": self.paths.laplace}
         path = paths[self._works_on(w.predictive)]
@@ -66,7 +66,7 @@ class PredictiveJobs:
     # -- from the model ------------------------------------------------------------------------------------
 
     def _inputs_model(self: "Jobs", w: Any, parts: list[str]) -> dict[str, Any]:
-        """Of a job that asks an adapter, or its recipe's untuned model, about some parts of its data."""
+        """Inputs of a job that runs an adapter, or its recipe's untuned model, on some parts of its data."""
         data = [self._part_data(w.dataset, part) for part in parts]
         inputs: dict[str, Any] = {"model": self.paths.model(w.model), "data": data}
         if self.study.recipes.get(w.recipe, "recipe", "").adapter is not None:

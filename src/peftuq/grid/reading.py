@@ -1,4 +1,4 @@
-"""What the report needs: the run as data, and every file that it reads."""
+"""Needs of the report: the run as data, and every file that it reads."""
 
 import hashlib
 from dataclasses import asdict
@@ -72,15 +72,15 @@ class ReportJobs:
         study, paths = self.study, self.paths
         trained = [adapter for adapter in study.adapters if self.trained_by(adapter.recipe) is not None]
         sampled = [cell for cell in study.cells if self.made_by(cell.predictive) == "sample"]
-        asked = [paths.records(*adapter) for adapter in study.adapters]
-        asked += [paths.samples(*cell) for cell in sampled] + [paths.laplace(*adapter) for adapter in self.fits]
+        timed = [paths.records(*adapter) for adapter in study.adapters]
+        timed += [paths.samples(*cell) for cell in sampled] + [paths.laplace(*adapter) for adapter in self.fits]
         return {
             "cells": paths.cells,
             "metrics": paths.metrics_table,
             "models": [paths.model(model) for model in dict.fromkeys(setting.model for setting in study.settings)],
             "data": [paths.data(split, name) for name in study.dataset_names for split in ("train", "valid", "test")],
             "trainings": [path(*adapter) for adapter in trained for path in (paths.training, paths.training_log)],
-            "durations": list(map(paths.duration, asked)),
+            "durations": list(map(paths.duration, timed)),
             "temperatures": [paths.samples(*cell) for cell in study.cells if cell.predictive == "temperature"],
             "scores": [paths.scores(*cell, score) for cell, scores in study.cells.items() for score in scores],
             "traces": [path(*setting) for setting in self.traces for path in (paths.trace, paths.trace_examples)],

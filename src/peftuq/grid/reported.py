@@ -1,4 +1,4 @@
-"""What the papers say of their own costs, beside the plan's for the same trainings."""
+"""Costs that the papers state, beside the plan's for the same trainings."""
 
 from collections.abc import Iterator
 
@@ -21,8 +21,8 @@ def own_settings(work: Workload, paper: str) -> set[Setting]:
     study = work.study
     suites = {name for name, suite in study.suites.items() if suite.sections == [paper]}
     models = {s.model for s in study.settings if paper in study.models.get(s.model, "model", "").paper_names}
-    asked = {cell.setting for cell, named in study.suites_of.items() if suites.intersection(named)}
-    return {setting for setting in asked if setting.model in models}
+    settings = {cell.setting for cell, named in study.suites_of.items() if suites.intersection(named)}
+    return {setting for setting in settings if setting.model in models}
 
 
 def _adue(jobs: list[GpuJob]) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""What a user may write in `config/`: one pydantic model a kind of file (dataset files: `data/schema.py`)."""
+"""Contents of `config/`: one pydantic model per kind of file (dataset files: `data/schema.py`)."""
 
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
@@ -244,7 +244,7 @@ class Limit(Strict):
 
 
 class Trim(Strict):
-    """What is left out of every grid, so that a run fits its budget: `peftuq plan --budget-hours` writes it."""
+    """Parts left out of every grid, so that a run fits its budget: `peftuq plan --budget-hours` writes it."""
 
     seeds: PositiveInt | None = None  # at most so many
     members: PositiveInt | None = None  # predictives that pool more adapters

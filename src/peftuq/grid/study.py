@@ -192,9 +192,9 @@ class Study:
         return grouped
 
     def precision(self, recipe: str) -> precision.Precision:
-        """What a recipe's models compute in, `auto` resolved."""
-        asked = self.config.precision or self.recipes.get(recipe, "recipe", "").precision
-        return precision.native() if asked == "auto" else asked
+        """Precision in which a recipe's models compute, `auto` resolved."""
+        configured = self.config.precision or self.recipes.get(recipe, "recipe", "").precision
+        return precision.native() if configured == "auto" else configured
 
     # -- datasets -------------------------------------------------------------------------------------
 
@@ -209,7 +209,7 @@ class Study:
         return list(dict.fromkeys([*trained, *shifted]))
 
     def preparation(self, name: str) -> data_schema.Preparation:
-        """What decides a dataset's prepared examples, from the source the configuration prefers."""
+        """Spec of a dataset's prepared examples, from the source the configuration prefers."""
         limit = self.config.limits.get(name, self.config.limit)
         sizes = {"train": limit.train, "valid": limit.valid, "test": limit.test}
         if name not in {setting.dataset for setting in self.settings}:

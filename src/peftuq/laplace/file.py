@@ -1,4 +1,4 @@
-"""What a fitted posterior says of every example, as a file: Gaussian logits under both prior precisions."""
+"""A fitted posterior's predictions for every example, as a file: Gaussian logits under both prior precisions."""
 
 import json
 import os
@@ -28,9 +28,9 @@ class GaussianLogits:
 def write(path: str | os.PathLike, parts: Mapping[str, GaussianLogits], facts: Mapping[str, object]) -> None:
     """Write by evaluation part; `facts` (JSON-able) hold the precisions, the evidence and the validation's NLLs."""
     arrays = {}
-    for part, said in parts.items():
-        arrays |= {f"{part}/{field}": getattr(said, field) for field in ("id", "label", "f_mu")}
-        arrays |= {f"{part}/f_sigma/{prior}": said.f_sigma[prior] for prior in PRIORS}
+    for part, gaussian in parts.items():
+        arrays |= {f"{part}/{field}": getattr(gaussian, field) for field in ("id", "label", "f_mu")}
+        arrays |= {f"{part}/f_sigma/{prior}": gaussian.f_sigma[prior] for prior in PRIORS}
     write_arrays(path, arrays, {"parts": json.dumps(list(parts)), "facts": json.dumps(dict(facts))})
 
 

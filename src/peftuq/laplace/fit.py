@@ -25,7 +25,7 @@ def fit(
     model: ReadOut,
     train: Encoded,
     evals: Mapping[str, Encoded],
-    running: kfac.Running,
+    execution: kfac.Execution,
     params: dict,
     seed: int,
     log: Log,
@@ -39,7 +39,7 @@ def fit(
     layers = layers_of(model, params["head"])
     progress = Progress(log, "curvature", len(train), "examples")
     shape = (params["positions"], params["rank"], params["exact_below"])
-    curvature = kfac.fit(model, layers, train, running, *shape, progress)
+    curvature = kfac.fit(model, layers, train, execution, *shape, progress)
     spectrum = curvature.spectrum.cpu().numpy()
     best = evidence.best_precision(spectrum, curvature.squared_norm)
 
@@ -47,15 +47,15 @@ def fit(
     grid = np.logspace(lowest, highest, number).tolist()
     progress = Progress(log, "predictive", sum(map(len, evals.values())), "examples")
     valid = evals["valid"]
-    f_mu, f_sigma = predictive.distribution(model, layers, valid, running, curvature, [best, *grid], progress)
+    f_mu, f_sigma = predictive.distribution(model, layers, valid, execution, curvature, [best, *grid], progress)
     nlls = [validation_nll(f_mu, sigma, valid.label, seed) for sigma in f_sigma]
     chosen = 1 + int(np.argmin(nlls[1:]))
-    said = {"valid": _part(valid, f_mu, f_sigma[[0, chosen]])}
+    gaussians = {"valid": _part(valid, f_mu, f_sigma[[0, chosen]])}
     precisions = [best, grid[chosen - 1]]
     for part, data in evals.items():
         if part != "valid":
-            args = (model, layers, data, running, curvature, precisions, progress)
-            said[part] = _part(data, *predictive.distribution(*args))
+            args = (model, layers, data, execution, curvature, precisions, progress)
+            gaussians[part] = _part(data, *predictive.distribution(*args))
     facts = {
         "precision": dict(zip(PRIORS, precisions, strict=True)),
         "log_evidence": evidence.log_evidence(best, spectrum, curvature.log_likelihood, curvature.squared_norm),
@@ -64,7 +64,7 @@ def fit(
         "valid_nll": {"marglik": nlls[0], "valid": nlls[chosen]},
         "grid_nll": dict(zip(map(repr, grid), nlls[1:], strict=True)),
     }
-    return said, facts
+    return gaussians, facts
 
 
 def _part(data: Encoded, f_mu: np.ndarray, f_sigma: np.ndarray) -> GaussianLogits:

@@ -16,7 +16,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from peftuq.laplace.covariance import Eigen, covariance
-from peftuq.laplace.layers import tapped
+from peftuq.laplace.layers import hooked
 from peftuq.models.batching import Batch, Encoded, collate, token_batches
 from peftuq.models.readout import ReadOut
 from peftuq.progress import Progress
@@ -35,7 +35,7 @@ class Factors(NamedTuple):
 
 
 class Curvature(NamedTuple):
-    """What the training set says of the weights: `log_likelihood` is its sum over examples at the saved weights."""
+    """Curvature on the training set: `log_likelihood` is the sum over its examples at the saved weights."""
 
     factors: dict[str, Factors]
     log_likelihood: float
@@ -47,7 +47,7 @@ class Curvature(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Running:
+class Execution:
     """How a model is run: padding token, tokens in a batch (padding included), precision of the backbone."""
 
     pad: int
@@ -58,6 +58,9 @@ class Running:
         device = batch.input_ids.device
         with torch.autocast(device.type, dtype=self.dtype, enabled=self.dtype != torch.float32):
             return model(batch.input_ids, batch.lengths, batch.n_options).logits
+
+
+Running = Execution  # the rehearsal still asks for this name
 
 
 def softmax_hessian_root(logits: Float[Tensor, "n C"]) -> Float[Tensor, "n C k"]:
@@ -77,7 +80,7 @@ def softmax_hessian_root(logits: Float[Tensor, "n C"]) -> Float[Tensor, "n C k"]
 
 
 class _Moments:
-    """The covariances of every layer, fed by a tap."""
+    """The covariances of every layer, accumulated by hooks."""
 
     def __init__(self, layers: dict[str, nn.Linear], rank: int, exact_below: int, seed: int):
         generator = torch.Generator().manual_seed(seed)
@@ -118,7 +121,7 @@ def fit(
     model: ReadOut,
     layers: dict[str, nn.Linear],
     data: Encoded,
-    running: Running,
+    execution: Execution,
     positions: str,
     rank: int,
     exact_below: int,
@@ -133,11 +136,11 @@ def fit(
     device = next(model.parameters()).device
     moments = _Moments(layers, rank, exact_below, seed=0)
     log_likelihood = 0.0
-    with tapped(layers, moments.forward, moments.backward):
-        for rows in token_batches(data.lengths, running.max_tokens):
-            batch = collate(data, rows, running.pad).to(device)
+    with hooked(layers, moments.forward, moments.backward):
+        for rows in token_batches(data.lengths, execution.max_tokens):
+            batch = collate(data, rows, execution.pad).to(device)
             moments.expect(batch, model.causal, positions)
-            logits = running.logits(model, batch)
+            logits = execution.logits(model, batch)
             root = softmax_hessian_root(logits.detach())
             backward_each(logits, root.unbind(dim=2))
             right = logits.detach().double().log_softmax(dim=1).gather(1, batch.label[:, None])

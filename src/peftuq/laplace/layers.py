@@ -34,12 +34,12 @@ def layers_of(model: ReadOut, head: str) -> dict[str, nn.Linear]:
 
 
 @contextlib.contextmanager
-def tapped(
+def hooked(
     layers: dict[str, nn.Linear],
     forward: Callable[[str, Tensor], None],
     backward: Callable[[str, Tensor, Tensor], None],
 ) -> Iterator[None]:
-    """Hear of every pass through the layers inside the block.
+    """Call hooks in every pass through the layers inside the block.
 
     `forward(name, a)` with a layer's inputs a (n, T, d_in); `backward(name, a, g)` in each backward pass with the
     gradient g (n, T, d_out) of its outputs. The weights may be frozen: only activations need a gradient, so that a
@@ -47,14 +47,14 @@ def tapped(
     """
 
     def hook(name: str) -> Callable:
-        def heard(layer: nn.Linear, args: tuple[Tensor], output: Tensor) -> None:
+        def on_forward(layer: nn.Linear, args: tuple[Tensor], output: Tensor) -> None:
             if not output.requires_grad:
                 output.requires_grad_()
             a = _positions(args[0].detach())
             forward(name, a)
             output.register_hook(lambda g: backward(name, a, _positions(g)))
 
-        return heard
+        return on_forward
 
     handles = [layer.register_forward_hook(hook(name)) for name, layer in layers.items()]
     try:

@@ -41,7 +41,7 @@ def normals(draws: int, dimensions: int, seed: int) -> np.ndarray:
 def monte_carlo(f_mu: np.ndarray, f_sigma: np.ndarray, draws: int, seed: int) -> np.ndarray:
     """Probabilities (M, N, C) under `draws` samples of the correlated logits: M = 100 means over equal cells of them.
 
-    Their mean is that of all samples. Every example sees the same standard normal draws, so that what is said of it
+    Their mean is that of all samples. Every example sees the same standard normal draws, so that its distribution
     depends on no other example. As a cell's samples lie close together, scores of the spread lose little (nothing to
     speak of for two options, and always to the side of less spread).
     """

@@ -11,8 +11,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from peftuq.laplace.kfac import Curvature, Factors, Running, backward_each
-from peftuq.laplace.layers import tapped
+from peftuq.laplace.kfac import Curvature, Execution, Factors, backward_each
+from peftuq.laplace.layers import hooked
 from peftuq.models.batching import Encoded, collate, token_batches
 from peftuq.models.readout import ReadOut
 from peftuq.progress import Progress
@@ -67,7 +67,7 @@ def distribution(
     model: ReadOut,
     layers: dict[str, nn.Linear],
     data: Encoded,
-    running: Running,
+    execution: Execution,
     curvature: Curvature,
     precisions: list[float],
     progress: Progress | None = None,
@@ -84,10 +84,10 @@ def distribution(
     slabs = _Slabs(layers)
     classes = int(data.n_options.max()) if model.answer_tokens is None else len(model.answer_tokens)
     most = max(1, SLABS // (classes * weights))
-    with tapped(layers, slabs.forward, slabs.backward):
-        for rows in _at_most(token_batches(data.lengths, running.max_tokens), most):
-            batch = collate(data, rows, running.pad).to(device)
-            logits = running.logits(model, batch)
+    with hooked(layers, slabs.forward, slabs.backward):
+        for rows in _at_most(token_batches(data.lengths, execution.max_tokens), most):
+            batch = collate(data, rows, execution.pad).to(device)
+            logits = execution.logits(model, batch)
             basis = contrasts(logits.detach())
             backward_each(logits, basis.unbind(dim=2))
             size = basis.shape[2]

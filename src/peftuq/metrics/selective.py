@@ -1,4 +1,4 @@
-"""What is gained by answering only where the score is low: risk-coverage curves and their areas.
+"""Selective prediction, answers only where the score is low: risk-coverage curves and their areas.
 
 `score` (N,), higher = more likely wrong; `error` bool (N,). Examples are accepted from the lowest score up.
 Among examples tied in score every order is equally likely and the curve is the EXPECTATION over these

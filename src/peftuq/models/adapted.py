@@ -1,4 +1,4 @@
-"""A saved adapter on its backbone, ready to be asked: what extraction and plug-ins that need the model work with."""
+"""A saved adapter on its backbone, ready to run: what extraction and plug-ins that need the model work with."""
 
 import importlib
 import time
@@ -45,7 +45,7 @@ class Adapted:
         return cls(read_out.eval(), tokenizer, task, dtype, log)
 
     def encode(self, columns: Mapping[str, Any], task: dict[str, Any] | None = None) -> Encoded:
-        """Prepared examples as tokens; `task` in place of the model's own changes how they are asked."""
+        """Prepared examples as tokens; `task` in place of the model's own changes their prompts."""
         return encode.tokenise(self.tokenizer, columns, task or self.task)
 
     def run(self, data: Encoded, progress: Progress | None = None) -> Record:

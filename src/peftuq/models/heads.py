@@ -23,7 +23,7 @@ from torch import Tensor
 
 from peftuq.artifacts import Head
 
-# (activation, its backward from gradient, input, output); both write where they are told.
+# (activation, its backward from gradient, input, output); they overwrite the output and the gradient.
 _ACTIVATIONS: dict[str, tuple[Callable, Callable]] = {
     "tanh": (
         lambda pre, z: torch.tanh(pre, out=z),

@@ -1,4 +1,4 @@
-"""Deep ensembles (Lakshminarayanan et al. 2017) of adapters: one sample a member, probabilities side by side."""
+"""Deep ensembles (Lakshminarayanan et al. 2017) of adapters: one sample per member, probabilities side by side."""
 
 from collections.abc import Sequence
 

@@ -23,7 +23,7 @@ PREDICTIVE = Predictive(
         "head": "excluded",  # a classification head's weights have no posterior (the paper); or "included"
         "rank": 10,  # eigenvectors kept of a wide Kronecker factor (the paper)
         "exact_below": 512,  # narrower factors keep them all
-        "batch_tokens": 2048,  # at most, padding included: the graph of a 7B model with its taps takes 12 MB a token
+        "batch_tokens": 2048,  # at most, padding included: the graph of a 7B model with its hooks takes 12 MB a token
         "grid": [-3.0, 4.0, 29],  # prior precisions tried on the validation set: log10 of the ends, and how many
     },
     fit=["positions", "head", "rank", "exact_below", "batch_tokens", "grid"],
@@ -43,6 +43,8 @@ def sampled(
     (file,) = inputs
     samples = {}
     for part in evals:
-        said = file[part]
-        samples[part] = Samples(said.id, said.label, monte_carlo(said.f_mu, said.f_sigma[prior], draws, seed))
+        gaussian = file[part]
+        samples[part] = Samples(
+            gaussian.id, gaussian.label, monte_carlo(gaussian.f_mu, gaussian.f_sigma[prior], draws, seed)
+        )
     return samples, {"precision": repr(file.facts["precision"][prior])}

@@ -23,6 +23,6 @@ def predict(
     (file,) = inputs
     samples = {}
     for part in evals:
-        said = file[part]
-        samples[part] = Samples(said.id, said.label, probit(said.f_mu, said.f_sigma["marglik"])[None])
+        gaussian = file[part]
+        samples[part] = Samples(gaussian.id, gaussian.label, probit(gaussian.f_mu, gaussian.f_sigma["marglik"])[None])
     return samples, {"precision": repr(file.facts["precision"]["marglik"])}

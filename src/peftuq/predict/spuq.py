@@ -2,7 +2,7 @@
 
 A sample asks every example in another way, in turn: for choice tasks with its options in another order, an instruction
 in other words, dummy tokens, or a line such as a system message; for classification with dummy tokens, other letter
-case, other spacing, or a prefix. What is asked stays the same. Options are put back in their order before averaging.
+case, other spacing, or a prefix. The question stays the same. Options are put back in their order before averaging.
 """
 
 import re
@@ -47,32 +47,32 @@ PREFIXES = ["Text: ", "Input: ", "- ", "> "]
 Row = dict[str, Any]
 
 
-class Asked(NamedTuple):
+class Perturbed(NamedTuple):
     """An example in other words; option j of it is option `order[j]` of the original."""
 
     row: Row
     order: list[int]
 
 
-Perturbation = Callable[[Row, np.random.Generator], Asked]
+Perturbation = Callable[[Row, np.random.Generator], Perturbed]
 
 
 def _pick(rng: np.random.Generator, choices: Sequence[str]) -> str:
     return choices[rng.integers(len(choices))]
 
 
-def _options(row: Row, rng: np.random.Generator) -> Asked:
+def _options(row: Row, rng: np.random.Generator) -> Perturbed:
     """Any order but the given one."""
     given = list(range(len(row["options"])))
     order = rng.permutation(given).tolist()
     while order == given and len(given) > 1:
         order = rng.permutation(given).tolist()
-    return Asked({**row, "options": [row["options"][i] for i in order]}, order)
+    return Perturbed({**row, "options": [row["options"][i] for i in order]}, order)
 
 
 def _words(field: str, change: Callable[[str, np.random.Generator], str]) -> Perturbation:
-    def perturb(row: Row, rng: np.random.Generator) -> Asked:
-        return Asked({**row, field: change(row[field], rng)}, list(range(len(row.get("options", ())))))
+    def perturb(row: Row, rng: np.random.Generator) -> Perturbed:
+        return Perturbed({**row, field: change(row[field], rng)}, list(range(len(row.get("options", ())))))
 
     return perturb
 
@@ -105,7 +105,7 @@ PERTURBATIONS: dict[str, dict[str, Perturbation]] = {
 def perturbations(task: dict[str, Any], params: dict[str, Any]) -> list[str]:
     """Kinds of perturbation for a task, in turn. `UserError` for unknown ones.
 
-    A prompt that does not show its options has fixed answers: to reorder them would change what is asked.
+    A prompt that does not show its options has fixed answers: to reorder them would change the question.
     """
     kinds, known = params[task["kind"]], PERTURBATIONS[task["kind"]]
     unknown = [kind for kind in kinds if kind not in known]
@@ -119,7 +119,7 @@ def rows_of(columns: Mapping[str, Any]) -> list[Row]:
     return [{"system": "", **dict(zip(columns, row, strict=True))} for row in zip(*columns.values(), strict=True)]
 
 
-def ask(adapted: Adapted, rows: Sequence[Row], progress: Progress | None = None) -> np.ndarray:
+def probabilities(adapted: Adapted, rows: Sequence[Row], progress: Progress | None = None) -> np.ndarray:
     """Probabilities (N, C) of rows that may each begin with a line of their own."""
     probs: np.ndarray | None = None
     for system in dict.fromkeys(row["system"] for row in rows):
@@ -129,9 +129,9 @@ def ask(adapted: Adapted, rows: Sequence[Row], progress: Progress | None = None)
             task = {**task, "prompt": {**task["prompt"], "prompt": system + task["prompt"]["prompt"]}}
         columns = {name: [rows[i][name] for i in here] for name in rows[0] if name != "system"}
         columns |= {name: np.asarray(columns[name]) for name in ("id", "label")}
-        said = softmax(adapted.run(adapted.encode(columns, task), progress).logits)
-        probs = np.zeros((len(rows), said.shape[1])) if probs is None else probs
-        probs[here] = said
+        answers = softmax(adapted.run(adapted.encode(columns, task), progress).logits)
+        probs = np.zeros((len(rows), answers.shape[1])) if probs is None else probs
+        probs[here] = answers
     return probs
 
 
@@ -156,8 +156,8 @@ def predict(
         ids, labels = (np.asarray(data[part][name]) for name in ("id", "label"))
         for draw in range(size):
             perturb = PERTURBATIONS[kind][names[draw % len(names)]]
-            asked = [perturb(row, np.random.default_rng([seed, draw, int(row["id"])])) for row in rows]
-            probs = ask(adapted, [one.row for one in asked], progress)
-            draws.append(Samples(ids, labels, put_back(probs, [one.order for one in asked])[None]))
+            perturbed = [perturb(row, np.random.default_rng([seed, draw, int(row["id"])])) for row in rows]
+            probs = probabilities(adapted, [one.row for one in perturbed], progress)
+            draws.append(Samples(ids, labels, put_back(probs, [one.order for one in perturbed])[None]))
         samples[part] = pool(draws)
     return samples, {}

@@ -36,16 +36,16 @@ def curves(members: Sequence[EpochFile], sizes: Sequence[int]) -> list[dict[str,
     rows = []
     for part in members[0].parts:
         for epoch in range(1, members[0].epochs + 1):
-            said = [member.samples(epoch, part) for member in members]
+            samples = [member.samples(epoch, part) for member in members]
             for size in sizes:
                 for group in groups(len(members), size):
-                    point = curve_point(pool([said[k] for k in group]))
+                    point = curve_point(pool([samples[k] for k in group]))
                     rows.append({"part": part, "epoch": epoch, "size": size, "first": group[0], **point})
     return rows
 
 
 def examples(members: Sequence[EpochFile], size: int) -> dict[str, np.ndarray]:
-    """Of the first `size` members, per example: "<epoch>/<part>/" + entropy, mutual_information (nats), correct."""
+    """Per example of the first `size` members: "<epoch>/<part>/" + entropy, mutual_information (nats), correct."""
     arrays = {}
     for part in members[0].parts:
         for epoch in range(1, members[0].epochs + 1):
@@ -58,6 +58,6 @@ def examples(members: Sequence[EpochFile], size: int) -> dict[str, np.ndarray]:
 
 
 def facts(members: Sequence[EpochFile], size: int) -> dict[str, str]:
-    """What `examples` are of: "members" M, and "options", the most that a question of each part has (JSON)."""
+    """Facts about `examples`: "members" M, and "options", the most that a question of each part has (JSON)."""
     options = {part: int(np.isfinite(members[0].record(1, part).logits).sum(axis=1).max()) for part in members[0].parts}
     return {"members": str(size), "options": json.dumps(options)}

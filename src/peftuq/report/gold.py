@@ -199,7 +199,9 @@ def _scatter(file: GoldFile, name: str) -> Picture:
         figures.Scatter(
             TITLES[method],
             {
-                title: tuple(np.concatenate([file.said(part, m).mi[0] for part in parts]) for m in (EXACT, method))
+                title: tuple(
+                    np.concatenate([file.predictions(part, m).mi[0] for part in parts]) for m in (EXACT, method)
+                )
                 for title, parts in groups.items()
             },
         )
@@ -210,14 +212,14 @@ def _scatter(file: GoldFile, name: str) -> Picture:
         "The first repetition of each method. The last panel is what an ensemble of 20 would show if its members were "
         "draws from the exact posterior."
     )
-    classes = file.said("test", EXACT).probs.shape[-1]
+    classes = file.predictions("test", EXACT).probs.shape[-1]
     return Picture(name, "Mutual information beside the exact.", caption, figures.scatter(panels, math.log(classes)))
 
 
 def _distributions(file: GoldFile, name: str, names: Mapping[str, str]) -> Picture:
     parts = {
         names[part]: {
-            TITLES[m]: total_variation(file.said(part, m).probs, file.said(part, EXACT).probs).ravel()
+            TITLES[m]: total_variation(file.predictions(part, m).probs, file.predictions(part, EXACT).probs).ravel()
             for m in file.methods
             if m != EXACT
         }

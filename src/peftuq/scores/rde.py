@@ -173,7 +173,7 @@ def support_size(n: int, p: int) -> int:
 
 
 def consistency(quantile: float, p: int) -> float:
-    """What the covariance of the `quantile` innermost rows of p-variate normal data must be multiplied by.
+    """Consistency factor for the covariance of the `quantile` innermost rows of p-variate normal data.
 
     Croux and Haesbroeck (1999).
     """

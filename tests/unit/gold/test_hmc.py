@@ -13,7 +13,7 @@ NOISE, HALF_LAMBDA = 0.5, 1.0
 
 
 def potential(theta):
-    """Of linear regression with Gaussian noise and the prior N(0, 1/(2 half_lambda))."""
+    """Potential of linear regression with Gaussian noise and the prior N(0, 1/(2 half_lambda))."""
     return ((Y - jnp.asarray(X) @ theta) ** 2).sum() / (2 * NOISE**2) + HALF_LAMBDA * (theta**2).sum()
 
 

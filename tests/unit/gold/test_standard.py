@@ -43,9 +43,9 @@ def quick():
 
 @pytest.fixture(scope="module")
 def written(records, tmp_path_factory):
-    said, facts = standard.compare(records, ["test", "other"], SPEC, lambda line: None)
+    predictions, facts = standard.compare(records, ["test", "other"], SPEC, lambda line: None)
     path = tmp_path_factory.mktemp("gold") / "gold.safetensors"
-    file.write(path, said, facts)
+    file.write(path, predictions, facts)
     return path
 
 
@@ -54,17 +54,17 @@ def test_every_method_speaks_of_every_example(written):
     assert found.methods == METHODS and found.parts == ["test", "other"]
     for part, n in (("test", 25), ("other", 10)):
         for method in METHODS:
-            said = found.said(part, method)
-            assert said.probs.shape == (len(said.mi), n, 2)
-            assert said.probs.sum(axis=2) == pytest.approx(1)
-            assert said.mi.min() >= 0
-    assert not found.said("test", "map").mi.any() and found.said("test", "ensemble_20").mi.any()
+            predictions = found.predictions(part, method)
+            assert predictions.probs.shape == (len(predictions.mi), n, 2)
+            assert predictions.probs.sum(axis=2) == pytest.approx(1)
+            assert predictions.mi.min() >= 0
+    assert not found.predictions("test", "map").mi.any() and found.predictions("test", "ensemble_20").mi.any()
     assert found.facts["examples"] == 20 and found.facts["parameters"] == 3 + 3 + 3 + 2
 
 
 def test_the_facts_agree_with_the_arrays(written):
     found = file.GoldFile(written)
-    exact, own = found.said("other", "hmc"), found.said("other", "anchored_20")
+    exact, own = found.predictions("other", "hmc"), found.predictions("other", "anchored_20")
     stated = found.facts["agreement"]["other"]["anchored_20"][0]
     assert stated["tv"] == pytest.approx(np.abs(own.probs[0, :, 0] - exact.probs[0, :, 0]).mean())
     assert stated["spearman"] == pytest.approx(
@@ -74,8 +74,8 @@ def test_the_facts_agree_with_the_arrays(written):
 
 
 def test_same_seed_same_bytes(records, written, tmp_path):
-    said, facts = standard.compare(records, ["test", "other"], SPEC, lambda line: None)
-    file.write(tmp_path / "again.safetensors", said, facts)
+    predictions, facts = standard.compare(records, ["test", "other"], SPEC, lambda line: None)
+    file.write(tmp_path / "again.safetensors", predictions, facts)
     assert (tmp_path / "again.safetensors").read_bytes() == written.read_bytes()
 
 
@@ -95,6 +95,6 @@ def test_the_small_ensembles_are_disjoint_parts_of_the_large(records):
                              np.stack([np.eye(size)] * 4), rng.normal(size=(4, size)))  # fmt: skip
     samples = standard._samples(posterior.network, fitted, parts["test"].x, SPEC)
     assert np.array_equal(np.concatenate(samples["ensemble_5"]), samples["ensemble_20"][0])
-    said = {method: standard._said(samples[method]) for method in ("ensemble_5", "ensemble_20")}
-    assert np.array_equal(said["ensemble_20"].mi[0], mutual_information(samples["ensemble_20"][0]))
-    assert said["ensemble_20"].probs[0] == pytest.approx(said["ensemble_5"].probs.mean(axis=0))
+    predictions = {method: standard._predictions(samples[method]) for method in ("ensemble_5", "ensemble_20")}
+    assert np.array_equal(predictions["ensemble_20"].mi[0], mutual_information(samples["ensemble_20"][0]))
+    assert predictions["ensemble_20"].probs[0] == pytest.approx(predictions["ensemble_5"].probs.mean(axis=0))

@@ -28,7 +28,7 @@ FILE = "results/gold/minilm/snippets2/lora_demo/seed1.safetensors"
 
 
 def jobs(tmp_path: Path, *golds: dict | None, **grid) -> Jobs:
-    """Of a run of one suite for each of `golds`."""
+    """Jobs of a run of one suite for each of `golds`."""
     root = tmp_path / "config"
     shutil.copytree(CONFIG, root)
     names = [f"suite{index}" for index in range(len(golds))]

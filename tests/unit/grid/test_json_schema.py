@@ -19,7 +19,7 @@ FILES = {  # the files that .vscode/settings.json gives each schema to
 
 
 def mistakes(kind: str, content: dict[str, Any]) -> list[str]:
-    """What an independent validator finds wrong with `content`, by the committed schema."""
+    """Mistakes that an independent validator finds in `content`, by the committed schema."""
     validator = jsonschema.Draft7Validator(json.loads((FOLDER / f"{kind}.json").read_text()))
     return [error.message for error in validator.iter_errors(content)]
 
@@ -49,7 +49,7 @@ def test_editors_find_the_schema_of_every_file():
     }
 
 
-@pytest.mark.parametrize("kind, content, told", [
+@pytest.mark.parametrize("kind, content, expected", [
     ("config", {"suites": ["demo"], "sources": ["hub"], "bootstraps": 20}, "bootstraps"),
     ("config", {"suites": ["demo"], "sources": ["web"]}, "web"),
     ("config", {"suites": ["demo"]}, "sources"),
@@ -61,9 +61,9 @@ def test_editors_find_the_schema_of_every_file():
     ("suite", {"grids": [{"seeds": 3, "shift": {}}]}, "shift"),
     ("prompt", {"labels": ["A"]}, "A"),
 ])  # fmt: skip
-def test_a_mistake_is_told(kind, content, told):
-    (said,) = mistakes(kind, content)
-    assert told in said
+def test_a_mistake_is_told(kind, content, expected):
+    (message,) = mistakes(kind, content)
+    assert expected in message
 
 
 def test_a_file_that_extends_another_may_leave_out_any_key():

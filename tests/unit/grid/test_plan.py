@@ -184,8 +184,8 @@ def test_samples_and_posteriors_are_as_large_as_said(disk, tmp_path):
     ids = np.arange(n)
     for predictive, kept in (("mc_dropout-10", 10), ("laplace", 100)):
         artifacts.write_samples(tmp_path / "s", {"test": Samples(ids, ids, np.zeros((kept, n, 4)))})
-        said = disk.samples(cell._replace(predictive=predictive))
-        assert said == pytest.approx((tmp_path / "s").stat().st_size, rel=1e-2)
+        estimate = disk.samples(cell._replace(predictive=predictive))
+        assert estimate == pytest.approx((tmp_path / "s").stat().st_size, rel=1e-2)
     covariance = dict.fromkeys(laplace_file.PRIORS, np.zeros((n, 4, 4)))
     gaussian = laplace_file.GaussianLogits(ids, ids, np.zeros((n, 4)), covariance)
     laplace_file.write(tmp_path / "l", {"test": gaussian}, {})

@@ -20,7 +20,7 @@ def jobs(**keys) -> Jobs:
 
 
 def tasks(found: Jobs) -> list[dict]:
-    """Of every program that runs a model."""
+    """Tasks of every program that runs a model."""
     specs = (found.spec_train, found.spec_extract, found.spec_sample, found.spec_laplace)
     return [json.loads(spec(W))["task"] for spec in specs]
 
@@ -32,12 +32,12 @@ def test_auto_is_resolved_in_every_specification(monkeypatch, native):
     assert {r["precision"] for r in jobs().cells["recipes"].values()} == {native}
 
 
-@pytest.mark.parametrize("asked, native", [("bf16", "fp32"), ("fp32", "bf16")])
-def test_one_key_overrides_all_recipes_and_the_machine(monkeypatch, asked, native):
+@pytest.mark.parametrize("chosen, native", [("bf16", "fp32"), ("fp32", "bf16")])
+def test_one_key_overrides_all_recipes_and_the_machine(monkeypatch, chosen, native):
     monkeypatch.setattr(precision, "native", lambda: native)
-    assert [task["precision"] for task in tasks(jobs(precision=asked))] == [asked] * 4
-    resolved = jobs(precision=asked).spec_train(W)
-    monkeypatch.setattr(precision, "native", lambda: asked)
+    assert [task["precision"] for task in tasks(jobs(precision=chosen))] == [chosen] * 4
+    resolved = jobs(precision=chosen).spec_train(W)
+    monkeypatch.setattr(precision, "native", lambda: chosen)
     assert jobs().spec_train(W) == resolved  # however it was decided, it is the same job
 
 
@@ -53,9 +53,9 @@ def test_an_unknown_precision_is_one_line():
 
 
 def test_jobs_elsewhere_are_told(monkeypatch):
-    for told in ("bf16", "fp32"):
-        monkeypatch.setenv(precision.VARIABLE, told)
-        assert precision.native() == told
+    for resolved in ("bf16", "fp32"):
+        monkeypatch.setenv(precision.VARIABLE, resolved)
+        assert precision.native() == resolved
 
 
 @pytest.mark.parametrize("capability, processor, expected", [

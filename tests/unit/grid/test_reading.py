@@ -1,4 +1,4 @@
-"""What the report reads is what its job is given: a job on another machine would find no other file."""
+"""The report reads what its job is given: a job on another machine would find no other file."""
 
 import json
 from pathlib import Path

@@ -14,7 +14,7 @@ from peftuq.models.batching import Encoded, collate
 from peftuq.models.readout import ReadOut
 
 ADAPTER = {"targets": ["q", "v"], "rank": 3, "alpha": 6, "dropout": 0.1, "top_layers": None}
-RUNNING = kfac.Running(pad=0, max_tokens=40, dtype=torch.float32)
+EXECUTION = kfac.Execution(pad=0, max_tokens=40, dtype=torch.float32)
 CLASSES = 3
 
 
@@ -40,7 +40,7 @@ def adapted(kind: str) -> ReadOut:
 
 
 def jacobian(model: ReadOut, layers: dict, data: Encoded, row: int) -> dict[str, torch.Tensor]:
-    """Of one example's logits in every layer's weight: (C, d_out, d_in), float64."""
+    """Jacobian of one example's logits in every layer's weight: (C, d_out, d_in), float64."""
     batch = collate(data, np.array([row]), pad=0)
     names = {id(parameter): name for name, parameter in model.named_parameters()}
     mine = {name: names[id(layer.weight)] for name, layer in layers.items()}
@@ -87,7 +87,7 @@ def kronecker_hessian(model: ReadOut, layers: dict, data: Encoded, positions: st
 
 
 def _watch(layers: dict) -> tuple[dict, list]:
-    """What the layers take and give in the next forward pass, with gradients to be had at what they give."""
+    """Layers' inputs and outputs in the next forward pass, with gradients to be had at the outputs."""
     seen = {}
 
     def note(name: str):
@@ -100,4 +100,4 @@ def fitted(kind: str, n: int = 7, **choices) -> tuple[ReadOut, dict, Encoded, kf
     model, data = adapted(kind), examples(n, options=2 if kind == "choice" else CLASSES)
     layers = layers_of(model, "excluded")
     chosen = {"positions": "all", "rank": 10, "exact_below": 512, **choices}
-    return model, layers, data, kfac.fit(model, layers, data, RUNNING, **chosen)
+    return model, layers, data, kfac.fit(model, layers, data, EXECUTION, **chosen)

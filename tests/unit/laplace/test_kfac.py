@@ -37,8 +37,9 @@ def test_kronecker_factors_are_the_exact_fisher_of_one_token():
     data = posteriors.examples(1)
     data = type(data)(data.id, data.label, [data.tokens[0][:1]], data.n_options)
     layers = layers_of(model, "excluded")
-    curvature = kfac.fit(model, layers, data, posteriors.RUNNING, "all", 10, 512)
-    p = kfac.Running.logits(posteriors.RUNNING, model, posteriors.collate(data, np.array([0]), 0)).detach()[0].double()
+    curvature = kfac.fit(model, layers, data, posteriors.EXECUTION, "all", 10, 512)
+    batch = posteriors.collate(data, np.array([0]), 0)
+    p = posteriors.EXECUTION.logits(model, batch).detach()[0].double()
     p = p.softmax(0)
     jacobian = posteriors.jacobian(model, layers, data, 0)
     for name, slab in jacobian.items():
@@ -59,7 +60,7 @@ def test_softmax_hessian_root(logits, options):
 
 def test_batches_and_padding_change_nothing():
     model, layers, data, curvature = posteriors.fitted("classification")
-    alone = kfac.fit(model, layers, data, kfac.Running(9, 1, torch.float32), "all", 10, 512)
+    alone = kfac.fit(model, layers, data, kfac.Execution(9, 1, torch.float32), "all", 10, 512)
     for name in layers:
         matrix = dense(curvature.factors[name])
         torch.testing.assert_close(dense(alone.factors[name]), matrix, rtol=1e-4, atol=1e-5 * float(matrix.max()))

@@ -42,7 +42,7 @@ def test_probit_is_close_to_quadrature_and_exactly_mackays_for_two_options():
 
 @pytest.mark.parametrize("classes", [2, 3, 5])
 def test_the_mean_is_that_of_all_samples(classes):
-    """Of the very samples that went in, drawn again and averaged one by one."""
+    """The mean of the very samples that went in, drawn again and averaged one by one."""
     f_mu, f_sigma = gaussians(4, classes)
     root = link.root(f_mu, f_sigma)
     logits = f_mu[:, None] + link.normals(1000, classes - 1, 7) @ root.transpose(0, 2, 1)

@@ -47,7 +47,7 @@ def fits(request) -> Fits:
     tokens, label = rng.integers(5, 50, (N, TOKENS)), rng.integers(0, posteriors.CLASSES, N)
     data = Encoded(np.arange(N), label, tokens.tolist(), np.full(N, posteriors.CLASSES))
     layers = layers_of(model, "excluded")
-    ours = kfac.fit(model, layers, data, posteriors.RUNNING, "all", 10, 512)
+    ours = kfac.fit(model, layers, data, posteriors.EXECUTION, "all", 10, 512)
 
     for layer in layers.values():
         layer.weight.requires_grad_()
@@ -73,7 +73,7 @@ def test_curvature(fits):
 @pytest.mark.parametrize("precision", [0.05, 3.0, 200.0])
 def test_logits_covariance_and_evidence(fits, precision):
     f_mu, f_sigma = predictive.distribution(
-        fits.model, fits.layers, fits.data, posteriors.RUNNING, fits.ours, [precision]
+        fits.model, fits.layers, fits.data, posteriors.EXECUTION, fits.ours, [precision]
     )
     fits.peer.prior_precision = precision
     jacobians, logits = fits.peer.backend.jacobians(torch.tensor(fits.data.tokens))
@@ -81,9 +81,9 @@ def test_logits_covariance_and_evidence(fits, precision):
     expected = posteriors.centred(covariance, fits.data)
     np.testing.assert_allclose(f_mu, logits.detach().numpy(), rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(f_sigma[0], expected, rtol=1e-3, atol=1e-4 * expected.max())
-    spectrum, said = fits.ours.spectrum.numpy(), (fits.ours.log_likelihood, fits.ours.squared_norm)
+    spectrum, statistics = fits.ours.spectrum.numpy(), (fits.ours.log_likelihood, fits.ours.squared_norm)
     theirs = float(fits.peer.log_marginal_likelihood().detach())
-    assert evidence.log_evidence(precision, spectrum, *said) == pytest.approx(theirs, rel=1e-4)
+    assert evidence.log_evidence(precision, spectrum, *statistics) == pytest.approx(theirs, rel=1e-4)
 
 
 def test_precision_by_marginal_likelihood(fits):

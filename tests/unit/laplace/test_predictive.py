@@ -26,7 +26,7 @@ def explicit(jacobians: list, data: Encoded, hessians: dict, precision: float) -
 def test_covariance_equals_explicit_jacobians_and_hessians(kind):
     model, layers, data, curvature = posteriors.fitted(kind)
     hessians = posteriors.kronecker_hessian(model, layers, data)
-    f_mu, f_sigma = predictive.distribution(model, layers, data, posteriors.RUNNING, curvature, PRECISIONS)
+    f_mu, f_sigma = predictive.distribution(model, layers, data, posteriors.EXECUTION, curvature, PRECISIONS)
     jacobians = [posteriors.jacobian(model, layers, data, row) for row in range(len(data))]
     for found, precision in zip(f_sigma, PRECISIONS, strict=True):
         expected = explicit(jacobians, data, hessians, precision)
@@ -46,7 +46,7 @@ def test_kept_eigenvectors_and_the_rest():
         sides = [(e.vectors * e.values) @ e.vectors.T for e in (factors.outputs, factors.inputs)]
         hessians[name] = torch.kron(*(side.contiguous() for side in sides))
         assert min(len(factors.inputs.values), len(factors.outputs.values)) == 2
-    _, f_sigma = predictive.distribution(model, layers, data, posteriors.RUNNING, curvature, PRECISIONS)
+    _, f_sigma = predictive.distribution(model, layers, data, posteriors.EXECUTION, curvature, PRECISIONS)
     jacobians = [posteriors.jacobian(model, layers, data, row) for row in range(len(data))]
     for found, precision in zip(f_sigma, PRECISIONS, strict=True):
         expected = explicit(jacobians, data, hessians, precision)
@@ -55,12 +55,14 @@ def test_kept_eigenvectors_and_the_rest():
 
 def test_missing_options_have_no_variance_and_batches_change_nothing(monkeypatch):
     model, layers, data, curvature = posteriors.fitted("choice")
-    f_mu, f_sigma = predictive.distribution(model, layers, data, posteriors.RUNNING, curvature, PRECISIONS)
+    f_mu, f_sigma = predictive.distribution(model, layers, data, posteriors.EXECUTION, curvature, PRECISIONS)
     assert f_mu[0, 2] == -np.inf and np.isfinite(f_mu[1:]).all()
     np.testing.assert_allclose(f_sigma[:, 0, 2], 0.0, atol=1e-12 * f_sigma.max())
     np.testing.assert_allclose(f_sigma[:, 0, :2].sum(axis=1), 0.0, atol=1e-12 * f_sigma.max())
     monkeypatch.setattr(predictive, "SLABS", 1)
-    alone = predictive.distribution(model, layers, data, kfac.Running(7, 10_000, torch.float32), curvature, PRECISIONS)
+    alone = predictive.distribution(
+        model, layers, data, kfac.Execution(7, 10_000, torch.float32), curvature, PRECISIONS
+    )
     np.testing.assert_allclose(alone[1], f_sigma, rtol=1e-4, atol=1e-4 * f_sigma.max())
 
 
@@ -68,8 +70,8 @@ def test_a_heads_biases_count():
     """With the head alone the logits are linear in the weights: J is known in closed form."""
     model, data = posteriors.adapted("classification"), posteriors.examples(5)
     head = {"head.out": layers_of(model, "included")["head.out"]}
-    curvature = kfac.fit(model, head, data, posteriors.RUNNING, "all", 10, 512)
-    _, f_sigma = predictive.distribution(model, head, data, posteriors.RUNNING, curvature, [2.0])
+    curvature = kfac.fit(model, head, data, posteriors.EXECUTION, "all", 10, 512)
+    _, f_sigma = predictive.distribution(model, head, data, posteriors.EXECUTION, curvature, [2.0])
     seen = []
     handle = head["head.out"].register_forward_hook(lambda _, args, out: seen.append(args[0][0].double()))
     for tokens in data.tokens:

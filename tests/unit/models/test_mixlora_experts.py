@@ -222,12 +222,12 @@ def test_keeps_less_for_the_backward_pass_than_plain_lora(form, monkeypatch):
 
 def test_router_computes_in_float32_under_autocast():
     ours = layer(ExpertFFN, ffn(dtype=torch.bfloat16))
-    heard, x = [], torch.randn(1, 50, D)
-    ours.observer = lambda p, k: heard.append(p)
+    observed, x = [], torch.randn(1, 50, D)
+    ours.observer = lambda p, k: observed.append(p)
     with torch.autocast("cpu", torch.bfloat16):
         y = ours(x.bfloat16())
     expected = (x.bfloat16().float() @ ours.mixlora_router["default"].T).softmax(-1)
-    torch.testing.assert_close(heard[0], expected, rtol=1e-6, atol=1e-6)
+    torch.testing.assert_close(observed[0], expected, rtol=1e-6, atol=1e-6)
     assert y.dtype == torch.bfloat16
     y.sum().backward()
     assert all(p.grad.dtype == torch.float32 and p.grad.isfinite().all() for p in ours.parameters() if p.requires_grad)

@@ -94,9 +94,9 @@ def test_every_architecture_starts_as_its_backbone_and_saves(tmp_path, name, con
     assert (whole, linear) == ((2, 2 * attention) if name in DECODERS else (0, 2 * (2 + attention)))
 
     randomise(adapted)
-    with record(adapted) as said:
+    with record(adapted) as routing:
         logits = adapted(input_ids=ids, attention_mask=mask).logits
-    assert said.flu(LENGTHS).shape == (3, 2, 2) and (logits - backbone_says).abs().max() > 1e-2
+    assert routing.flu(LENGTHS).shape == (3, 2, 2) and (logits - backbone_says).abs().max() > 1e-2
     adapted.save_pretrained(tmp_path)
     assert {path.name for path in tmp_path.iterdir()} >= {"adapter_model.safetensors", "adapter_config.json"}
     assert not list(tmp_path.glob("*.bin"))
@@ -229,9 +229,9 @@ def test_a_7b_model_has_the_right_shapes(name, monkeypatch):
     adapted = attach(hf, model.modules, recipe(model.modules, experts=8), "choice")
     read_out = ReadOut(adapted, hf, [10, 11, 12, 13]).to("meta").eval()
     ids, lengths = torch.zeros((2, 9), dtype=torch.long, device="meta"), torch.tensor([9, 4], device="meta")
-    with record(adapted) as said:
+    with record(adapted) as routing:
         assert read_out(ids, lengths).logits.shape == (2, 4)
-    assert said.flu(lengths).shape == (2, model.config["num_hidden_layers"], 2)
+    assert routing.flu(lengths).shape == (2, model.config["num_hidden_layers"], 2)
 
 
 def test_get_peft_model_takes_patterns_directly():

@@ -27,13 +27,13 @@ def fitted(tmp_path) -> file.LaplaceFile:
 @pytest.mark.parametrize("plugin, prior", [(laplace, "marglik"), (laplace_valid, "valid")])
 def test_samples_use_their_prior(fitted, plugin, prior):
     samples, facts = plugin.predict([fitted], ["valid", "test"], {"draws": 1000}, 3, None)
-    said = fitted["test"]
-    assert np.array_equal(samples["test"].probs, monte_carlo(said.f_mu, said.f_sigma[prior], 1000, 3))
+    gaussian = fitted["test"]
+    assert np.array_equal(samples["test"].probs, monte_carlo(gaussian.f_mu, gaussian.f_sigma[prior], 1000, 3))
     assert facts == {"precision": repr(fitted.facts["precision"][prior])}
     assert not samples["test"].probs[:, 0, 2].any()
 
 
 def test_probit_is_one_sample(fitted):
     samples, _ = laplace_probit.predict([fitted], ["test"], {}, 0, None)
-    said = fitted["test"]
-    assert np.array_equal(samples["test"].probs, probit(said.f_mu, said.f_sigma["marglik"])[None])
+    gaussian = fitted["test"]
+    assert np.array_equal(samples["test"].probs, probit(gaussian.f_mu, gaussian.f_sigma["marglik"])[None])

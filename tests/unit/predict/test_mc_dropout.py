@@ -15,7 +15,7 @@ from peftuq.predict import mc_dropout
 
 
 class Adapted:
-    """What the plug-in asks of a model, with batches and padding to choose."""
+    """The part of a model that the plug-in uses, with batches and padding to choose."""
 
     log = staticmethod(lambda line: None)
 

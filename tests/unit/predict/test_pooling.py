@@ -29,8 +29,8 @@ def record_file(tmp_path, seed: int, **parts: Record) -> RecordFile:
 
 def epoch_file(tmp_path, seed: int, epochs: int = 3) -> EpochFile:
     path = tmp_path / f"epochs{seed}.safetensors"
-    said = [{part: record(100 * seed + 10 * e + len(part)) for part in ("valid", "test")} for e in range(epochs)]
-    artifacts.write_epochs(path, said)
+    records = [{part: record(100 * seed + 10 * e + len(part)) for part in ("valid", "test")} for e in range(epochs)]
+    artifacts.write_epochs(path, records)
     return EpochFile(path)
 
 

@@ -79,11 +79,11 @@ def test_a_hidden_option_is_never_reordered():
 def test_put_back_undoes_any_order(seed, n):
     rng = np.random.default_rng(seed)
     row = {"options": [str(i) for i in range(n)]}
-    asked = spuq.PERTURBATIONS["choice"]["options"](row, rng)
-    assert asked.row["options"] != row["options"] and sorted(asked.row["options"]) == sorted(row["options"])
+    perturbed = spuq.PERTURBATIONS["choice"]["options"](row, rng)
+    assert perturbed.row["options"] != row["options"] and sorted(perturbed.row["options"]) == sorted(row["options"])
     probs = np.zeros((1, 7))
-    probs[0, :n] = [float(text) for text in asked.row["options"]]  # each place says which option stands there
-    assert spuq.put_back(probs, [asked.order])[0, :n].tolist() == list(range(n))
+    probs[0, :n] = [float(text) for text in perturbed.row["options"]]  # each place says which option stands there
+    assert spuq.put_back(probs, [perturbed.order])[0, :n].tolist() == list(range(n))
 
 
 def test_prompts_keep_their_answer_cue_question_and_options():

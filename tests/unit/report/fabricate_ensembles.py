@@ -21,7 +21,7 @@ INFORMATION = ["mutual_information", "expected_entropy", "vote_disagreement"]
 
 
 def said(part: str, epoch: int, member: int, n: int, classes: int = 5) -> Record:
-    """What a member says after an epoch: ever more confident, and on what it cannot know its own opinion."""
+    """Logits of a member after an epoch: ever more confident, and on what it cannot know its own opinion."""
     hard, options = PARTS.get(part, (1.0, classes))
     options = min(options, classes)
     task = np.random.default_rng([len(part), ord(part[-1])])

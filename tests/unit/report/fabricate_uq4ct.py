@@ -89,7 +89,7 @@ def rows() -> list[dict[str, str]]:
 
 
 def ours(row: dict[str, str]) -> float:
-    """What `paper_run` measures for a row: 3 points more than the first row of the same cell and metric."""
+    """Value that `paper_run` measures for a row: 3 points more than the first row of the same cell and metric."""
     keys = ("model", "trained", "tested", "metric")
     cell = CELLS[row["method"]]
     same = (r for r in rows() if all(r[k] == row[k] for k in keys) and CELLS[r["method"]] == cell)
@@ -240,7 +240,7 @@ def _write_adapter(paths: Paths, found: dict[str, Any], n: int, rng: np.random.G
 
 
 def _write_scores(paths: Paths, key: tuple, records: dict[str, artifacts.Record]) -> None:
-    """Of an adapter itself: 1 less the largest probability and, of a mixture, 1 less FLU, on the test split."""
+    """Scores of an adapter itself: 1 less the largest probability and, of a mixture, 1 less FLU, on the test split."""
     record = records["test"]
     found = {"softmax": {"sr": 1 - artifacts.softmax(record.logits).max(axis=1)}}
     if record.flu is not None:

@@ -1,4 +1,4 @@
-"""What the workflow's trace leaves behind, and how the report reads it."""
+"""Files of the workflow's trace, and how the report reads them."""
 
 import json
 from pathlib import Path

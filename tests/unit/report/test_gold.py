@@ -1,4 +1,4 @@
-"""What the report shows of a comparison with the exact posterior: its numbers, its verdicts, and its absence."""
+"""The report's page on a comparison with the exact posterior: its numbers, its verdicts, and its absence."""
 
 from types import SimpleNamespace
 
@@ -19,13 +19,15 @@ PARTS = {"test": 30, "s1": 10, "s2": 10, "s3": 10}
 REPEATED = {"map", "ensemble_5", "anchored_5", "laplace", "mc_dropout", "hmc_5", "hmc_20"}
 
 
-def said(rng: np.random.Generator, method: str, n: int) -> file.Said:
+def predictions(rng: np.random.Generator, method: str, n: int) -> file.Predictions:
     repetitions = 4 if method in REPEATED else 1
     scale = {"map": 0.0, "mc_dropout": 0.1, "laplace": 0.6}.get(method, 0.3)
-    return file.Said(rng.dirichlet(np.ones(2), size=(repetitions, n)), scale * rng.uniform(size=(repetitions, n)))
+    return file.Predictions(
+        rng.dirichlet(np.ones(2), size=(repetitions, n)), scale * rng.uniform(size=(repetitions, n))
+    )
 
 
-def facts(parts: dict[str, dict[str, file.Said]], rhat: float) -> dict:
+def facts(parts: dict[str, dict[str, file.Predictions]], rhat: float) -> dict:
     agreements = {
         part: {
             method: [
@@ -53,7 +55,7 @@ def run(folder, **suites):
 def made(folder, rhat: float = 1.005):
     """A run with a comparison of made-up numbers."""
     rng = np.random.default_rng(0)
-    parts = {part: {method: said(rng, method, n) for method in gold.TITLES} for part, n in PARTS.items()}
+    parts = {part: {method: predictions(rng, method, n) for method in gold.TITLES} for part, n in PARTS.items()}
     file.write(Paths(str(folder)).gold("m", "d", "r", 0), parts, facts(parts, rhat))
     return run(folder, one={"gold": ASKED}, two={"gold": ASKED}, three={"gold": None}, old={})
 

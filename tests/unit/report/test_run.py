@@ -1,4 +1,4 @@
-"""What was asked for and what was measured: gaps, seeds, suites, order."""
+"""A run as asked for and as measured: gaps, seeds, suites, order."""
 
 import copy
 import math

@@ -1,4 +1,4 @@
-"""What ran: origins, environment, training, limits."""
+"""The section on what ran: origins, environment, training, limits."""
 
 import fabricate
 import pytest

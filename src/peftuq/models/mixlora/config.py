@@ -1,4 +1,4 @@
-"""What a MixLoRA adapter is made of, as PEFT stores it in `adapter_config.json`."""
+"""Configuration of a MixLoRA adapter, as PEFT stores it in `adapter_config.json`."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""What sees the inner width of a mixture of gated FFNs, without a word to the host: for devices that work ahead of it.
+"""The inner width of a mixture of gated FFNs, without a word to the host: for devices that work ahead of it.
 
 To sort the pairs of tokens and experts by expert (`experts.py`), the host must read how many each expert has, in every
 layer. Here, for each of a token's K experts, the low-rank products run over the stacked factors of all E experts, with

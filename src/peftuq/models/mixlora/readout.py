@@ -1,4 +1,4 @@
-"""The read-out of a mixture: with the answer, what its routers said on the way."""
+"""The read-out of a mixture: the answer, with the probabilities of its routers."""
 
 from torch import Tensor, nn
 from transformers import PreTrainedModel

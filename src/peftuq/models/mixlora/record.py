@@ -1,4 +1,4 @@
-"""What the routers of a model say in a forward pass: functional-level uncertainty and load balance."""
+"""Router probabilities in a forward pass, and from them functional-level uncertainty and load balance."""
 
 import contextlib
 import re
@@ -14,7 +14,7 @@ from peftuq.models.mixlora.layers import RoutedLayer
 
 
 class Routing:
-    """What the routers of a model said in one forward pass: probabilities (N, T, E) by the router's name."""
+    """Routers' probabilities (N, T, E) in one forward pass, by the router's name."""
 
     def __init__(self) -> None:
         self.probabilities: dict[str, Float[Tensor, "N T E"]] = {}
