@@ -12,7 +12,7 @@ from peftuq.planning.rehearsals import Rehearsals
 
 
 class Step(NamedTuple):
-    """What was left out, the configuration that leaves it out, and the GPU-hours that remain."""
+    """The part left out, the configuration that leaves it out, and the GPU-hours that remain."""
 
     what: str
     config: dict[str, Any]
@@ -44,7 +44,7 @@ def _hours(study: Study, rehearsals: Rehearsals) -> float:
 
 
 def _rules(study: Study, rehearsals: Rehearsals) -> Iterator[tuple[str, dict[str, Any]]]:
-    """What is left out, in this order: first what costs the tables least, whole models and single seeds last."""
+    """The parts to leave out, in this order: first what costs the tables least, whole models and single seeds last."""
     yield "seeds beyond 3", {"seeds": 3}
     yield "sweeps", {"sweeps": "leave out"}
     yield "ensembles of more than 10", {"members": 10}

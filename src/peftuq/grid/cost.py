@@ -67,7 +67,7 @@ class Shape:
 
 
 class LoraSize(Protocol):
-    """What a recipe says of an adapter's size."""
+    """An adapter's size, as a recipe gives it."""
 
     targets: list[str]
     rank: int
@@ -112,5 +112,5 @@ def adapter_parameters(shape: Shape, adapter: AdapterSize) -> int:
 
 
 def head_parameters(shape: Shape, classes: int, dense: bool) -> int:
-    """Of a classification head: a linear layer, behind a dense one and with biases in BERT-type encoders."""
+    """Parameters of a classification head: a linear layer, behind a dense one and with biases in BERT-type encoders."""
     return shape.hidden * classes + (shape.hidden * (shape.hidden + 1) + classes if dense else 0)

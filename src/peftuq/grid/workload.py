@@ -66,7 +66,7 @@ class Workload:
 
     @cached_property
     def results(self) -> dict[str, dict[str, Any]]:
-        """Of every kind of GPU job, its rehearsal. Raises `UserError` for one that a GPU would refuse."""
+        """The rehearsal of every kind of GPU job. Raises `UserError` for one that a GPU would refuse."""
         found = dict(zip(self.requests, self._rehearsals.of(self.requests.values()), strict=True))
         for result in found.values():
             if "fault" in result:

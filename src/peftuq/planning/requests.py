@@ -49,7 +49,7 @@ class Request:
 
     @property
     def kind(self) -> str:
-        """What jobs have in common of which only the most demanding is rehearsed."""
+        """The common part of jobs of which only the most demanding is rehearsed."""
         spec = {**self.spec, "rows": None, "task": {**self.spec["task"], "classes": None}}
         return identity.spec(rule=self.rule, program=self.program, spec=spec, config=self.config)
 
@@ -127,7 +127,7 @@ def _task(task: Spec) -> Spec:
 
 
 def _model(recipe: Spec) -> Spec:
-    """What a recipe says of a model that is asked: its adapter, whatever its scale and rate of dropout."""
+    """The part of a recipe that decides inference: its adapter, whatever its scale and rate of dropout."""
     adapter = recipe["adapter"]
     if adapter is not None:
         adapter = {**adapter, "alpha": 1, "dropout": 0.1 if adapter["dropout"] else 0}
@@ -136,7 +136,7 @@ def _model(recipe: Spec) -> Spec:
 
 
 def _training(recipe: Spec) -> Spec:
-    """What a recipe says of training that decides what is computed; weights of losses do not, unless they are 0."""
+    """The part of a recipe that decides what training computes; weights of losses do not, unless they are 0."""
     optimiser, prior, loss = recipe["optimiser"], recipe["prior"], recipe["loss"]
     balance, calibration = loss["balance"], loss["calibration"]
     if balance is not None:

@@ -1,4 +1,4 @@
-"""What the processes that share a training tell each other, over the CPU: no device is waited for."""
+"""Communication of the processes that share a training, over the CPU: no device is waited for."""
 
 from collections.abc import Iterable
 from typing import Any

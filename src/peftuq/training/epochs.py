@@ -1,4 +1,4 @@
-"""What a model says after every epoch, kept while it trains, so that no second pass is needed."""
+"""Records after every epoch, kept while it trains, so that no second pass is needed."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path

@@ -35,7 +35,7 @@ AtEpoch = Callable[[int, Callable[[Encoded], Record], Record], None]
 
 @dataclass(frozen=True)
 class Job:
-    """What a training needs beside the model.
+    """A training, beside its model.
 
     `extra_loss(output, label, loss, step)` is what the adapter's kind adds to the cross-entropy. `identity` names the
     job: only its own checkpoint is resumed.
@@ -114,7 +114,7 @@ class Run:
         self.started = time.monotonic()
 
     def buffers(self) -> dict[str, torch.Tensor]:
-        """Of normalised layers: tensors that training changes without a gradient."""
+        """Buffers of normalised layers: tensors that training changes without a gradient."""
         return {n: b for n, b in self.plain.named_buffers() if "parametrizations" in n}
 
     def state(self) -> dict[str, torch.Tensor]:
@@ -211,7 +211,7 @@ class Run:
             self._save(position)
 
     def record(self, data: Encoded) -> Record:
-        """What the model says of every example; the processes share the rows and each gets all of it."""
+        """The record of every example; the processes share the rows and each gets all of it."""
         rank, size = self.group.rank, self.group.size
         rows = [np.arange(start, len(data), size) for start in range(size)]
         mine = rows[rank] if len(rows[rank]) else np.arange(1)

@@ -1,4 +1,4 @@
-"""What training minimises: loss on the label or answer only, never on prompt or padding."""
+"""The training objective: loss on the label or answer only, never on prompt or padding."""
 
 from collections.abc import Mapping
 

@@ -143,7 +143,7 @@ def arguments(module: LoraLinear, device: str) -> tuple[Any, ...] | None:
 
 
 def linear(module: LoraLinear, x: Float[Tensor, "*N i"], *args: Any, **kwargs: Any) -> Float[Tensor, "*N o"]:
-    """What PEFT's `Linear.forward` returns, to rounding; the outcome of dropout is another draw."""
+    """The result of PEFT's `Linear.forward`, to rounding; the outcome of dropout is another draw."""
     call = None if args or kwargs else arguments(module, x.device.type)
     return LoraLinear.forward(module, x, *args, **kwargs) if call is None else _Linear.apply(x, *call)
 

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 
 class Shape(NamedTuple):
-    """Of a batch: examples, and tokens in each."""
+    """A batch: examples, and tokens in each."""
 
     rows: int
     length: int

@@ -21,7 +21,7 @@ def launches(func: Any) -> bool:
 
 
 def flops(func: Any, args: tuple, kwargs: dict, out: Any) -> float:
-    """Of products, attention and decompositions; 0 for what is bound by memory."""
+    """FLOPs of products, attention and decompositions; 0 for what is bound by memory."""
     packet = func.overloadpacket
     if packet is aten._scaled_dot_product_flash_attention_for_cpu:
         return float(sdpa_flop_count(*(x.shape for x in args[:3])))

@@ -30,7 +30,7 @@ _CHECKED = {aten.linalg_eigh.default, aten._linalg_eigh.default, aten._linalg_sv
 
 
 class _Module:
-    """What PyTorch asks of an accelerator's module, `torch.gpu`."""
+    """The interface that PyTorch asks of an accelerator's module, `torch.gpu`."""
 
     def is_initialized(self) -> bool:
         return True
@@ -195,7 +195,7 @@ class FakeDevice(TorchDispatchMode):
         return (x, found, *rest)
 
     def _read(self, func: Any, args: tuple, kwargs: dict) -> Any:
-        """What the host gets of a tensor on the device; None for an operation that stays on it."""
+        """The value that the host gets of a tensor on the device; None for an operation that stays on it."""
         if func in _READS:
             self.reads += 1
             return _made_up(args[0]) if func is aten._local_scalar_dense.default else True

@@ -1,4 +1,4 @@
-"""What a device refuses and a computation on shapes lets pass."""
+"""Faults that a device refuses and a computation on shapes lets pass."""
 
 from typing import Any
 

@@ -23,7 +23,7 @@ Result = dict[str, Any]
 
 
 class Fault(Exception):
-    """What a device would refuse of a job; the text names the module that ran, and the line of the project's code."""
+    """A fault that a device would refuse; the text names the module that ran, and the line of the project's code."""
 
 
 def rehearse(program: str, spec: Spec, config: dict[str, Any], card: Card, kernels: Kernels = "cuda") -> Result:

@@ -1,4 +1,4 @@
-"""What a computation on the fake device holds, moves and computes, operation by operation."""
+"""Memory, traffic and FLOPs of a computation on the fake device, operation by operation."""
 
 import contextlib
 import weakref

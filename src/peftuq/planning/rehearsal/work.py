@@ -1,4 +1,4 @@
-"""What a computation asks of a card."""
+"""The work of a computation, and how long a card takes for it."""
 
 from dataclasses import dataclass, field
 
