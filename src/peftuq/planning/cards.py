@@ -20,7 +20,7 @@ class Card:
 
     @property
     def usable(self) -> float:
-        """The memory that a job may use at its peak: a tenth is left for CUDA's context, libraries' workspaces and fragmentation."""
+        """Bytes that a job may hold: a tenth is left for CUDA's context, libraries' workspaces and fragmentation."""
         return 0.9 * self.memory
 
 

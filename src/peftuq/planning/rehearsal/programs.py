@@ -113,7 +113,7 @@ def routed_evenly() -> AbstractContextManager:
 
 
 def _ready(run: loop.Run, micro_batches: int) -> None:
-    """Bring in what earlier steps leave behind: the optimiser's moments, and gradients if this is not a step's first batch."""
+    """Make what earlier steps leave behind: the optimiser's moments, and gradients unless a step has one batch."""
     for parameter in run.step.parameters:
         parameter.grad = torch.zeros_like(parameter)
     run.step.optimiser.step()
