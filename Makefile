@@ -1,13 +1,15 @@
-# `make demo`: a real report on real weights in minutes. `make test`: everything that can be checked here.
-# `make test-slurm`: the cluster's profile on a real Slurm, started on this machine.
-# `make test-executors`: the profiles of docs/executors.md, against a local S3 server.
+# `make demo`: a real report on real weights in minutes. `make test`: code style and unit tests, in minutes, too.
+# `make test-all`: everything that can be checked on any machine, `make test-executors` (the profiles of docs/executors.md,
+# against a local S3 server) among it. `make test-slurm`: the cluster's profile on a real Slurm, started on this machine.
 VENV := .venv
 PYTHON ?= python3
 BIN := $(VENV)/bin
 SNAKEMAKE := $(BIN)/snakemake
 EXECUTORS := $(VENV)/executors
+PYTEST := $(BIN)/python -m pytest
+PARALLEL := --numprocesses logical --maxprocesses 4
 
-.PHONY: demo test test-slurm test-executors env lint
+.PHONY: demo test test-all test-slurm test-executors env lint schema
 
 demo: env
 	@date +%s > $(VENV)/.demo-start
@@ -15,19 +17,28 @@ demo: env
 	@echo "reports/report.pdf is ready; computing took $$(( $$(date +%s) - $$(cat $(VENV)/.demo-start) )) s"
 
 test: env lint
-	$(BIN)/python -m pytest
+	$(PYTEST) $(PARALLEL) -m "not slow" tests/unit tests/mistakes
+
+test-all: env lint
+	$(PYTEST) $(PARALLEL) tests/unit tests/mistakes
+	$(PYTEST) tests/workflow
+	$(MAKE) test-executors
 
 test-slurm: env
-	$(BIN)/python -m pytest tests/slurm
+	$(PYTEST) tests/slurm
 
 test-executors: env $(EXECUTORS)
-	PYTHONPATH=$(CURDIR)/$(EXECUTORS) $(BIN)/python -m pytest tests/executors
+	PYTHONPATH=$(CURDIR)/$(EXECUTORS) $(PYTEST) tests/executors
 
 lint: env
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/snakefmt --check Snakefile workflow
 	$(SNAKEMAKE) --lint
+
+# The JSON schemas of config/, by which editors complete its keys.
+schema: env
+	$(BIN)/python -m peftuq.grid.json_schema docs/schema
 
 env: $(VENV)/.installed
 

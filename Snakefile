@@ -1,6 +1,7 @@
 """The front door: `snakemake --profile local`, or `--profile slurm -j 64`. What runs is said in config/."""
 
 import gc
+import os
 import sys
 from pathlib import Path
 
@@ -17,7 +18,7 @@ sys.path.insert(0, str(ROOT / "src"))
 
 from peftuq.errors import UserError
 from peftuq.grid.environment import export_environment
-from peftuq.grid.jobs import Jobs
+from peftuq.grid.jobs import Jobs, flag
 from peftuq.grid.study import Study
 
 if not config:

@@ -26,7 +26,7 @@ from peftuq.models.heads import HeadStack
 from peftuq.scores import adue
 
 THREADS, SEED = 2, 0
-PARAMS = adue.METHOD["params"]
+PARAMS = adue.SCORE.params
 
 
 @dataclass(frozen=True)

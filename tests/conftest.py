@@ -12,6 +12,8 @@ sys.path.insert(0, str(ROOT / "src"))
 for _helpers in ("unit/models", "unit/training", "unit/laplace", "workflow", "slurm"):
     sys.path.insert(0, str(ROOT / "tests" / _helpers))
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
+if "PYTEST_XDIST_WORKER" in os.environ:  # a worker a core: threads beyond that get in each other's way
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # The same examples every time, and no failure because a machine is busy.
 settings.register_profile("ci", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])

@@ -1,78 +1,134 @@
-"""What every script of the workflow has in common: its arguments, its log, how it ends."""
+"""The frame of every script of the workflow: named arguments, a log, reuse of earlier results, one way to end.
+
+A script declares its arguments as a dataclass and hands its `main` to `run`. `main` imports what it computes with: a
+result that is reused needs none of it. Threads of numerical libraries are set by the workflow, in the environment.
+"""
 
 import argparse
+import dataclasses
 import gc
 import json
 import os
 import signal
 import sys
 import traceback
-from collections.abc import Callable, Sequence
-from functools import partial
+import typing
+from collections.abc import Callable
 from pathlib import Path
+from typing import Annotated, Any, TypeVar
 
+from peftuq import files, store
 from peftuq.errors import UserError
 from peftuq.progress import Log
 
-_NOT_READ = ("spec", "checkpoint")  # arguments whose files, if any, decide nothing of what a job makes
-_keep: Callable[[], None] | None = None  # what is left to do when this process's job is done
+INPUT, OUTPUT = "input", "output"
+Input = Annotated[str, INPUT]  # a file whose content decides what the job makes
+Output = Annotated[str, OUTPUT]  # a file or folder that the job makes, whole or not at all
 
 
-def arguments(purpose: str, names: Sequence[str] = (), lists: Sequence[str] = ()) -> argparse.Namespace:
-    """Parse `--<name> VALUE` and `--<list> VALUE …`, beside `--log` and `--output …`; `--spec` is read as JSON.
-
-    The number of threads of every numerical library is set before any of them is imported. What an earlier attempt
-    left when it was killed is removed, and SIGTERM is made to clean up. A job that is told the digest of its `--code`
-    ends here if an earlier one has made the same of inputs with the same content.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Arguments:
+    """Arguments that every script has. A field of a script's own is `--<name> VALUE`, a list `--<name> VALUE …`, and
+    one with a default may be left out; a `spec` is JSON. `code`: the digest of the job's code, which makes it reusable.
     """
-    parser = argparse.ArgumentParser(description=purpose)
-    for name in names:
-        parser.add_argument(f"--{name}", required=True, type=json.loads if name == "spec" else str)
-    for name in (*lists, "output"):
-        parser.add_argument(f"--{name}", nargs="*", required=True)
-    parser.add_argument("--code")
-    parser.add_argument("--log")
-    parser.add_argument("--threads", type=int, default=1)
-    parsed = parser.parse_args()
-    for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-        os.environ[variable] = str(parsed.threads)
 
-    from peftuq import files
+    log: str | None = None
+    threads: int = 1
+    code: str | None = None
 
-    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
-    for output in parsed.output:
+
+A = TypeVar("A", bound=Arguments)
+
+
+def run(purpose: str | None, kind: type[A], main: Callable[[A, Log], None]) -> None:
+    """Parse the command line as a `kind`, and run `main` unless an earlier job has made the same of the same inputs."""
+    arguments = parse(purpose, kind)
+    outputs = [path for paths in _paths(arguments, OUTPUT).values() for path in paths]
+    _clean_up_when_asked_to_stop()
+    for output in outputs:
         files.sweep(output)
-    if parsed.code is not None and "PEFTUQ_STORE" in os.environ:
-        read = {name: getattr(parsed, name) for name in (*names, *lists) if name not in _NOT_READ}
-        _reuse(Path(os.environ["PEFTUQ_STORE"]), parsed, read)
-    gc.disable()  # what is imported stays: to look for garbage in it takes a sixth of a job's start
-    return parsed
-
-
-def _reuse(folder: Path, job: argparse.Namespace, read: dict[str, str | list[str]]) -> None:
-    """End the process if the job's outputs could be brought back; else see to it that they can be next time."""
-    global _keep
-    from peftuq import store
-
-    inputs = {name: [value] if isinstance(value, str) else value for name, value in read.items()}
-    facts = {"script": Path(sys.argv[0]).name, "code": job.code, "spec": getattr(job, "spec", None)}
-    key, kept = store.key(facts, inputs, job.output), store.Store(folder)
+    log = Log(arguments.log, f"{Path(sys.argv[0]).stem} {outputs[0]}")
+    gc.set_threshold(100_000)  # what is imported stays: to look for garbage in it takes a sixth of a job's start
+    if arguments.code is None or "PEFTUQ_STORE" not in os.environ:
+        _execute(main, arguments, log)
+        return
+    kept, key = store.Store(Path(os.environ["PEFTUQ_STORE"])), _key(arguments, outputs)
+    if _restored(kept, key, outputs):
+        log("unchanged inputs: reused")
+        return
+    _execute(main, arguments, log)
     try:
-        reused = kept.restore(key, job.output)
+        kept.keep(key, outputs)
+    except OSError as error:
+        log(f"done, but not kept for reuse: {error}")
+
+
+# -- arguments --------------------------------------------------------------------------------------------
+
+
+def parse(purpose: str | None, kind: type[A], words: list[str] | None = None) -> A:
+    """The command line (or `words`) as a `kind`."""
+    parser = argparse.ArgumentParser(description=purpose)
+    for name, hint in typing.get_type_hints(kind).items():
+        field = kind.__dataclass_fields__[name]
+        required = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+        parser.add_argument(
+            f"--{name.replace('_', '-')}",
+            required=required,
+            default=None if required else field.default,
+            nargs="*" if _is_list(hint) else None,
+            type=json.loads if name == "spec" else int if hint is int else str,
+        )
+    return kind(**vars(parser.parse_args(words)))
+
+
+def _is_list(hint: Any) -> bool:
+    return typing.get_origin(hint) is list
+
+
+def _paths(arguments: Arguments, role: str) -> dict[str, list[str]]:
+    """The paths of a role that were given, by the argument's name, in the order of their declaration."""
+    found: dict[str, list[str]] = {}
+    for name, hint in typing.get_type_hints(type(arguments), include_extras=True).items():
+        value = getattr(arguments, name)
+        if role in _roles(hint) and value is not None:
+            found[name] = value if isinstance(value, list) else [value]
+    return found
+
+
+def _roles(hint: Any) -> set[Any]:
+    """The marks on a type, or on what it holds: list[Input], Input | None."""
+    marks = set(getattr(hint, "__metadata__", ()))
+    return marks.union(*map(_roles, typing.get_args(hint))) if typing.get_args(hint) else marks
+
+
+# -- reuse ------------------------------------------------------------------------------------------------
+
+
+def _key(arguments: Arguments, outputs: list[str]) -> str:
+    facts = {"script": Path(sys.argv[0]).name, "code": arguments.code, "spec": getattr(arguments, "spec", None)}
+    return store.key(facts, _paths(arguments, INPUT), outputs)
+
+
+def _restored(kept: store.Store, key: str, outputs: list[str]) -> bool:
+    try:
+        return kept.restore(key, outputs)
     except OSError:  # a full disk, or a store that is being removed: the job says so itself, or can do without
-        reused = False
-    if reused:
-        Log(job.log, job.output[0])("unchanged inputs: reused")
-        sys.exit(0)
-    _keep = partial(kept.keep, key, job.output)
+        return False
 
 
-def run(main: Callable[[Log], None], log: Log) -> None:
-    """Run a script's `main`: a user's mistake ends in one line, anything else also leaves its traceback in the log."""
-    gc.freeze()
-    gc.enable()
+# -- how a job ends ---------------------------------------------------------------------------------------
+
+
+def _clean_up_when_asked_to_stop() -> None:
+    """SIGTERM ends the process as an exception does, so that nothing half written is left."""
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+
+
+def _execute(main: Callable[[A, Log], None], arguments: A, log: Log) -> None:
+    """Run `main`: a user's mistake ends in one line, anything else also leaves its traceback in the log."""
     try:
-        main(log)
+        main(arguments, log)
     except UserError as error:
         log(f"error: {error}")
         sys.exit(2)
@@ -84,8 +140,3 @@ def run(main: Callable[[Log], None], log: Log) -> None:
         full = type(error).__name__ == "SafetensorError" and "I/O error" in str(error)  # its writer raises no OSError
         log(f"error: {error}" if full else traceback.format_exc())
         sys.exit(2 if full else 1)
-    try:
-        if _keep is not None:
-            _keep()
-    except OSError as error:
-        log(f"done, but not kept for reuse: {error}")

@@ -29,8 +29,8 @@ def software() -> list[str]:
 
 
 def key(facts: Mapping[str, Any], inputs: Mapping[str, Sequence[str]], outputs: Iterable[str]) -> str:
-    """A job's key. `facts`: its script, spec and code; `inputs`: its input files (or words such as "none") by name."""
-    read = {name: [sha256(Path(path)) if os.path.exists(path) else path for path in of] for name, of in inputs.items()}
+    """A job's key. `facts`: its script, spec and code; `inputs`: its input files by name."""
+    read = {name: [sha256(Path(path)) for path in paths] for name, paths in inputs.items()}
     described = {"job": dict(facts), "inputs": read, "outputs": [Path(path).name for path in outputs]}
     return hashlib.sha256(canonical([described, software()]).encode()).hexdigest()
 

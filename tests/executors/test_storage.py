@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import boto3
 import pytest
-from checkout import GRID, ROOT, Checkout
+from checkout import GRID, Checkout
 from moto.server import ThreadedMotoServer
 from nano import POOLED, SCORED, Nano
 
@@ -73,10 +73,7 @@ def stored(server: str) -> dict[str, bytes]:
 
 @pytest.mark.parametrize("profile", PROFILES)
 def test_a_profile_plans_every_job(copy, server, profile):
-    folder = copy.folder / profile
-    folder.mkdir()
-    (folder / "config.yaml").write_bytes((ROOT / profile / "config.yaml").read_bytes())
-    said = snakemake(copy, server, "-n", "--profile", profile, "-j", "8")
+    said = snakemake(copy, server, "-n", "--profile", f"profiles/{profile}", "-j", "8")
     assert "s3://change-me/peftuq/results/metrics.csv (send to storage)" in said
     (training,) = (job for job in said.split("\n\n") if "rule train_lora:" in job)
     assert PROFILES[profile] in training

@@ -6,18 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from peftuq.grid import load
+from peftuq.grid.methods import Methods
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "src" / "peftuq"
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 FOLDERS = ("src", "workflow", "config", "docs", "envs", "tests", "benchmarks", "profiles", "slurm", "local")
 ENDINGS = {".md", ".py", ".smk", ".yaml"}
-PARAMETERS = {
-    name: load.read_method(file, literal)["params"]
-    for folder, literal in (("scores", "METHOD"), ("predict", "PREDICTIVE"))
-    for name, file in load.plugins(PACKAGE / folder, literal).items()
-}
+METHODS = Methods(PACKAGE, {}, "config")
+PARAMETERS = {name: METHODS[name].params for name in METHODS.files}
 
 
 def texts() -> Iterator[tuple[Path, str]]:

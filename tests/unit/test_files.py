@@ -17,23 +17,26 @@ from peftuq.errors import UserError
 
 # A job that writes about 4 MB, in a process of its own: what the workflow's scripts do.
 JOB = """
-import sys
+from dataclasses import dataclass
 import numpy as np
 from peftuq import files, program
-from peftuq.progress import Log
 
-def main(log):
+@dataclass(frozen=True, kw_only=True)
+class Arguments(program.Arguments):
+    made: program.Output
+
+def main(args, log):
     {before}
-    files.write_{kind}(sys.argv[1], {{"x": np.random.default_rng(0).random(500_000)}})
+    files.write_{kind}(args.made, {{"x": np.random.default_rng(0).random(500_000)}})
 
-program.run(main, Log(None, "job"))
+program.run("Writes.", Arguments, main)
 """
 FULL = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (65536, 65536))"  # writes fail, as on a full disk
 
 
 def run(path: Path, kind: str, before: str = "pass") -> subprocess.CompletedProcess:
     script = JOB.format(before=before, kind=kind)
-    return subprocess.run([sys.executable, "-c", script, str(path)], capture_output=True, text=True)
+    return subprocess.run([sys.executable, "-c", script, "--made", str(path)], capture_output=True, text=True)
 
 
 @pytest.mark.parametrize("kind", ["arrays", "columns"])

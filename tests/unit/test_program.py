@@ -1,39 +1,43 @@
-"""What every script has in common: threads are set in time, and a killed job leaves nothing behind for good."""
+"""What every script has in common: its arguments, and that a killed job leaves nothing behind for good."""
 
 import os
 import signal
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-SCRIPT = """
-import os, signal, sys
 from peftuq import program
 
-assert "numpy" not in sys.modules
-args = program.arguments("Writes a file and a folder.", ["number"])
+SCRIPT = """
+import os, signal
+from dataclasses import dataclass
+from peftuq import files, program
 
-from peftuq import files
-from peftuq.progress import Log
+@dataclass(frozen=True, kw_only=True)
+class Arguments(program.Arguments):
+    number: int
+    result: program.Output
+    weights: program.Output
 
-def main(log):
-    result, inside = args.output
-    with files.atomic(result) as file, files.atomic_folder(os.path.dirname(inside)) as folder:
+def main(args, log):
+    with files.atomic(args.result) as file, files.atomic_folder(os.path.dirname(args.weights)) as folder:
         file.write_text("half")
-        (folder / os.path.basename(inside)).write_text("half")
-        if args.number != "0":
-            os.kill(os.getpid(), int(args.number))
+        (folder / os.path.basename(args.weights)).write_text("half")
+        if args.number:
+            os.kill(os.getpid(), args.number)
             import time; time.sleep(60)
 
-program.run(main, Log(None, "job"))
+program.run("Writes a file and a folder.", Arguments, main)
 """
 
 
 def run(folder: Path, number: int) -> int:
-    outputs = [str(folder / "result"), str(folder / "adapter/weights")]
-    command = [sys.executable, "-c", SCRIPT, "--number", str(number), "--output", *outputs]
+    outputs = ["--result", str(folder / "result"), "--weights", str(folder / "adapter/weights")]
+    command = [sys.executable, "-c", SCRIPT, "--number", str(int(number)), *outputs]
     return subprocess.run(command).returncode
 
 
@@ -55,3 +59,38 @@ def test_what_was_there_stays(tmp_path, number):
     assert run(tmp_path, 0) == 0
     run(tmp_path, number)
     assert (tmp_path / "result").is_file() and (tmp_path / "adapter/weights").is_file()
+
+
+# -- arguments -----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class Example(program.Arguments):
+    spec: dict[str, Any]
+    data: list[program.Input]
+    made: program.Output
+    folder: str
+    adapter_config: program.Input | None = None
+    epochs: program.Output | None = None
+
+
+GIVEN = ["--spec", '{"a": [1]}', "--data", "x", "y", "--made", "z", "--folder", "f"]
+
+
+def test_arguments_are_named_and_typed():
+    found = program.parse("p", Example, [*GIVEN, "--threads", "3", "--adapter-config", "c"])
+    assert found == Example(spec={"a": [1]}, data=["x", "y"], made="z", folder="f", adapter_config="c", threads=3)
+    assert program._paths(found, program.INPUT) == {"data": ["x", "y"], "adapter_config": ["c"]}
+    assert program._paths(found, program.OUTPUT) == {"made": ["z"]}
+    recorded = program.parse("p", Example, [*GIVEN, "--epochs", "e"])
+    assert program._paths(recorded, program.OUTPUT) == {"made": ["z"], "epochs": ["e"]}
+
+
+@pytest.mark.parametrize("words, message", [
+    (GIVEN[2:], "the following arguments are required: --spec"),
+    ([*GIVEN, "--adaptor", "c"], "unrecognized arguments: --adaptor c"),
+])  # fmt: skip
+def test_an_argument_too_few_or_too_many_is_named(capsys, words, message):
+    with pytest.raises(SystemExit):
+        program.parse("p", Example, words)
+    assert message in capsys.readouterr().err

@@ -51,7 +51,6 @@ def test_a_key_depends_on_everything_else_that_decides_a_job(tmp_path, monkeypat
         key({"data": [a, b]}, spec={"power": 3}),
         key({"data": [a, b]}, script="predict.py"),
         key({"data": [a, b]}, outputs=["out/b.json"]),
-        key({"data": ["none"]}),
     ]
     assert len(set(keys)) == len(keys)
     monkeypatch.setattr(store, "software", lambda: ["torch-3.0.dist-info"])
@@ -123,20 +122,24 @@ def test_without_hard_links_contents_are_copied(kept, tmp_path, monkeypatch):
 # -- programs ------------------------------------------------------------------------------------------
 
 SCRIPT = """
+    from dataclasses import dataclass
     from pathlib import Path
     from peftuq import program
 
-    args = program.arguments("Adds.", ["spec", "checkpoint"], ["numbers"])
+    @dataclass(frozen=True, kw_only=True)
+    class Arguments(program.Arguments):
+        spec: dict
+        numbers: list[program.Input]
+        checkpoint: str
+        sum: program.Output
 
-    from peftuq.progress import Log
-
-    def main(log):
+    def main(args, log):
         total = sum(int(Path(path).read_text()) for path in args.numbers) + args.spec["plus"]
         if total < 0:
             raise ValueError("negative")
-        Path(args.output[0]).write_text(str(total))
+        Path(args.sum).write_text(str(total))
 
-    program.run(main, Log(args.log, "add"))
+    program.run("Adds.", Arguments, main)
 """
 
 
@@ -147,7 +150,7 @@ def add(tmp_path):
     def run(*numbers: int, plus: int = 0, code: str | None = "abc", keep: bool = True) -> tuple[int, str, str]:
         files = [write(tmp_path / f"{i}.txt", str(number)) for i, number in enumerate(numbers)]
         command = [sys.executable, script, "--spec", json.dumps({"plus": plus}), "--numbers", *files]
-        command += ["--checkpoint", str(tmp_path), "--log", str(tmp_path / "log"), "--output", str(tmp_path / "sum")]
+        command += ["--checkpoint", str(tmp_path), "--log", str(tmp_path / "log"), "--sum", str(tmp_path / "sum")]
         command += ["--code", code] if code else []
         environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
         environment |= {"PEFTUQ_STORE": str(tmp_path / "store")} if keep else {}

@@ -13,7 +13,7 @@ import psutil
 import yaml
 
 ROOT = Path(__file__).parents[2]
-PARTS = ("Snakefile", "workflow", "src", "config", "local", "slurm", "envs", "reports/template.typ")
+PARTS = ("Snakefile", "workflow", "src", "config", "local", "slurm", "profiles", "envs", "reports/template.typ")
 GRID = {
     "models": ["minilm"],
     "datasets": ["snippets2"],

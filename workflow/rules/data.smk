@@ -11,8 +11,8 @@ localrules:
 
 rule fetch_model:
     output:
-        paths.model(),
-        directory(paths.model_files()),
+        provenance=paths.model(),
+        files=directory(paths.model_files()),
     log:
         paths.log("fetch_model", "{model}"),
     priority: 3  # a job does not lend its priority to those that it waits for
@@ -23,15 +23,16 @@ rule fetch_model:
         code=jobs.code("fetch_model"),
     shell:
         "HF_HUB_OFFLINE=0 python $PEFTUQ_SCRIPTS/fetch_model.py --spec {params.spec:q}"
-        ' --downloads "$PEFTUQ_DOWNLOADS" --log {log} --output {output}'
+        ' --downloads "$PEFTUQ_DOWNLOADS" --log {log}'
+        " --provenance {output.provenance} --files {output.files}"
 
 
 rule fetch_data:
     input:
         local(jobs.inputs_fetch_data),
     output:
-        paths.source(),
-        directory(paths.source_files()),
+        provenance=paths.source(),
+        files=directory(paths.source_files()),
     log:
         paths.log("fetch_data", "{source}"),
     priority: 3
@@ -42,7 +43,8 @@ rule fetch_data:
         code=jobs.code("fetch_data"),
     shell:
         "HF_HUB_OFFLINE=0 python $PEFTUQ_SCRIPTS/fetch_data.py --spec {params.spec:q}"
-        ' --downloads "$PEFTUQ_DOWNLOADS" --log {log} --output {output}'
+        ' --downloads "$PEFTUQ_DOWNLOADS" --log {log}'
+        " --provenance {output.provenance} --files {output.files}"
 
 
 rule prepare_data:
@@ -63,4 +65,4 @@ rule prepare_data:
         code=jobs.code("prepare_data"),
     shell:
         "python $PEFTUQ_SCRIPTS/prepare_data.py --spec {params.spec:q} --code {params.code}"
-        " --source {input.source} --log {log} --output {output}"
+        " --source {input.source} --train {output.train} --valid {output.valid} --test {output.test} --log {log}"

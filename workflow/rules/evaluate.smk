@@ -15,10 +15,10 @@ rule evaluate:
     params:
         spec=jobs.spec_evaluate,
         code=jobs.code("evaluate"),
-        scores=lambda wildcards, input: input.get("scores", "none"),
+        scores=jobs.flags("scores"),
     shell:
         "python $PEFTUQ_SCRIPTS/evaluate.py --spec {params.spec:q} --code {params.code}"
-        " --samples {input.samples} --scores {params.scores} --log {log} --output {output}"
+        " --samples {input.samples} {params.scores} --metrics {output} --log {log}"
 
 
 rule compare:
@@ -35,7 +35,7 @@ rule compare:
         code=jobs.code("compare"),
     shell:
         "python $PEFTUQ_SCRIPTS/compare.py --spec {params.spec:q} --code {params.code}"
-        " --scores {input} --log {log} --output {output}"
+        " --scores {input} --comparison {output} --log {log}"
 
 
 localrules:
@@ -66,6 +66,8 @@ rule aggregate:
         "../../envs/numeric.yaml"
     params:
         code=jobs.code("aggregate"),
+        # Beside its cells: a storage puts both where it likes.
+        results=lambda wildcards, input: os.path.dirname(input.cells),
     shell:
-        "python $PEFTUQ_SCRIPTS/aggregate.py --cells {input.cells}"
-        " --log {log} --output {output}"
+        "python $PEFTUQ_SCRIPTS/aggregate.py --cells {input.cells} --results {params.results}"
+        " --table {output.table} --csv {output.csv} --log {log}"

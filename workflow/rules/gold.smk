@@ -25,4 +25,4 @@ rule gold_standard:
         code=jobs.code("gold"),
     shell:
         "python $PEFTUQ_SCRIPTS/gold.py --spec {params.spec:q} --code {params.code}"
-        " --records {input} --log {log} --output {output}"
+        " --records {input} --comparison {output} --log {log}"

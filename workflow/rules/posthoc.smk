@@ -17,7 +17,7 @@ rule predict:
         code=jobs.code_pool,
     shell:
         "python $PEFTUQ_SCRIPTS/predict.py --spec {params.spec:q} --code {params.code}"
-        " --inputs {input} --log {log} --output {output}"
+        " --inputs {input} --samples {output} --log {log}"
 
 
 rule fit_baselines:
@@ -31,7 +31,7 @@ rule fit_baselines:
             "{model}/{dataset}/{recipe}/seed{seed}/{predictive}/{score}",
         ),
     wildcard_constraints:
-        score=r"(?!adue\.)[a-z_]+",
+        score=jobs.scores_in("numeric"),
     conda:
         "../../envs/numeric.yaml"
     threads: study.config.threads
@@ -40,7 +40,7 @@ rule fit_baselines:
         code=jobs.code_score,
     shell:
         "python $PEFTUQ_SCRIPTS/score.py --spec {params.spec:q} --code {params.code}"
-        " --input {input} --threads {threads} --log {log} --output {output}"
+        " --samples {input} --threads {threads} --scores {output} --log {log}"
 
 
 use rule fit_baselines as fit_adue with:
@@ -49,7 +49,7 @@ use rule fit_baselines as fit_adue with:
             "fit_adue", "{model}/{dataset}/{recipe}/seed{seed}/{predictive}/{score}"
         ),
     wildcard_constraints:
-        score="adue",
+        score=jobs.scores_in("torch"),
     conda:
         "../../envs/torch.yaml"
 
@@ -69,4 +69,4 @@ rule trace:
         code=jobs.code("trace"),
     shell:
         "python $PEFTUQ_SCRIPTS/trace.py --spec {params.spec:q} --code {params.code}"
-        " --epochs {input} --log {log} --output {output}"
+        " --epochs {input} --curves {output.curves} --examples {output.examples} --log {log}"

@@ -15,6 +15,7 @@ rule render_report:
     params:
         code=jobs.code("render_report"),
         template=jobs.template,
+        results=lambda wildcards, input: os.path.dirname(input.cells),
     shell:
         "python $PEFTUQ_SCRIPTS/render_report.py --cells {input.cells} --metrics {input.metrics}"
-        " --log {log} --output {output}"
+        " --results {params.results} --pdf {output.pdf} --tables {output.tables} --figures {output.figures} --log {log}"

@@ -19,11 +19,11 @@ rule sample:
     params:
         spec=jobs.spec_sample,
         code=jobs.code_sample,
-        adapter=lambda wildcards, input: input.get("adapter", "none"),
+        adapter=jobs.flags("adapter", "adapter_config"),
     shell:
         "python $PEFTUQ_SCRIPTS/sample.py --spec {params.spec:q} --code {params.code}"
-        " --model {input.model} --adapter {params.adapter} --data {input.data}"
-        " --threads {threads} --log {log} --output {output}"
+        " --model {input.model} {params.adapter} --data {input.data}"
+        " --threads {threads} --samples {output.samples} --facts {output.facts} --log {log}"
 
 
 rule fit_laplace:
@@ -44,5 +44,6 @@ rule fit_laplace:
         code=jobs.code_adapter("fit_laplace"),
     shell:
         "python $PEFTUQ_SCRIPTS/fit_laplace.py --spec {params.spec:q} --code {params.code}"
-        " --model {input.model} --adapter {input.adapter} --train {input.train} --data {input.data}"
-        " --threads {threads} --log {log} --output {output}"
+        " --model {input.model} --adapter {input.adapter} --adapter-config {input.adapter_config}"
+        " --train {input.train} --data {input.data} --threads {threads}"
+        " --gaussians {output.gaussians} --facts {output.facts} --log {log}"

@@ -6,10 +6,10 @@ rule train_lora:
         unpack(jobs.inputs_train),
         model_files=ancient(paths.model_files()),
     output:
-        paths.adapter(),
-        paths.adapter_config(),
-        paths.training(),
-        paths.training_log(),
+        weights=paths.adapter(),
+        config=paths.adapter_config(),
+        facts=paths.training(),
+        history=paths.training_log(),
     log:
         paths.log("train_lora", "{model}/{dataset}/{recipe}/seed{seed}"),
     wildcard_constraints:
@@ -22,21 +22,23 @@ rule train_lora:
         spec=jobs.spec_train,
         code=jobs.code_adapter("train"),
         checkpoint=paths.checkpoint(),
+        epochs=lambda wildcards, output: flag("epochs", output),
     shell:
         # exec: Slurm signals every process of a job, and a shell in between would die and take the training along.
         "exec python $PEFTUQ_SCRIPTS/train.py --spec {params.spec:q} --code {params.code}"
         " --model {input.model} --train {input.train} --valid {input.valid} --evals {input.evals}"
-        " --threads {threads} --checkpoint {params.checkpoint} --log {log} --output {output}"
+        " --threads {threads} --checkpoint {params.checkpoint} --weights {output.weights} --config {output.config}"
+        " --facts {output.facts} --history {output.history} {params.epochs} --log {log}"
 
 
 # A member is its recipe's adapter of that seed, with what it said after every epoch.
 use rule train_lora as train_ensemble_member with:
     output:
-        paths.adapter(),
-        paths.adapter_config(),
-        paths.training(),
-        paths.training_log(),
-        paths.epochs(),
+        weights=paths.adapter(),
+        config=paths.adapter_config(),
+        facts=paths.training(),
+        history=paths.training_log(),
+        epochs=paths.epochs(),
     log:
         paths.log("train_ensemble_member", "{model}/{dataset}/{recipe}/seed{seed}"),
     wildcard_constraints:
@@ -66,8 +68,8 @@ rule extract:
     params:
         spec=jobs.spec_extract,
         code=jobs.code_adapter("extract"),
-        adapter=lambda wildcards, input: input.get("adapter", "none"),
+        adapter=jobs.flags("adapter", "adapter_config"),
     shell:
         "python $PEFTUQ_SCRIPTS/extract.py --spec {params.spec:q} --code {params.code}"
-        " --model {input.model} --adapter {params.adapter} --data {input.data}"
-        " --threads {threads} --log {log} --output {output}"
+        " --model {input.model} {params.adapter} --data {input.data}"
+        " --threads {threads} --records {output.records} --facts {output.facts} --log {log}"

@@ -1,22 +1,27 @@
 """Gather the metrics of every cell of the run into one long table."""
 
-from pathlib import Path
+from dataclasses import dataclass
 
 from peftuq import program
-
-args = program.arguments(__doc__, ["cells"])
-
-from peftuq import files  # noqa: E402  after the number of threads is set
-from peftuq.progress import Log  # noqa: E402
-from peftuq.report import gather  # noqa: E402
+from peftuq.progress import Log
 
 
-def main(log: Log) -> None:
-    columns = gather.long_table(files.read_json(args.cells)["cells"], str(Path(args.cells).parent))
-    table, csv = args.output
-    files.write_columns(table, columns)
-    files.write_csv(csv, columns)
+@dataclass(frozen=True, kw_only=True)
+class Arguments(program.Arguments):
+    cells: program.Input
+    results: str  # the folder that the metrics lie in
+    table: program.Output
+    csv: program.Output
+
+
+def main(args: Arguments, log: Log) -> None:
+    from peftuq import files
+    from peftuq.report import gather
+
+    columns = gather.long_table(files.read_json(args.cells)["cells"], args.results)
+    files.write_columns(args.table, columns)
+    files.write_csv(args.csv, columns)
     log(f"{len(columns['value'])} metrics of {len(set(columns['method']))} methods")
 
 
-program.run(main, Log(args.log, "aggregate"))
+program.run(__doc__, Arguments, main)

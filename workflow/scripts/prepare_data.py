@@ -1,22 +1,29 @@
 """Turn a dataset's source files into its train, valid and test splits."""
 
-from pathlib import Path
+from dataclasses import dataclass
+from typing import Any
 
 from peftuq import program
-
-args = program.arguments(__doc__, ["spec", "source"])
-
-from peftuq import fetched, files  # noqa: E402  after the number of threads is set
-from peftuq.data import tasks  # noqa: E402
-from peftuq.progress import Log  # noqa: E402
+from peftuq.progress import Log
 
 
-def main(log: Log) -> None:
+@dataclass(frozen=True, kw_only=True)
+class Arguments(program.Arguments):
+    spec: dict[str, Any]
+    source: program.Input
+    train: program.Output
+    valid: program.Output
+    test: program.Output
+
+
+def main(args: Arguments, log: Log) -> None:
+    from peftuq import fetched, files
+    from peftuq.data import tasks
+
     splits, metadata = tasks.prepare(args.spec, fetched.files(args.source))
-    for path in args.output:
-        split = Path(path).stem
-        files.write_columns(path, splits[split], metadata)
+    for split in ("train", "valid", "test"):
+        files.write_columns(getattr(args, split), splits[split], metadata)
         log(f"{split}: {len(splits[split]['id'])} examples")
 
 
-program.run(main, Log(args.log, f"prepare_data {Path(args.output[0]).parent}"))
+program.run(__doc__, Arguments, main)

@@ -1,22 +1,29 @@
 """Score every example of every evaluation set with one method, fitted where the method needs it."""
 
 import importlib
-
-import numpy as np
+from dataclasses import dataclass
+from typing import Any
 
 from peftuq import program
-
-args = program.arguments(__doc__, ["spec", "input"])
-
-from peftuq import artifacts  # noqa: E402  after the number of threads is set
-from peftuq.progress import Log  # noqa: E402
+from peftuq.progress import Log
 
 
-def main(log: Log) -> None:
+@dataclass(frozen=True, kw_only=True)
+class Arguments(program.Arguments):
+    spec: dict[str, Any]
+    samples: program.Input  # an adapter's records are samples, too
+    scores: program.Output
+
+
+def main(args: Arguments, log: Log) -> None:
+    import numpy as np
+
+    from peftuq import artifacts
+
     spec = args.spec
     method = importlib.import_module(f"peftuq.scores.{spec['method']}")
-    read = artifacts.RecordFile if spec["of"] == "record" else artifacts.SampleFile
-    inputs, samples = read(args.input), artifacts.SampleFile(args.input)
+    samples = artifacts.SampleFile(args.samples)
+    inputs = artifacts.RecordFile(args.samples) if spec["reads"] == "records" else samples
     scores, diagnostics = method.score(inputs, spec["evals"], spec["params"], spec["seed"])
     columns: dict[str, list] = {"eval": [], "id": [], "error": [], **{variant: [] for variant in scores}}
     for part in spec["evals"]:
@@ -27,7 +34,7 @@ def main(log: Log) -> None:
         for variant, by_part in scores.items():
             columns[variant].append(by_part[part])
     arrays = {name: values if name == "eval" else np.concatenate(values) for name, values in columns.items()}
-    artifacts.write_scores(args.output[0], arrays, diagnostics)
+    artifacts.write_scores(args.scores, arrays, diagnostics)
 
 
-program.run(main, Log(args.log, f"score {args.output[0]}"))
+program.run(__doc__, Arguments, main)

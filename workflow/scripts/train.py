@@ -2,29 +2,43 @@
 
 import importlib
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from peftuq import program
-
-args = program.arguments(__doc__, ["spec", "model", "train", "valid", "checkpoint"], ["evals"])
-
-import numpy as np  # noqa: E402  after the number of threads is set
-import torch  # noqa: E402
-
-from peftuq import artifacts, fetched, files  # noqa: E402
-from peftuq.models import backbone, encode  # noqa: E402
-from peftuq.models.lora import count_parameters  # noqa: E402
-from peftuq.progress import Log  # noqa: E402
-from peftuq.training import epochs, loop  # noqa: E402
-from peftuq.training.assemble import assemble  # noqa: E402
+from peftuq.progress import Log
 
 
-def main(log: Log) -> None:
+@dataclass(frozen=True, kw_only=True)
+class Arguments(program.Arguments):
+    spec: dict[str, Any]
+    model: program.Input
+    train: program.Input
+    valid: program.Input
+    evals: list[program.Input]  # a file for each of the spec's evaluation sets
+    checkpoint: str  # a folder
+    weights: program.Output  # in a folder that appears whole, with the three below
+    config: program.Output
+    facts: program.Output
+    history: program.Output
+    epochs: program.Output | None = None  # for recipes that record them
+
+
+def main(args: Arguments, log: Log) -> None:
+    import numpy as np
+    import torch
+
+    from peftuq import artifacts, fetched, files
+    from peftuq.models import backbone, encode
+    from peftuq.models.lora import count_parameters
+    from peftuq.training import epochs, loop
+    from peftuq.training.assemble import assemble
+
     torch.set_num_threads(args.threads)
     adapters = importlib.import_module(f"peftuq.adapters.{args.spec['adapter']}")
     task, recipe, seed = args.spec["task"], args.spec["recipe"], args.spec["seed"]
     folder = fetched.files(args.model)
-    weights, _, facts_file, history_file, *epoch_files = map(Path, args.output)
     torch.manual_seed(loop.step_seed(seed, 0, 0))
     dtype = backbone.dtype(task["precision"])
     tokenizer = backbone.tokenizer(folder)
@@ -45,7 +59,7 @@ def main(log: Log) -> None:
         log=log,
     )
     at_epoch = None
-    if recipe["epoch_records"]:
+    if args.epochs is not None:
         # Drawn with a seed of its own: the same examples for every member, whatever order the file has.
         shuffled = np.random.default_rng(0).permutation(len(data["train"]))
         parts = {"train": data["train"].take(shuffled[: recipe["epoch_records"]])}
@@ -54,15 +68,15 @@ def main(log: Log) -> None:
         at_epoch = epochs.Recorder(parts, job.checkpoint)
     history, seconds = loop.train(model, data, job, at_epoch)
     model.bake_head()
-    with files.atomic_folder(weights.parent) as temporary:
+    with files.atomic_folder(Path(args.weights).parent) as temporary:
         model.model.save_pretrained(temporary, safe_serialization=True, save_embedding_layers=False)
         (temporary / "README.md").unlink()  # a form to be filled in
-        files.write_lines(temporary / history_file.name, history)
+        files.write_lines(temporary / Path(args.history).name, history)
         facts = {**counts, "seconds": seconds, "dtype": str(dtype), "device": str(backbone.device())}
-        files.write_json(temporary / facts_file.name, {**facts, "examples": len(data["train"])})
-    for file in epoch_files:
-        artifacts.write_epochs(file, at_epoch.all(recipe["optimiser"]["epochs"]))
+        files.write_json(temporary / Path(args.facts).name, {**facts, "examples": len(data["train"])})
+    if at_epoch is not None:
+        artifacts.write_epochs(args.epochs, at_epoch.all(recipe["optimiser"]["epochs"]))
     shutil.rmtree(args.checkpoint, ignore_errors=True)
 
 
-program.run(main, Log(args.log, f"train {Path(args.output[0]).parent}"))
+program.run(__doc__, Arguments, main)

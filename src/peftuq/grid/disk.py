@@ -70,13 +70,13 @@ class Disk:
     def _kept(self, cell: Cell) -> int:
         """M: the samples that a predictive's file holds."""
         name, size = self._study.predictive(cell.predictive)
-        method = self._study.method(name)
-        return CELLS if method["of"] == "laplace" and method["samples"] else size or 1
+        method = self._study.methods.predictive(name)
+        return CELLS if method.reads == "laplace" and method.samples else size or 1
 
     def scores(self, cell: Cell, scores: list[str]) -> int:
         """id, error and a float64 for each variant; an upper bound, parquet packs them tighter."""
         rows = self._rows(cell.adapter, self._study.evals(cell.setting))
-        return rows * sum(INT + 1 + DOUBLE * len(self._study.method(score)["variants"]) for score in scores)
+        return rows * sum(INT + 1 + DOUBLE * len(self._study.methods.score(score).variants) for score in scores)
 
     def _rows(self, adapter: Adapter, parts: list[str]) -> int:
         return sum(self._work.rows(adapter.setting, parts).values())

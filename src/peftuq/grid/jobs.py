@@ -5,6 +5,8 @@ job sees: it is passed to the script and kept by Snakemake as the job's paramete
 """
 
 import hashlib
+import shlex
+from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,12 @@ SCRIPTS = PACKAGE.parents[1] / "workflow" / "scripts"
 PREDICTION = "prediction"  # in place of a score: the metrics of the predictive distribution itself
 
 
+def flag(name: str, files: Any) -> str:
+    """The option `--<name> FILE` for an input or output that a job has; nothing for one that it has not."""
+    given = dict(files.items()).get(name)
+    return "" if given is None else f"--{name.replace('_', '-')} {shlex.quote(str(given))}"
+
+
 class Jobs(PredictiveJobs, ReportJobs):
     def __init__(self, study: Study):
         self.study = study
@@ -29,6 +37,10 @@ class Jobs(PredictiveJobs, ReportJobs):
 
     def code(self, script: str, *plugins: Path) -> str:
         return self.codes.digest(SCRIPTS / f"{script}.py", *plugins)
+
+    def flags(self, *names: str) -> Callable[[Any, Any], str]:
+        """A parameter: the options for those named inputs that a job has."""
+        return lambda wildcards, input: " ".join(flag(name, input) for name in names)
 
     # -- fetching and preparing ------------------------------------------------------------------------
 
@@ -154,7 +166,7 @@ class Jobs(PredictiveJobs, ReportJobs):
     def parts(self, adapter: Adapter) -> list[str]:
         """What an adapter is asked: its training set only where something is fitted on it."""
         scores = self.study.cells.get(Cell(*adapter, "point"), [])
-        fitted = any("train" in self.study.method(score)["needs"] for score in scores)
+        fitted = any("train" in self.study.methods.score(score).needs for score in scores)
         train = ["train"] if fitted or adapter in self.study.gold else []
         return [*train, "valid", *self.study.evals(adapter.setting)]
 
@@ -174,8 +186,13 @@ class Jobs(PredictiveJobs, ReportJobs):
         evals = self.study.evals(self._cell(w).setting)
         return identity.spec(**self._method(w.score), evals=evals, seed=int(w.seed))
 
+    def scores_in(self, environment: str) -> str:
+        """A pattern of the scores that are computed in an environment."""
+        methods = self.study.methods
+        return pattern(name for name in methods.scores if methods.score(name).environment == environment)
+
     def code_score(self, w: Any) -> str:
-        return self.code("score", self.study.score_files[w.score])
+        return self.code("score", self.study.methods.scores[w.score])
 
     # -- ensembles through their training ----------------------------------------------------------------
 
@@ -218,7 +235,7 @@ class Jobs(PredictiveJobs, ReportJobs):
 
     def spec_evaluate(self, w: Any) -> str:
         cell = self._cell(w)
-        probabilities = [] if w.score == PREDICTION else self.study.method(w.score)["probabilities"]
+        probabilities = [] if w.score == PREDICTION else self.study.methods.score(w.score).probabilities
         evals = self.study.evals(cell.setting)
         return identity.spec(**cell._asdict(), score=w.score, evals=evals, probabilities=probabilities)
 

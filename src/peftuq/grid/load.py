@@ -1,15 +1,15 @@
 """Read and validate everything under `config/` before any job starts."""
 
-import ast
 import difflib
 import typing
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import fields, is_dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from peftuq.data import schema as data_schema
 from peftuq.data.prompts import Template
@@ -17,7 +17,8 @@ from peftuq.errors import UserError
 from peftuq.grid import schema
 
 Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-M = TypeVar("M", bound=BaseModel)
+M = TypeVar("M")
+_UNKNOWN = ("extra_forbidden", "unexpected_keyword_argument")
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
@@ -34,22 +35,24 @@ def read_yaml(path: Path) -> dict[str, Any]:
 
 
 def validate(model: type[M], content: dict[str, Any], where: str) -> M:
-    """`content` as a `model`; the first mistake becomes one line with file, key and what is allowed."""
+    """`content` as a pydantic model or dataclass; the first mistake becomes one line: file, key, what is allowed."""
     try:
-        return model.model_validate(content)
+        return TypeAdapter(model).validate_python(content)
     except ValidationError as failure:
-        error = failure.errors(include_url=False)[0]
+        # A misspelt key leaves the right one missing: the misspelling says more.
+        errors = failure.errors(include_url=False)
+        error = next((error for error in errors if error["type"] in _UNKNOWN), errors[0])
         raise UserError(f"{where}: {_explain(model, error)}") from failure
 
 
-def _explain(model: type[BaseModel], error: dict[str, Any]) -> str:
+def _explain(model: type, error: Mapping[str, Any]) -> str:
     loc = [part for part in error["loc"] if not str(part).startswith(("function-", "list[", "constrained-"))]
     key = ".".join(str(part) for part in loc)
-    if error["type"] == "extra_forbidden":
+    if error["type"] in _UNKNOWN:
         parent = _model_at(model, loc[:-1])
-        known = sorted(parent.model_fields) if parent else []
+        known = sorted(_fields(parent)) if parent else []
         return f"unknown key '{key}'{_suggest(str(loc[-1]), known)}; allowed: {', '.join(known)}"
-    if error["type"] == "missing":
+    if error["type"] in ("missing", "missing_argument", "missing_keyword_only_argument"):
         return f"key '{key}' is missing"
     if error["type"] == "value_error":
         return error["msg"].removeprefix("Value error, ")
@@ -57,14 +60,21 @@ def _explain(model: type[BaseModel], error: dict[str, Any]) -> str:
     return f"key '{key}': {message}, got {error['input']!r}"
 
 
-def _model_at(model: type[BaseModel] | None, loc: Iterable[Any]) -> type[BaseModel] | None:
-    """The pydantic model found by following `loc` from `model`, through lists, dicts, optionals and unions."""
+def _fields(model: type) -> dict[str, Any]:
+    """The keys of a pydantic model or a dataclass, with their annotations."""
+    if is_dataclass(model):
+        return {field.name: field.type for field in fields(model)}
+    return {name: field.annotation for name, field in model.model_fields.items()}
+
+
+def _model_at(model: type | None, loc: Iterable[Any]) -> type | None:
+    """The model found by following `loc` from `model`, through lists, dicts, optionals and unions."""
     for part in loc:
         if model is None:
             return None
-        if isinstance(part, int) or part not in model.model_fields:
+        if isinstance(part, int) or part not in _fields(model):
             continue
-        model = _inner_model(model.model_fields[part].annotation)
+        model = _inner_model(_fields(model)[part])
     return model
 
 
@@ -179,22 +189,9 @@ def merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def read_method(path: Path, literal: str) -> dict[str, Any]:
-    """The literal that a plug-in file declares itself with, read without importing it (no torch here)."""
-    for node in ast.parse(path.read_text()).body:
-        if isinstance(node, ast.Assign) and any(isinstance(t, ast.Name) and t.id == literal for t in node.targets):
-            return ast.literal_eval(node.value)
-    raise UserError(f"{path}: declares no {literal} = {{...}} (see docs/adding.md)")
-
-
-def plugins(folder: Path, literal: str) -> dict[str, Path]:
-    """Plug-in files of a package folder by name: those that contain the literal."""
-    return {f.stem: f for f in sorted(folder.glob("*.py")) if f"\n{literal} = " in f.read_text()}
-
-
-def with_overrides(method: dict[str, Any], overrides: dict[str, Any], where: str) -> dict[str, Any]:
+def with_overrides(defaults: Mapping[str, Any], overrides: Mapping[str, Any], where: str) -> dict[str, Any]:
     """A method's parameters with the user's changes: keys must exist and keep their type."""
-    params = dict(method["params"])
+    params = dict(defaults)
     for key, value in overrides.items():
         pick(key, params, "parameter", where)
         default = params[key]

@@ -77,7 +77,7 @@ def laplace_needs(jobs: Jobs, setting: Setting) -> float:
     study = jobs.study
     model = study.models.get(setting.model, "model", "")
     recipe = study.recipes.get(setting.recipe, "recipe", "")
-    dataset, params = study.dataset(setting.dataset), study.method("laplace")["params"]
+    dataset, params = study.dataset(setting.dataset), study.methods.predictive("laplace").params
     tokens = max(_longest(study, setting), min(study.config.eval_batch_tokens, params["batch_tokens"]))
     sizes = (len(dataset.classes), tokens, _untied(study, setting), params["rank"], params["exact_below"])
     return cost.laplace_memory(cost.Shape.of(model.config), recipe.adapter, *sizes)

@@ -27,10 +27,10 @@ class PredictiveJobs:
         return None if predictive == "point" else RULES[self._works_on(predictive)]
 
     def _works_on(self: "Jobs", predictive: str) -> str:
-        return self.study.method(self.study.predictive(predictive)[0])["of"]
+        return self.study.methods.predictive(self.study.predictive(predictive)[0]).reads
 
     def _plugin(self: "Jobs", predictive: str) -> Path:
-        return self.study.predictive_files[self.study.predictive(predictive)[0]]
+        return self.study.methods.predictives[self.study.predictive(predictive)[0]]
 
     def predictives_that(self: "Jobs", rule: str) -> str:
         """A pattern of the predictives that a rule makes; one that matches nothing if there are none."""
@@ -41,8 +41,8 @@ class PredictiveJobs:
 
     def _method(self: "Jobs", name: str) -> dict[str, Any]:
         """What decides a score or predictive, whatever it is applied to."""
-        method = self.study.method(name)
-        return {"method": name, **{key: method[key] for key in ("version", "params", "of")}}
+        method = self.study.methods[name]
+        return {"method": name, "version": method.version, "params": method.params, "reads": method.reads}
 
     def _method_spec(self: "Jobs", w: Any) -> dict[str, Any]:
         name, size = self.study.predictive(w.predictive)
@@ -71,7 +71,7 @@ class PredictiveJobs:
         inputs: dict[str, Any] = {"model": self.paths.model(w.model), "data": data}
         if self.study.recipes.get(w.recipe, "recipe", "").adapter is not None:
             adapter = self._adapter(w)
-            inputs["adapter"] = [self.paths.adapter(*adapter), self.paths.adapter_config(*adapter)]
+            inputs |= {"adapter": self.paths.adapter(*adapter), "adapter_config": self.paths.adapter_config(*adapter)}
         return inputs
 
     def _spec_model(self: "Jobs", w: Any) -> dict[str, Any]:
@@ -92,8 +92,8 @@ class PredictiveJobs:
 
     def spec_laplace(self: "Jobs", w: Any) -> str:
         """The fit's parameters are `laplace`'s; the other predictives that read it have none of them."""
-        laplace = self.study.method("laplace")
-        params = {name: laplace["params"][name] for name in laplace["fit"]}
+        laplace = self.study.methods.predictive("laplace")
+        params = {name: laplace.params[name] for name in laplace.fit}
         return identity.spec(**self._spec_model(w), params=params, evals=self._evals(w), seed=int(w.seed))
 
     @property

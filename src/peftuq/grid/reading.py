@@ -1,6 +1,7 @@
 """What the report needs: the run as data, and every file that it reads."""
 
 import hashlib
+from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,7 +30,7 @@ class ReportJobs:
             "models": {name: study.models.get(name, "model", "").model_dump() for name in models},
             "datasets": {name: study.dataset(name).model_dump() for name in study.dataset_names},
             "recipes": {name: self._recipe(name) for name in recipes},
-            "methods": {name: study.method(name) for name in (*scores, *predictives) if name != "point"},
+            "methods": {name: asdict(study.methods[name]) for name in (*scores, *predictives) if name != "point"},
             "limit": study.config.limit.model_dump(),
             "limits": {name: limit.model_dump() for name, limit in study.config.limits.items()},
             "cells": [

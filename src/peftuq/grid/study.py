@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from peftuq.data import schema as data_schema
 from peftuq.errors import UserError
 from peftuq.grid import load, precision, schema
+from peftuq.grid.methods import Methods
 from peftuq.grid.trim import trimmed
 
 PACKAGE = Path(__file__).resolve().parents[1]
@@ -63,9 +64,7 @@ class Study:
         self.recipes = load.recipes(root)
         self._datasets = data_schema.Datasets(load.datasets(root))
         self._prompts = load.prompts(root)
-        self.score_files = load.plugins(PACKAGE / "scores", "METHOD")
-        self.predictive_files = load.plugins(PACKAGE / "predict", "PREDICTIVE")
-        self._check_overrides(where)
+        self.methods = Methods(PACKAGE, self.config.methods, where)
         for name in self.config.limits:
             self.dataset(name, f"{where}: limits")
         for name in self.config.trim.models:
@@ -88,11 +87,6 @@ class Study:
                 self._add_gold(suite.gold, f"{root / 'suites' / name}.yaml: gold")
         self._check_sources()
 
-    def _check_overrides(self, where: str) -> None:
-        for name in self.config.methods:
-            load.pick(name, {*self.score_files, *self.predictive_files}, "method", f"{where}: methods")
-            self.method(name)
-
     def _check_sources(self) -> None:
         """Everything can be had from an allowed source: found out now, not when its job starts."""
         for model in dict.fromkeys(setting.model for setting in self.settings):
@@ -100,21 +94,7 @@ class Study:
         for dataset in self.dataset_names:
             self.preparation(dataset)
 
-    # -- methods --------------------------------------------------------------------------------------
-
-    @cached_property
-    def _methods(self) -> dict[str, dict[str, Any]]:
-        return {}
-
-    def method(self, name: str) -> dict[str, Any]:
-        """What a score or predictive declares of itself, with the configuration's parameters."""
-        if name not in self._methods:
-            is_score = name in self.score_files
-            file = self.score_files[name] if is_score else self.predictive_files[name]
-            declared = load.read_method(file, "METHOD" if is_score else "PREDICTIVE")
-            params = load.with_overrides(declared, self.config.methods.get(name, {}), f"config: methods.{name}")
-            self._methods[name] = {**declared, "params": params}
-        return self._methods[name]
+    # -- predictives ---------------------------------------------------------------------------------
 
     def predictive(self, key: str) -> tuple[str, int | None]:
         """A predictive's plug-in and size: "ensemble-5" → ("ensemble", 5), "point" → ("point", None)."""
@@ -130,7 +110,7 @@ class Study:
     def pooled(self, predictive: str) -> int | None:
         """How many adapters a predictive pools; None for one that works on a single adapter."""
         name, size = self.predictive(predictive)
-        return (size or 1) if name != "point" and "members" in self.method(name)["needs"] else None
+        return (size or 1) if name != "point" and "members" in self.methods.predictive(name).needs else None
 
     # -- expansion ------------------------------------------------------------------------------------
 
@@ -175,11 +155,12 @@ class Study:
 
     def applies(self, score: str, cell: Cell) -> bool:
         """Scores of representations run on the adapter itself; scores of members need more than one."""
-        method, (name, size) = self.method(score), self.predictive(cell.predictive)
-        if method["of"] == "record":
-            flu = "flu" not in method["needs"] or self.recipes.get(cell.recipe, "recipe", "").is_mixture
+        needs, (name, size) = self.methods.score(score).needs, self.predictive(cell.predictive)
+        if self.methods.score(score).reads == "records":
+            flu = "flu" not in needs or self.recipes.get(cell.recipe, "recipe", "").is_mixture
             return name == "point" and flu
-        return "members" not in method["needs"] or (name != "point" and self.method(name)["samples"] and size != 1)
+        several = name != "point" and self.methods.predictive(name).samples and size != 1
+        return "members" not in needs or several
 
     def _check(self, grid: schema.Grid, where: str) -> None:
         for model in grid.models:
@@ -190,12 +171,12 @@ class Study:
             found = self.recipes.get(recipe, "recipe", f"{where}.recipes")
             self.prompt(found.prompt, f"config/recipes/{recipe}.yaml: prompt")
         for score in grid.scores:
-            load.pick(score, self.score_files, "score", f"{where}.scores")
+            load.pick(score, self.methods.scores, "score", f"{where}.scores")
         for predictive in grid.predictives:
             name, size = self.predictive(predictive)
-            load.pick(name, {"point", *self.predictive_files}, "predictive", f"{where}.predictives")
-            if name != "point" and self.method(name)["sized"] != (size is not None):
-                hint = f"{name}-5" if self.method(name)["sized"] else name
+            load.pick(name, {"point", *self.methods.predictives}, "predictive", f"{where}.predictives")
+            if name != "point" and self.methods.predictive(name).sized != (size is not None):
+                hint = f"{name}-5" if self.methods.predictive(name).sized else name
                 raise UserError(f"{where}.predictives: '{predictive}': write '{hint}'")
         for name in grid.shifts:
             load.pick(name, grid.datasets, "training dataset", f"{where}.shifts")
@@ -206,7 +187,7 @@ class Study:
         """A predictive that samples around an adapter needs one to sample around."""
         names = [name for name, _ in map(self.predictive, grid.predictives) if name != "point"]
         for name, recipe in itertools.product(names, self._recipes(grid, where)):
-            needs, found = self.method(name)["needs"], self.recipes.get(recipe, "recipe", where)
+            needs, found = self.methods.predictive(name).needs, self.recipes.get(recipe, "recipe", where)
             file = f"config/recipes/{recipe}.yaml"
             if "lora" in needs and (found.adapter is None or found.is_mixture):
                 kind = "a mixture of experts" if found.is_mixture else "none"

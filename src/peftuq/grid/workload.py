@@ -122,13 +122,13 @@ class Workload:
 
     def fit_adue(self, setting: Setting) -> float:
         """Every fit of the grid over its training rows, forward and backward through a copy of the head."""
-        params = self.study.method("adue")["params"]
+        params = self.study.methods.score("adue").params
         passes = ADUE_FITS * prod(len(params[name]) for name in ("lr", "alpha", "beta")) * sum(params["epochs"])
         return START + passes * self.parts(setting.dataset)[params["train_on"]] * 6 * self.head(setting) / FLOAT32
 
     def adue_memory(self, setting: Setting) -> float:
         """Bytes: value, gradient and two moments of all heads at once, in float32, and the rows they are fitted on."""
-        params = self.study.method("adue")["params"]
+        params = self.study.methods.score("adue").params
         fits = ADUE_FITS * prod(len(params[name]) for name in ("lr", "epochs", "alpha", "beta"))
         rows = self.parts(setting.dataset)[params["train_on"]] * self.shape(setting.model).hidden
         return 16 * fits * self.head(setting) + 4 * rows

@@ -29,8 +29,8 @@ class Adapted:
     log: Log
 
     @classmethod
-    def load(cls, spec: Mapping[str, Any], model: str, adapter: str, log: Log) -> "Adapted":
-        """The backbone with the provenance `model`, and the adapter with the weights `adapter` unless that is "none".
+    def load(cls, spec: Mapping[str, Any], model: str, adapter: str | None, log: Log) -> "Adapted":
+        """The backbone with the provenance `model`, and the adapter with the weights `adapter` if there is one.
 
         `spec`: `task`, and as `adapter` the module of `peftuq.adapters` that knows its kind.
         """
@@ -40,7 +40,7 @@ class Adapted:
         dtype = backbone.dtype(task["precision"])
         tokenizer = backbone.tokenizer(folder)
         hf = backbone.load(folder, task["kind"], len(task["classes"]), dtype)
-        adapted = hf if adapter == "none" else adapters.load(hf, Path(adapter).parent)
+        adapted = hf if adapter is None else adapters.load(hf, Path(adapter).parent)
         read_out = adapters.read_out(adapted, hf, encode.answer_tokens(tokenizer, task), None).to(backbone.device())
         return cls(read_out.eval(), tokenizer, task, dtype, log)
 

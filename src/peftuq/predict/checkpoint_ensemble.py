@@ -4,16 +4,15 @@ from collections.abc import Sequence
 
 from peftuq.artifacts import EpochFile, Samples
 from peftuq.errors import UserError
+from peftuq.plugins import Predictive
 from peftuq.predict.ensemble import pool
 
-PREDICTIVE = {
-    "version": 1,
-    "of": "epochs",
-    "needs": [],
-    "sized": True,
-    "samples": True,
-    "params": {},
-}
+PREDICTIVE = Predictive(
+    version=1,
+    reads="epochs",
+    sized=True,
+    samples=True,
+)
 
 
 def predict(

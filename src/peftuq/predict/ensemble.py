@@ -5,15 +5,15 @@ from collections.abc import Sequence
 import numpy as np
 
 from peftuq.artifacts import RecordFile, Samples, softmax
+from peftuq.plugins import Predictive
 
-PREDICTIVE = {
-    "version": 1,
-    "of": "records",
-    "needs": ["members"],
-    "sized": True,
-    "samples": True,
-    "params": {},
-}
+PREDICTIVE = Predictive(
+    version=1,
+    reads="records",
+    needs=["members"],
+    sized=True,
+    samples=True,
+)
 
 
 def pool(members: Sequence[Samples]) -> Samples:

@@ -8,14 +8,15 @@ from collections.abc import Sequence
 from peftuq.artifacts import Samples
 from peftuq.laplace.file import LaplaceFile
 from peftuq.laplace.link import monte_carlo
+from peftuq.plugins import Predictive
 
-PREDICTIVE = {
-    "version": 1,
-    "of": "laplace",
-    "needs": ["lora"],
-    "sized": False,
-    "samples": True,
-    "params": {
+PREDICTIVE = Predictive(
+    version=1,
+    reads="laplace",
+    needs=["lora"],
+    sized=False,
+    samples=True,
+    params={
         "draws": 100_000,  # logit samples an example; what is kept of them are the means of 100 equal cells
         # -- of the fit, shared by all predictives that read it
         "positions": "all",  # tokens that the Kronecker factors are taken over; "read": the one that is read
@@ -25,8 +26,8 @@ PREDICTIVE = {
         "batch_tokens": 2048,  # at most, padding included: the graph of a 7B model with its taps takes 12 MB a token
         "grid": [-3.0, 4.0, 29],  # prior precisions tried on the validation set: log10 of the ends, and how many
     },
-    "fit": ["positions", "head", "rank", "exact_below", "batch_tokens", "grid"],
-}
+    fit=["positions", "head", "rank", "exact_below", "batch_tokens", "grid"],
+)
 
 
 def predict(

@@ -5,15 +5,15 @@ from collections.abc import Sequence
 from peftuq.artifacts import Samples
 from peftuq.laplace.file import LaplaceFile
 from peftuq.laplace.link import probit
+from peftuq.plugins import Predictive
 
-PREDICTIVE = {
-    "version": 1,
-    "of": "laplace",
-    "needs": ["lora"],
-    "sized": False,
-    "samples": False,
-    "params": {},
-}
+PREDICTIVE = Predictive(
+    version=1,
+    reads="laplace",
+    needs=["lora"],
+    sized=False,
+    samples=False,
+)
 
 
 def predict(

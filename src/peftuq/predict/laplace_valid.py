@@ -4,16 +4,17 @@ from collections.abc import Sequence
 
 from peftuq.artifacts import Samples
 from peftuq.laplace.file import LaplaceFile
+from peftuq.plugins import Predictive
 from peftuq.predict.laplace import sampled
 
-PREDICTIVE = {
-    "version": 1,
-    "of": "laplace",
-    "needs": ["lora", "valid"],
-    "sized": False,
-    "samples": True,
-    "params": {"draws": 100_000},
-}
+PREDICTIVE = Predictive(
+    version=1,
+    reads="laplace",
+    needs=["lora", "valid"],
+    sized=False,
+    samples=True,
+    params={"draws": 100_000},
+)
 
 
 def predict(

@@ -16,17 +16,17 @@ from peftuq.artifacts import Samples, softmax
 from peftuq.errors import UserError
 from peftuq.models.adapted import Adapted
 from peftuq.models.readout import ReadOut
+from peftuq.plugins import Predictive
 from peftuq.predict.ensemble import pool
 from peftuq.progress import Progress
 
-PREDICTIVE = {
-    "version": 1,
-    "of": "adapter",
-    "needs": ["lora", "dropout"],
-    "sized": True,
-    "samples": True,
-    "params": {},
-}
+PREDICTIVE = Predictive(
+    version=1,
+    reads="adapter",
+    needs=["lora", "dropout"],
+    sized=True,
+    samples=True,
+)
 
 _ODD = (-7046029254386353131, -4658895280553007687, -7723592293110705685)  # splitmix64's, signed
 

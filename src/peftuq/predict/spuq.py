@@ -14,20 +14,20 @@ import numpy as np
 from peftuq.artifacts import Samples, softmax
 from peftuq.errors import UserError
 from peftuq.models.adapted import Adapted
+from peftuq.plugins import Predictive
 from peftuq.predict.ensemble import pool
 from peftuq.progress import Progress
 
-PREDICTIVE = {
-    "version": 1,
-    "of": "adapter",
-    "needs": [],
-    "sized": True,
-    "samples": True,
-    "params": {
+PREDICTIVE = Predictive(
+    version=1,
+    reads="adapter",
+    sized=True,
+    samples=True,
+    params={
         "choice": ["options", "instruction", "dummy", "system"],
         "classification": ["dummy", "case", "space", "prefix"],
     },
-}
+)
 
 SYSTEM = [
     "You are a helpful assistant.",

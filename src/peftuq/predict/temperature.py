@@ -6,15 +6,16 @@ import numpy as np
 from scipy.optimize import minimize_scalar
 
 from peftuq.artifacts import RecordFile, Samples, softmax
+from peftuq.plugins import Predictive
 
-PREDICTIVE = {
-    "version": 1,
-    "of": "records",
-    "needs": ["valid"],
-    "sized": False,
-    "samples": False,
-    "params": {"bounds": [0.01, 100.0]},
-}
+PREDICTIVE = Predictive(
+    version=1,
+    reads="records",
+    needs=["valid"],
+    sized=False,
+    samples=False,
+    params={"bounds": [0.01, 100.0]},
+)
 
 
 def fit(logits: np.ndarray, label: np.ndarray, bounds: Sequence[float]) -> float:

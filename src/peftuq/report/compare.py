@@ -5,22 +5,19 @@ from typing import Any
 
 import numpy as np
 
-from peftuq.artifacts import Scores, read_scores
-from peftuq.grid.paths import Paths
+from peftuq.artifacts import Scores
 from peftuq.metrics.bootstrap import paired_bootstrap
 from peftuq.metrics.detection import auroc
 
 PROPOSED = ("adue", "mutual_information", "flu")  # what the papers propose; every other score is a baseline
 
 
-def against_best(results: str, cells: Sequence[Any], evals: Sequence[str], resamples: int) -> dict[str, Any]:
+def against_best(scored: Sequence[tuple[str, Scores]], evals: Sequence[str], resamples: int) -> dict[str, Any]:
     """Per evaluation set: the baseline with the highest mean error-AUROC, and each method's paired difference to it.
 
-    `cells` are [[model, dataset, recipe, seed, predictive], scores]. Methods are named "predictive/variant".
+    `scored`: a setting's scores, each with the predictive it is of. Methods are named "predictive/variant".
     """
-    paths = Paths(results)
-    loaded = [(cell[4], read_scores(paths.scores(*cell, score))) for cell, scores in cells for score in scores]
-    return {part: _on_part([(name, scores.on(part)) for name, scores in loaded], resamples) for part in evals}
+    return {part: _on_part([(name, scores.on(part)) for name, scores in scored], resamples) for part in evals}
 
 
 def _on_part(loaded: Sequence[tuple[str, Scores]], resamples: int) -> dict[str, Any]:

@@ -218,12 +218,12 @@ class Run:
 
         It stands beside the adapter's records or, where a predictive asks the model again, beside its samples or fit.
         """
-        of = self.methods.get(predictive.partition("-")[0], {}).get("of")
+        reads = self.methods.get(predictive.partition("-")[0], {}).get("reads")
         made = {
             "adapter": self.paths.samples(*setting, seed, predictive),
             "laplace": self.paths.laplace(*setting, seed),
         }
-        return _read_json(self.paths.duration(made.get(of, self.paths.records(*setting, seed))))
+        return _read_json(self.paths.duration(made.get(reads, self.paths.records(*setting, seed))))
 
 
 def _setting(cell: Mapping[str, Any]) -> Setting:

@@ -34,12 +34,13 @@ from peftuq.errors import UserError
 from peftuq.metrics.detection import auroc
 from peftuq.models.heads import HeadStack, Plan, train
 from peftuq.models.smoothmax import FLOOR, ErrorLoss, uncertainty
+from peftuq.plugins import Score
 
-METHOD = {
-    "version": 1,
-    "needs": ["train", "valid", "head"],
-    "of": "record",
-    "params": {
+SCORE = Score(
+    version=1,
+    needs=["train", "valid", "head"],
+    reads="records",
+    params={
         "train_on": "train",
         "lr": [1e-3, 1e-4, 1e-5],
         "epochs": [5, 10, 20],
@@ -51,7 +52,7 @@ METHOD = {
         "dropout": 0.0,
         "init_std": 0.02,
     },
-    "variants": [
+    variants=[
         "adue",
         "adue_bce",
         "adue_bce_l2sp",
@@ -64,7 +65,7 @@ METHOD = {
         "adue_lambda_500",
         "adue_lambda_1000",
     ],
-    "probabilities": [
+    probabilities=[
         "adue",
         "adue_bce",
         "adue_bce_l2sp",
@@ -77,9 +78,10 @@ METHOD = {
         "adue_lambda_500",
         "adue_lambda_1000",
     ],
-}
+    environment="torch",
+)
 
-LAMBDAS = [int(v.removeprefix("adue_lambda_")) for v in METHOD["variants"] if v.startswith("adue_lambda_")]
+LAMBDAS = [int(v.removeprefix("adue_lambda_")) for v in SCORE.variants if v.startswith("adue_lambda_")]
 _ROWS = 512  # examples scored at once: bounds the memory of (H, rows, d) activations
 _CACHE = 40 << 20  # bytes, of the order of a server's last-level cache
 
@@ -294,7 +296,7 @@ def score(inputs: RecordFile, evals: list[str], params: dict, seed: int) -> tupl
     check(params)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     chosen, table = selected(inputs, params, seed, device)
-    result: dict[str, dict[str, np.ndarray]] = {variant: {} for variant in METHOD["variants"]}
+    result: dict[str, dict[str, np.ndarray]] = {variant: {} for variant in SCORE.variants}
     notes = {v: {**chosen[v].fit.named(), "valid_auroc": chosen[v].valid_auroc, "clamped": {}} for v in result}
     for name in evals:
         part = Part.of(inputs[name], torch.float64, device)

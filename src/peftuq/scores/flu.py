@@ -6,15 +6,15 @@ import numpy as np
 
 from peftuq.artifacts import RecordFile
 from peftuq.errors import UserError
+from peftuq.plugins import Score
 
-METHOD = {
-    "version": 1,
-    "of": "record",
-    "needs": ["flu"],
-    "params": {},
-    "variants": ["flu_mean", "flu_last"],
-    "probabilities": ["flu_mean", "flu_last"],
-}
+SCORE = Score(
+    version=1,
+    reads="records",
+    needs=["flu"],
+    variants=["flu_mean", "flu_last"],
+    probabilities=["flu_mean", "flu_last"],
+)
 
 
 def confidence(flu: np.ndarray) -> np.ndarray:
@@ -26,11 +26,11 @@ def score(
     inputs: RecordFile, evals: Sequence[str], params: Mapping, seed: int
 ) -> tuple[dict[str, dict[str, np.ndarray]], dict]:
     """1 − FLU (N,) by variant and evaluation set. Raises `UserError` if the records are not of a mixture."""
-    scores: dict[str, dict[str, np.ndarray]] = {name: {} for name in METHOD["variants"]}
+    scores: dict[str, dict[str, np.ndarray]] = {name: {} for name in SCORE.variants}
     for part in evals:
         flu = inputs[part].flu
         if flu is None:
             raise UserError("score flu: the records have no FLU; use it with recipes that have adapter.mixture")
-        for column, name in enumerate(METHOD["variants"]):
+        for column, name in enumerate(SCORE.variants):
             scores[name][part] = 1 - confidence(flu)[:, column]
     return scores, {}

@@ -5,16 +5,15 @@ The predictive entropy H[p̄], which mutual information and expected entropy add
 
 import numpy as np
 
+from peftuq.plugins import Score
 from peftuq.scores.softmax import entropy
 
-METHOD = {
-    "version": 1,
-    "needs": ["members"],
-    "of": "samples",
-    "params": {},
-    "variants": ["mutual_information", "expected_entropy", "vote_disagreement"],
-    "probabilities": [],
-}
+SCORE = Score(
+    version=1,
+    needs=["members"],
+    reads="samples",
+    variants=["mutual_information", "expected_entropy", "vote_disagreement"],
+)
 
 
 def mutual_information(probs: np.ndarray) -> np.ndarray:

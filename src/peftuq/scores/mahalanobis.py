@@ -20,16 +20,16 @@ from scipy.linalg import LinAlgError, cholesky, eigh
 from scipy.linalg.lapack import dpocon, dtrtri
 
 from peftuq.errors import UserError
+from peftuq.plugins import Score
 from peftuq.scores.representation import NORMALISATIONS, spectrally_normalised
 
-METHOD = {
-    "version": 1,
-    "needs": ["train", "head"],
-    "of": "record",
-    "params": {"inverse": "pinv", "spectral_norm": "none"},
-    "variants": ["md", "md_l2", "rmd", "rmd_l2"],
-    "probabilities": [],
-}
+SCORE = Score(
+    version=1,
+    needs=["train", "head"],
+    reads="records",
+    params={"inverse": "pinv", "spectral_norm": "none"},
+    variants=["md", "md_l2", "rmd", "rmd_l2"],
+)
 
 # Eigenvalues below this share of the largest are noise: the float64 rounding of a covariance reaches
 # d * 2e-16 = 9e-13 at d = 4096, a linear dependence blurred by h's float32 reaches (6e-8)^2 = 4e-15.
@@ -115,9 +115,9 @@ def score(inputs, evals: list[str], params: dict, seed: int) -> tuple[dict, dict
 
     Diagnostics: the rank of both covariances and the classes that have a centroid, by normalisation of z.
     """
-    params = METHOD["params"] | params
+    params = SCORE.params | params
     head = spectrally_normalised(inputs.head, params["spectral_norm"])
-    scores = {name: {} for name in METHOD["variants"]}
+    scores = {name: {} for name in SCORE.variants}
     diagnostics = {}
     for suffix, normalise in NORMALISATIONS.items():
         train = inputs["train"]

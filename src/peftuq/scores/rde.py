@@ -31,13 +31,14 @@ from sklearn.covariance import oas
 from sklearn.metrics.pairwise import rbf_kernel
 
 from peftuq.errors import UserError
+from peftuq.plugins import Score
 from peftuq.scores.representation import NORMALISATIONS, spectrally_normalised
 
-METHOD = {
-    "version": 1,
-    "needs": ["train", "head"],
-    "of": "record",
-    "params": {
+SCORE = Score(
+    version=1,
+    needs=["train", "head"],
+    reads="records",
+    params={
         "components": 100,
         "kernel_pca": "subsample",
         "kpca_rows": 2000,
@@ -45,9 +46,8 @@ METHOD = {
         "rows_per_component": 2.0,
         "spectral_norm": "none",
     },
-    "variants": ["rde", "rde_l2"],
-    "probabilities": [],
-}
+    variants=["rde", "rde_l2"],
+)
 
 BLOCK = 4096
 # Kernel values are near 1 and carry float64 rounding: a component that explains less than this is rounding.
@@ -264,7 +264,7 @@ def pooled_whitening(x: np.ndarray, index: np.ndarray) -> np.ndarray:
 
 
 def fit_rde(z: np.ndarray, label: np.ndarray, params: dict, seed: int) -> RobustDensity:
-    """Fit on training `z` float64 (N, d) and labels (N,); `params` as in `METHOD`, complete."""
+    """Fit on training `z` float64 (N, d) and labels (N,); `params` as in `SCORE`, complete."""
     rng = np.random.default_rng(seed)
     pca = fit_kernel_pca(z, label, params["components"], params["kernel_pca"], params["kpca_rows"], rng)
     if pca.projection.shape[1] == 0:
@@ -283,7 +283,7 @@ def score(inputs, evals: list[str], params: dict, seed: int) -> tuple[dict, dict
 
     Diagnostics by variant: components kept, rows of the kernel PCA, every class's estimator (`fit_class`).
     """
-    params = METHOD["params"] | params
+    params = SCORE.params | params
     head, train = spectrally_normalised(inputs.head, params["spectral_norm"]), inputs["train"]
     scores, diagnostics = {}, {}
     for suffix, normalise in NORMALISATIONS.items():

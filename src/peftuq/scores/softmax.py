@@ -5,14 +5,14 @@ p̄ is the mean of the M members' probabilities; one adapter is the case M = 1.
 
 import numpy as np
 
-METHOD = {
-    "version": 1,
-    "needs": [],
-    "of": "samples",
-    "params": {},
-    "variants": ["sr", "entropy", "margin"],
-    "probabilities": ["sr"],
-}
+from peftuq.plugins import Score
+
+SCORE = Score(
+    version=1,
+    reads="samples",
+    variants=["sr", "entropy", "margin"],
+    probabilities=["sr"],
+)
 
 
 def softmax_response(probs: np.ndarray) -> np.ndarray:

@@ -129,6 +129,7 @@ def test_memory_is_that_of_the_most_demanding_setting(root):
 # -- jobs -------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_jobs_are_as_many_as_snakemake_counts(root):
     folder = root.parent
     for part in ("workflow", "src", "envs", "reports"):

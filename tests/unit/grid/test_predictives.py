@@ -57,7 +57,8 @@ def test_one_fit_serves_three_predictives_and_hears_of_the_training_set(root):
     assert inputs == {("results/laplace/minilm/snippets2/lora_demo/seed1.safetensors",)}
     fit = found.inputs_laplace(wildcards("laplace"))
     assert fit["train"].endswith("snippets2/train.parquet")
-    assert [Path(path).name for path in fit["adapter"]] == ["adapter_model.safetensors", "adapter_config.json"]
+    files = [Path(fit[name]).name for name in ("adapter", "adapter_config")]
+    assert files == ["adapter_model.safetensors", "adapter_config.json"]
     assert [Path(path).parts[-2:] for path in fit["data"]] == [
         ("snippets2", "valid.parquet"), ("snippets2", "test.parquet"), ("tweets2", "test.parquet"),
     ]  # fmt: skip

@@ -85,10 +85,10 @@ def test_temperature_is_the_best_one_and_keeps_the_prediction(seed, scale):
 def test_temperature_is_fitted_on_valid_alone(tmp_path):
     valid, test = record(0), record(1)
     _, one = temperature.predict([record_file(tmp_path, 0, valid=valid, test=test)], ["test"],
-                                 temperature.PREDICTIVE["params"], 0, None)  # fmt: skip
+                                 temperature.PREDICTIVE.params, 0, None)  # fmt: skip
     wrong = Record(test.id, (test.label + 1) % C, test.logits, test.h)
     _, two = temperature.predict([record_file(tmp_path, 1, valid=valid, test=wrong)], ["test"],
-                                 temperature.PREDICTIVE["params"], 0, None)  # fmt: skip
+                                 temperature.PREDICTIVE.params, 0, None)  # fmt: skip
     assert one == two
 
 

@@ -10,7 +10,7 @@ from peftuq.errors import UserError
 from peftuq.models.batching import Encoded
 from peftuq.predict import spuq
 
-PARAMS = spuq.PREDICTIVE["params"]
+PARAMS = spuq.PREDICTIVE.params
 SHOWN = {"prompt": "{passage}{question}\n{options}\nAnswer:", "labels": list("ABCD")}
 HIDDEN = {"prompt": "{passage}True or false: {question}\nAnswer:", "labels": ["true", "false"]}
 

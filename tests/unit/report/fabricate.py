@@ -139,8 +139,9 @@ def results(folder: Path, grids: dict[str, list[tuple]] = MIXED, seeds: int = 3,
         for seed in range(seeds):
             _write_seed(paths, (*setting, seed), evals, dataset, n, np.random.default_rng([index, seed]))
         here = [c for c in described["cells"] if (c["model"], c["dataset"], c["recipe"]) == setting]
-        cells = [[[*setting, c["seed"], c["predictive"]], c["scores"]] for c in here]
-        files.write_json(paths.comparison(*setting), compare.against_best(str(folder), cells, evals, 50))
+        named = [((*setting, c["seed"], c["predictive"]), score) for c in here for score in c["scores"]]
+        scored = [(cell[-1], artifacts.read_scores(paths.scores(*cell, score))) for cell, score in named]
+        files.write_json(paths.comparison(*setting), compare.against_best(scored, evals, 50))
     files.write_columns(paths.metrics_table, gather.long_table(described["cells"], str(folder)))
     return {"cells": paths.cells, "metrics": paths.metrics_table, "results": str(folder)}
 

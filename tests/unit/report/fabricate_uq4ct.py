@@ -23,12 +23,12 @@ TITLES = {
 SCORES = {**VARIANTS, "flu": ["flu_mean", "flu_last"]}
 SCORES["information"] = ["mutual_information", "expected_entropy", "vote_disagreement"]
 PREDICTIVES = {
-    "temperature": {"of": "records", "needs": ["valid"]},
-    "ensemble": {"of": "records", "needs": ["members"]},
-    "mc_dropout": {"of": "adapter", "needs": []},
-    "laplace": {"of": "laplace", "needs": []},
-    "laplace_probit": {"of": "laplace", "needs": []},
-    "spuq": {"of": "adapter", "needs": []},
+    "temperature": {"reads": "records", "needs": ["valid"]},
+    "ensemble": {"reads": "records", "needs": ["members"]},
+    "mc_dropout": {"reads": "adapter", "needs": []},
+    "laplace": {"reads": "laplace", "needs": []},
+    "laplace_probit": {"reads": "laplace", "needs": []},
+    "spuq": {"reads": "adapter", "needs": []},
 }
 DATASETS = {"sst5": ("classification", 5), "boolq_closed": ("choice", 2), "arc_easy": ("choice", 5)}
 
@@ -264,9 +264,9 @@ def _write_cell(paths: Paths, found: dict[str, Any], rng: np.random.Generator) -
         }
         artifacts.write_samples(paths.samples(*key), samples)
         facts = {"examples": 100, "seconds": 0.02 * 100 * int(size or 3)}
-        if PREDICTIVES[name]["of"] == "adapter":
+        if PREDICTIVES[name]["reads"] == "adapter":
             files.write_json(Path(paths.samples(*key)).with_suffix(".json"), facts)
-        if PREDICTIVES[name]["of"] == "laplace":
+        if PREDICTIVES[name]["reads"] == "laplace":
             files.write_json(Path(paths.laplace(*key[:-1])).with_suffix(".json"), facts)
     samples = artifacts.SampleFile(paths.samples(*key))
     rows = metrics_of.prediction_rows(samples, found["evals"])

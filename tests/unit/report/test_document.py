@@ -161,6 +161,7 @@ def test_a_long_table_breaks_and_loses_no_row(tmp_path: Path):
     assert text.count("Score c") > 1  # the head again on every page
 
 
+@pytest.mark.slow
 def test_missing_files_do_not_stop_the_report(fabricated: dict[str, str], tmp_path: Path):
     """Only what stands in the two tables is there: every other file was lost."""
     bare = tmp_path / "results"

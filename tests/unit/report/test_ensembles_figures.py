@@ -30,7 +30,7 @@ def draw(folder: Path, sizes_: list[int], epochs_: int, **more) -> tuple[Trace, 
         ([1, 2], 1, ("train", "valid", "test"), 4),
         ([1, 2, 3], 3, tuple(fabricate_ensembles.PARTS), 4),
         ([1, 3, 5], 10, ("train", "valid", "test", "mmlu_stem"), 4),
-        ([1, 2], 2, OBQA, 6),
+        pytest.param([1, 2], 2, OBQA, 6, marks=pytest.mark.slow),
     ],
     ids=["one epoch", "three", "ten", "seven sets"],
 )

@@ -179,6 +179,7 @@ def test_a_lost_trace_is_said_and_the_rest_stands(run: Run, tmp_path: Path):
     assert entries(table, HEADING, "csqa", "ensemble, M = 4")["Entropy"].plain == "missing"
 
 
+@pytest.mark.slow
 def test_the_document_is_set_with_every_figure_and_table(results: dict[str, str], tmp_path: Path):
     pypdf = pytest.importorskip("pypdf")
     cells = files.read_json(results["cells"])

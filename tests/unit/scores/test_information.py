@@ -100,7 +100,7 @@ def test_score_emits_every_variant_for_every_eval(tmp_path, members):
     }
     write_samples(tmp_path / "samples.safetensors", parts)
     scores, diagnostics = information.score(SampleFile(tmp_path / "samples.safetensors"), list(parts), {}, 0)
-    assert list(scores) == information.METHOD["variants"]
+    assert list(scores) == information.SCORE.variants
     for part, samples in parts.items():
         for name in scores:
             expected = getattr(information, name)(samples.probs)

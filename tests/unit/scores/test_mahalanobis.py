@@ -11,7 +11,7 @@ from peftuq.artifacts import Head, Record, RecordFile, write_records
 from peftuq.errors import UserError
 from peftuq.scores import mahalanobis, representation
 
-VARIANTS = mahalanobis.METHOD["variants"]
+VARIANTS = mahalanobis.SCORE.variants
 
 
 def brute_force(train, label, z, invert):

@@ -46,7 +46,7 @@ def contaminated(n, p, share, seed=0):
 
 
 def params(**changed):
-    return rde.METHOD["params"] | changed
+    return rde.SCORE.params | changed
 
 
 # -- against scikit-learn -----------------------------------------------------------------------------
@@ -84,7 +84,7 @@ def test_rde_equals_a_scikit_learn_pipeline(tmp_path):
         expected = np.min([c.mahalanobis(pca.transform(normalise(z)) / scale) for c in classes], axis=0)
         np.testing.assert_allclose(scores[name]["test"], expected, rtol=1e-6)
         assert scores[name]["test"].dtype == np.float64
-    assert list(scores) == rde.METHOD["variants"]
+    assert list(scores) == rde.SCORE.variants
 
 
 def test_kernel_pca_equals_scikit_learn():

@@ -74,6 +74,6 @@ def test_probabilities_are_averaged_not_logits(tmp_path):
     np.testing.assert_allclose(scores["sr"]["test"], [0.6])
     np.testing.assert_allclose(scores["margin"]["test"], [0.9])
     np.testing.assert_allclose(scores["entropy"]["test"], [-(mean * np.log(mean)).sum()])
-    assert list(scores) == softmax.METHOD["variants"]
+    assert list(scores) == softmax.SCORE.variants
     assert scores["sr"]["test"].dtype == np.float64
     assert diagnostics == {}

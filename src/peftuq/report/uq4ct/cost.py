@@ -28,7 +28,7 @@ def cost(run: Run, cast: Cast, method: Method) -> Cost:
     """Means over the adapters that were measured; an ensemble trains and asks each of its members."""
     setting = cast.roles[method.role]
     name, _, size = method.predictive.partition("-")
-    pooled = run.methods.get(name, {}).get("of") in ("records", "epochs")
+    pooled = run.methods.get(name, {}).get("reads") in ("records", "epochs")
     members = int(size or 1) if pooled else 1
     trained = [facts for seed in run.adapters(setting) if (facts := run.training(setting, seed)) is not None]
     untrained = run.recipes[setting.recipe]["adapter"] is None
