@@ -112,18 +112,20 @@ def in_bf16(model):
 
 @pytest.mark.parametrize("adapter", [lora, mixlora])
 def test_bf16_is_as_near_float32_as_the_plain_model(adapter):
-    def squared(model):
+    """Over six models, whose distances (of all gradients, relative) scatter around 0.05 by a factor of two."""
+    ratios = []
+    for seed in range(6):
+        ours, plain, exact = (read_out(tiny.DECODERS["llama"], "choice", adapter, seed=seed) for _ in range(3))
+        for module in as_plain(plain).modules():
+            if "RMSNorm" in type(module).__name__:
+                module.__dict__.pop("forward")
+        expected = gradients(exact)[0]
         with torch.autocast("cpu", torch.bfloat16):
-            by = gradients(in_bf16(model))[0]
-        return sum(float((by[name] - of).square().sum()) for name, of in exact.items())
-
-    exact, _ = gradients(read_out(tiny.DECODERS["llama"], "choice", adapter))
-    theirs = as_plain(read_out(tiny.DECODERS["llama"], "choice", adapter))
-    for module in theirs.modules():
-        if "RMSNorm" in type(module).__name__:
-            module.__dict__.pop("forward")
-    ours, theirs = squared(read_out(tiny.DECODERS["llama"], "choice", adapter)), squared(theirs)
-    assert ours < 1.5 * theirs and ours < 0.05 * sum(float(of.square().sum()) for of in exact.values())
+            found = [gradients(in_bf16(model))[0] for model in (ours, plain)]
+        ratios.append([sum(float((by[n] - of).square().sum()) for n, of in expected.items()) for by in found])
+        assert seed or ratios[0][0] < 0.05**2 * sum(float(of.square().sum()) for of in expected.values())
+    log = torch.tensor(ratios).log()
+    assert (log[:, 0] - log[:, 1]).mean().mul(0.5).exp() < 1.2
 
 
 @pytest.mark.parametrize("adapter", [lora, mixlora])
