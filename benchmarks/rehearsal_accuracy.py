@@ -19,6 +19,7 @@ import torch
 import yaml
 from torch import Tensor, nn
 
+from peftuq.models.readout import ReadOut
 from peftuq.planning.cards import CARDS
 from peftuq.planning.rehearsal import programs, trace
 from peftuq.planning.rehearsal.work import Work
@@ -35,8 +36,9 @@ class Cpu:
     def __init__(self) -> None:
         self.peak = self._placed = 0
 
-    def place(self, model: nn.Module) -> None:
+    def place(self, model: ReadOut) -> None:
         model.to_empty(device="cpu")
+        model.hf.tie_weights()  # shared matrices were given memory of their own
         for tensor in (*model.parameters(), *model.buffers()):
             if tensor.is_floating_point():
                 nn.init.normal_(tensor.data, std=0.02)
@@ -78,24 +80,24 @@ class Case:
 
 
 def spec(kind: str, targets: list[str], mixture: dict | None, modules: dict, precision: str) -> dict[str, Any]:
-    """A job's specification: adapters of rank 8 with dropout, batches of 8 x 128 tokens."""
+    """A job's specification: adapters of rank 8 with dropout, batches of 8 x 64 tokens."""
     adapter = {"targets": targets, "rank": 8, "alpha": 16, "dropout": 0.1, "top_layers": None, "mixture": mixture}
     balance = {"weight": 1, "coefficient": 1, "count": "argmax", "over": "mean"} if mixture else None
     optimiser = {"lr": 1e-4, "weight_decay": 0, "batch_size": 16, "epochs": 1, "schedule": "constant", "warmup": 0}
     return {
         "task": {
-            "kind": kind, "classes": list("abcd"), "max_length": 128, "prompt": None, "precision": precision,
-            "batch_tokens": 2048,
+            "kind": kind, "classes": list("abcd"), "max_length": 64, "prompt": None, "precision": precision,
+            "batch_tokens": 1024,
         },
         "adapter": "mixlora" if mixture else "lora",
         "modules": modules,
         "recipe": {
             "adapter": adapter, "gradient_checkpointing": False, "spectral_norm": "none", "prior": None,
             "loss": {"answer": "vocabulary", "balance": balance, "calibration": None},
-            "optimiser": {**optimiser, "clip": 1.0}, "micro_batch_tokens": 1024, "checkpoint_steps": 10**9,
+            "optimiser": {**optimiser, "clip": 1.0}, "micro_batch_tokens": 512, "checkpoint_steps": 10**9,
         },
         "params": {
-            "positions": "all", "head": "excluded", "rank": 10, "exact_below": 512, "batch_tokens": 512,
+            "positions": "all", "head": "excluded", "rank": 10, "exact_below": 512, "batch_tokens": 256,
             "grid": [-3.0, 4.0, 29],
         },
     }  # fmt: skip
