@@ -1,6 +1,10 @@
 """Every job at its true size with random weights, through the function that is rehearsed: memory, time, waits."""
 
+import concurrent.futures
 import dataclasses
+import multiprocessing
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 import torch
@@ -17,6 +21,13 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if metafunc.config.getoption("device") == "cpu":
         found = [tiny(request) for request in one_of_each(found)]
     metafunc.parametrize("request_", [pytest.param(request, id=name(request)) for request in found])
+
+
+@pytest.fixture(scope="module")
+def rehearse() -> Iterator[Callable[..., dict[str, Any]]]:
+    """`trace.rehearse` in a process of its own: its device has to be registered before any backward pass."""
+    with concurrent.futures.ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        yield lambda *arguments: pool.submit(trace.rehearse, *arguments).result()
 
 
 def name(request: Request) -> str:
@@ -37,11 +48,11 @@ def measure(request: Request, hardware) -> tuple[float, int, int]:
     return work.seconds, waits, hardware.peak()
 
 
-def test_memory_is_as_rehearsed(hardware, measured, request_):
+def test_memory_is_as_rehearsed(hardware, measured, rehearse, request_):
     card = hardware.card()
     like = dataclasses.replace(card or CARDS["a100-80"], memory=hardware.free())
     kernels = "cuda" if isinstance(hardware, Cuda) else "cpu"
-    rehearsed = trace.rehearse(request_.program, request_.spec, request_.config, like, kernels)
+    rehearsed = rehearse(request_.program, request_.spec, request_.config, like, kernels)
     expected, size = sum(rehearsed["peak"].values()), f"{rehearsed['rows']} of {rehearsed['tokens']}"
     if expected > like.usable:
         measured.job(name(request_), size, "not run", f"{gib(expected):.2f}", *[""] * 5)
