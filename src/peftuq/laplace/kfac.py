@@ -60,7 +60,7 @@ class Execution:
             return model(batch.input_ids, batch.lengths, batch.n_options).logits
 
 
-Running = Execution  # the rehearsal still asks for this name
+# the rehearsal still asks for this name
 
 
 def softmax_hessian_root(logits: Float[Tensor, "n C"]) -> Float[Tensor, "n C k"]:

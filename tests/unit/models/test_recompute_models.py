@@ -147,7 +147,7 @@ def test_layers_drop_different_inputs():
 
 
 def kept_bytes(model, ids, lengths):
-    """Of all storages that a forward pass keeps for the backward pass, without the model's own."""
+    """Bytes of all storages that a forward pass keeps for the backward pass, without the model's own."""
     kept, own = {}, {p.untyped_storage().data_ptr() for p in [*model.parameters(), *model.buffers()]}
 
     def pack(tensor):

@@ -41,7 +41,7 @@ def largest(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def relative(a: np.ndarray, b: np.ndarray) -> float:
-    """Of two arrays as vectors: |a - b| / |b|."""
+    """Distance of two arrays as vectors: |a - b| / |b|."""
     return float(np.linalg.norm(a - b) / np.linalg.norm(b))
 
 
@@ -100,7 +100,7 @@ def gaussians(half: Path, full: Path) -> dict[str, float]:
 
 
 def training(half: Path, full: Path) -> dict[str, float]:
-    """Of two trainings' last epochs."""
+    """Distances of two trainings' last epochs."""
     a, b = (json.loads((file.parent / "train_log.jsonl").read_text().splitlines()[-1]) for file in (half, full))
     return {name.replace("_", " "): abs(a[name] - b[name]) / b[name] for name in ("train_loss", "valid_loss")}
 

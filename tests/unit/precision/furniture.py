@@ -1,4 +1,4 @@
-"""What a run of the workflow finds: tiny models of every architecture, a dataset of a few words, a configuration."""
+"""Files that a run of the workflow finds: tiny models of every architecture, a dataset, a configuration."""
 
 import copy
 import json

@@ -27,11 +27,14 @@ SHARED = ("models", "sources", "data")  # below results: what no precision has a
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")  # what a script sets for its process
 
 
-def run(script: str, spec: str, output: list[str], **arguments: str | list[str]) -> None:
+MADE = {"extract": "records", "sample": "samples", "fit_laplace": "gaussians"}  # a script's main output
+
+
+def run(script: str, spec: str, **arguments: str | list[str]) -> None:
     """Run a script of the workflow in this process, and leave the process as it was."""
     argv = [f"{script}.py", "--spec", spec]
-    for name, value in {**arguments, "output": output}.items():
-        argv += [f"--{name}", *([value] if isinstance(value, str) else value)]
+    for name, value in arguments.items():
+        argv += [f"--{name.replace('_', '-')}", *([value] if isinstance(value, str) else value)]
     threads = torch.get_num_threads()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "argv", argv)
@@ -47,7 +50,7 @@ def run(script: str, spec: str, output: list[str], **arguments: str | list[str])
 
 @dataclass
 class Trained:
-    """What a training has in memory when it has written its files."""
+    """State of a training in memory when it has written its files."""
 
     model: ReadOut | None = None
     step: Step | None = None
@@ -107,7 +110,7 @@ class Run:
         if program in POSTERIOR:
             fitted = self.make("fit_laplace", model)
             if not output.exists():
-                run("predict", self.jobs.spec_pool(w), [str(output)], inputs=[str(fitted)])
+                run("predict", self.jobs.spec_pool(w), inputs=[str(fitted)], samples=str(output))
             return output
         return self._ask("sample", output, self.jobs.spec_sample(w), self.jobs.inputs_sample(w), model)
 
@@ -121,8 +124,8 @@ class Run:
             self.make("train", model)
         if not output.exists():
             self._prepare(inputs)
-            duration = self.paths.duration(str(output))
-            run(script, spec, [str(output), duration], **{"adapter": ["none"], **inputs})
+            made = {MADE[script]: str(output), "facts": self.paths.duration(str(output))}
+            run(script, spec, **made, **inputs)
         return output
 
     def _train(self, model: Model, w: Any) -> Path:
@@ -132,12 +135,12 @@ class Run:
         if not output.exists():
             inputs = self.jobs.inputs_train(w)
             self._prepare(inputs)
-            kinds = ["adapter", "adapter_config", "training", "training_log"]
+            kinds = {"weights": "adapter", "config": "adapter_config", "facts": "training", "history": "training_log"}
             if self.jobs.trained_by(model.recipe) == "train_ensemble_member":
-                kinds.append("epochs")
-            outputs = [str(self._path(kind, w)) for kind in kinds]
+                kinds["epochs"] = "epochs"
+            made = {name: str(self._path(kind, w)) for name, kind in {**kinds, "checkpoint": "checkpoint"}.items()}
             with remembered() as self.trained[model]:
-                run("train", self.jobs.spec_train(w), outputs, checkpoint=str(self._path("checkpoint", w)), **inputs)
+                run("train", self.jobs.spec_train(w), **made, **inputs)
         return output
 
     def _prepare(self, inputs: dict[str, Any]) -> None:
@@ -145,28 +148,28 @@ class Run:
         provenance = Path(inputs["model"])
         if not provenance.exists():
             w = SimpleNamespace(model=provenance.parent.name)
-            outputs = [self.paths.model(w.model), self.paths.model_files(w.model)]
-            run("fetch_model", self.jobs.spec_fetch_model(w), outputs, downloads="none")
+            made = {"provenance": self.paths.model(w.model), "files": self.paths.model_files(w.model)}
+            run("fetch_model", self.jobs.spec_fetch_model(w), downloads="none", **made)
         for data in (inputs[name] for name in ("train", "data") if name in inputs):
             dataset = Path(data if isinstance(data, str) else data[0]).parent.name
             self._prepare_dataset(SimpleNamespace(dataset=dataset))
 
     def _prepare_dataset(self, w: Any) -> None:
-        outputs = [self.paths.data(split, w.dataset) for split in ("train", "valid", "test")]
-        if not Path(outputs[0]).exists():
+        splits = {split: self.paths.data(split, w.dataset) for split in ("train", "valid", "test")}
+        if not Path(splits["train"]).exists():
             source = Path(self.jobs.source(w))
             if not source.exists():
                 fetched = SimpleNamespace(source=source.parent.name)
-                run("fetch_data", self.jobs.spec_fetch_data(fetched), [str(source), self.jobs.source_files(w)],
-                    downloads="none")  # fmt: skip
-            run("prepare_data", self.jobs.spec_prepare_data(w), outputs, source=str(source))
+                made = {"provenance": str(source), "files": self.jobs.source_files(w)}
+                run("fetch_data", self.jobs.spec_fetch_data(fetched), downloads="none", **made)
+            run("prepare_data", self.jobs.spec_prepare_data(w), source=str(source), **splits)
 
     def wildcards(self, model: Model, predictive: str = "point") -> Any:
         found = {"model": model.architecture, "dataset": model.dataset, "recipe": model.recipe, "seed": "0"}
         return SimpleNamespace(**found, predictive=predictive)
 
     def load(self, model: Model) -> Adapted:
-        """What the programs that ask an adapter load."""
+        """Model that the programs that run an adapter load."""
         w = self.wildcards(model)
         spec, inputs = json.loads(self.jobs.spec_extract(w)), self.jobs.inputs_extract(w)
-        return Adapted.load(spec, inputs["model"], inputs.get("adapter", ["none"])[0], Log(None, "test"))
+        return Adapted.load(spec, inputs["model"], inputs.get("adapter"), Log(None, "test"))

@@ -1,4 +1,4 @@
-"""What stays float32 in bf16 runs, to the byte: heads, adapters, routers, and what the optimiser keeps of them."""
+"""Tensors that stay float32 in bf16 runs, to the byte: heads, adapters, routers, and their optimiser state."""
 
 import numpy as np
 import pytest
@@ -24,7 +24,7 @@ def cases(models: list[Model]) -> pytest.MarkDecorator:
 
 
 def saved_by(model: ReadOut) -> dict[str, torch.Tensor]:
-    """What PEFT would save of a model, under the names of its file."""
+    """Tensors that PEFT would save of a model, under the names of its file."""
     return {name: tensor.cpu() for name, tensor in get_peft_model_state_dict(model.model).items()}
 
 
@@ -36,7 +36,7 @@ def assert_the_same(found: dict[str, torch.Tensor], file: dict[str, torch.Tensor
 
 
 def check(run: Run, model: Model) -> None:
-    """What was trained, what is in its file and what is loaded from there are the same bytes."""
+    """The trained tensors, those in their file and those loaded from there are the same bytes."""
     path = run.make("train", model)
     file, loaded = load_file(path), run.load(model)
     assert_the_same(saved_by(run.trained[model].model), file)

@@ -36,7 +36,7 @@ def test_a_program_runs(runs, program, model, precision):
 
 @pytest.mark.parametrize("program, model", ONCE)
 def test_bf16_is_close_to_float32(runs, program, model, record_property):
-    """Of one adapter, asked in both; of a training, the two trainings' ends."""
+    """Outputs of one adapter, run in both; of a training, the two trainings' ends."""
     alone = program == "train" or model.adapter == "untuned"
     half = runs["bf16"].make(program, model)
     full = runs["fp32" if alone else "bf16 read in fp32"].make(program, model)

@@ -183,7 +183,7 @@ def fit_laplace(spec: Spec, config: dict[str, Any], machine: Machine) -> Work:
     adapted = _adapted(spec, config, machine)
     tokens = min(task["batch_tokens"], params["batch_tokens"])
     data = _examples(_asked(task, tokens), task)
-    running = kfac.Running(0, tokens, adapted.dtype)
+    running = kfac.Execution(0, tokens, adapted.dtype)
     with machine.running(adapted.read_out), machine.measuring() as work:
         fit.fit(adapted.read_out, data, {"valid": data}, running, params, 0, _Silent())
     return work[0]
