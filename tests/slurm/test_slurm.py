@@ -53,7 +53,8 @@ def test_a_job_gets_what_the_profile_says(story, rule, asked):
 
 
 def test_a_training_by_two_processes_gets_a_node_with_two_gpus_and_all_else_twice(story):
-    (job,) = [job for job in story.jobs.values() if re.match(rf"rule_train_lora_.*_{faulty.PAIR}_0", job["Comment"])]
+    training = re.compile(rf"rule_train_lora_.*_{faulty.PAIR}_0")
+    (job,) = [job for job in story.jobs.values() if training.match(job.get("Comment", ""))]
     asked = {"TresPerJob": "gres:gpu:a100:2", "NumNodes": "1", "CPUs/Task": "8", "NodeList": cluster.PAIR}
     assert {key: job.get(key) for key in asked} == asked and megabytes(job) == 64000
     assert job["JobState"] == "COMPLETED"

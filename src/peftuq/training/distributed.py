@@ -4,9 +4,9 @@ from collections.abc import Iterable
 from typing import Any
 
 import torch
-from accelerate import Accelerator
-from accelerate.utils import DistributedDataParallelKwargs
+from accelerate import PartialState
 from torch import Tensor, distributed, nn
+from torch.nn.parallel import DistributedDataParallel
 
 from peftuq.errors import UserError
 
@@ -25,14 +25,8 @@ class Group:
                 f"the recipe's gpus: {gpus}, but this machine offers {available}; set it to {available} in the recipe, "
                 "or ask the cluster for more (docs/cluster.md)"
             )
-        accelerator = Accelerator(
-            cpu=available is None,
-            mixed_precision="no",
-            # Nearly all buffers are tables that nothing changes; `spread` is for those that training does.
-            kwargs_handlers=[DistributedDataParallelKwargs(broadcast_buffers=False)],
-        )
-        self._accelerator = accelerator
-        self.rank, self.size, self.device = accelerator.process_index, accelerator.num_processes, accelerator.device
+        state = PartialState(cpu=available is None)
+        self.rank, self.size, self.device = state.process_index, state.num_processes, state.device
         if self.size != gpus:
             raise UserError(f"the recipe's gpus: {gpus}, but {self.size} processes run; start the training by its rule")
         self._cpu = distributed.new_group(backend="gloo") if self.size > 1 else None
@@ -42,8 +36,12 @@ class Group:
         return self.rank == 0
 
     def share(self, model: nn.Module) -> nn.Module:
-        """`model` on this process's device, whose gradients become the mean over all processes."""
-        return self._accelerator.prepare(model)
+        """`model`, which is on this process's device, with gradients that become the mean over all processes."""
+        if self.size == 1:
+            return model
+        devices = [self.device] if self.device.type == "cuda" else None
+        # Nearly all buffers are tables that nothing changes; `spread` is for those that training does.
+        return DistributedDataParallel(model, device_ids=devices, forward_sync_buffers=False)
 
     def spread(self, tensors: Iterable[Tensor]) -> None:
         """Give every process the main one's values, on the device."""

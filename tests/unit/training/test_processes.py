@@ -36,7 +36,7 @@ def start(folder: Path, *kinds: str, **fault: object) -> subprocess.Popen:
     command = [sys.executable, shared_training.__file__, "--folder", str(folder), "--log", str(folder / "log"), *words]
     command += ["--kinds", *kinds]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    return subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    return subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
 
 
 def run(folder: Path, *kinds: str, **fault: object) -> int:
