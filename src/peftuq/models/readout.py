@@ -18,6 +18,7 @@ from transformers import PreTrainedModel, masking_utils
 
 from peftuq.artifacts import Head
 from peftuq.errors import UserError
+from peftuq.models.autocast import no_autocast
 from peftuq.models.vocabulary import logsumexp, recomputed_logsumexp
 
 # A row is one sequence here. To find out whether it holds several would wait for the device in every forward pass.
@@ -109,7 +110,7 @@ class ReadOut(nn.Module):
         self, input_ids: Int[Tensor, "N T"], lengths: Int[Tensor, " N"], n_options: Int[Tensor, " N"] | None = None
     ) -> Output:
         h = self._hidden(input_ids, lengths)
-        with torch.autocast(h.device.type, enabled=False):
+        with no_autocast(h.device):
             h = h.to(torch.promote_types(h.dtype, torch.float32))
             if self.answer_tokens is None:
                 return Output(head_layers(self.hf)(h, self.training), h, None)

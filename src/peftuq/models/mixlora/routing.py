@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from peftuq.models.autocast import no_autocast
 from peftuq.models.recompute.projection import projection
 
 
@@ -23,7 +24,7 @@ class Route(NamedTuple):
 
 def route(h: Float[Tensor, "*N d"], router: Float[Tensor, "E d"], top_k: int) -> Route:
     """Keep-Top-K(softmax(W h)) (UQ4CT eq. 3); the kept mass is renormalised so that the frozen path has weight 1."""
-    with torch.autocast(h.device.type, enabled=False):
+    with no_autocast(h.device):
         wide = torch.promote_types(h.dtype, torch.float32)
         probabilities = projection(h, router, dtype=wide).softmax(dim=-1)
     kept, experts = probabilities.topk(top_k, dim=-1)

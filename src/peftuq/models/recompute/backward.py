@@ -4,9 +4,10 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
+
+from peftuq.models.autocast import no_autocast
 
 
 def as_written(backward: Callable[..., Any]) -> Callable[..., Any]:
@@ -15,7 +16,7 @@ def as_written(backward: Callable[..., Any]) -> Callable[..., Any]:
     @once_differentiable
     @functools.wraps(backward)
     def wrapped(ctx: Any, *gradients: Tensor) -> Any:
-        with torch.autocast(gradients[0].device.type, enabled=False):
+        with no_autocast(gradients[0].device):
             return backward(ctx, *gradients)
 
     return wrapped
