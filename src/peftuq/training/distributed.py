@@ -1,12 +1,17 @@
-"""Communication of the processes that share a training, over the CPU: no device is waited for."""
+"""Communication of the processes that share a training.
 
-from collections.abc import Iterable
+Gradients are summed parameter by parameter, on the devices. `DistributedDataParallel` sums them in buckets, which it
+lays out anew after the first step: from three processes on, a resumed training would round differently. It would also
+keep a second copy of them, wait for parameters that no token used, and copy the frozen weights about. All else is said
+over the CPU, so that no device is waited for.
+"""
+
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
 from accelerate import PartialState
 from torch import Tensor, distributed, nn
-from torch.nn.parallel import DistributedDataParallel
 
 from peftuq.errors import UserError
 
@@ -35,19 +40,22 @@ class Group:
     def is_main(self) -> bool:
         return self.rank == 0
 
-    def share(self, model: nn.Module) -> nn.Module:
-        """`model`, which is on this process's device, with gradients that become the mean over all processes."""
+    def add_gradients(self, parameters: Sequence[nn.Parameter]) -> None:
+        """Replace each gradient by its sum over the processes; none counts as zero."""
         if self.size == 1:
-            return model
-        devices = [self.device] if self.device.type == "cuda" else None
-        # Nearly all buffers are tables that nothing changes; `spread` is for those that training does.
-        return DistributedDataParallel(model, device_ids=devices, forward_sync_buffers=False)
+            return
+        for parameter in parameters:
+            if parameter.grad is None:
+                parameter.grad = torch.zeros_like(parameter)
+        sums = [distributed.all_reduce(parameter.grad, async_op=True) for parameter in parameters]
+        for one in sums:
+            one.wait()
 
     def spread(self, tensors: Iterable[Tensor]) -> None:
         """Give every process the main one's values, on the device."""
         if self.size > 1:
             for tensor in tensors:
-                distributed.broadcast(tensor, src=0)
+                distributed.broadcast(tensor.detach(), src=0)
 
     def gather(self, item: Any) -> list[Any]:
         """Every process's `item`, by its number."""

@@ -99,14 +99,15 @@ class Run:
     def __init__(self, model: ReadOut, data: dict[str, Encoded], job: Job, group: Group):
         self.job, self.data, self.group = job, data, group
         self.optim = job.recipe["optimiser"]
-        self.plain = model.to(group.device)
+        self.model = model.to(group.device)
         prior, examples = job.recipe["prior"], len(data["train"])
         self.step = Step(
-            self.group.share(self.plain),
+            self.model,
             job.recipe,
             job.extra_loss,
-            losses.Prior(prior, trainable(self.plain), examples, step_seed(job.seed, 0, 1)) if prior else None,
+            losses.Prior(prior, trainable(self.model), examples, step_seed(job.seed, 0, 1)) if prior else None,
             job.dtype,
+            self.group.add_gradients,
         )
         self.per_epoch = math.ceil(len(data["train"]) / self.optim["batch_size"])
         self.steps = self.per_epoch * self.optim["epochs"]
@@ -115,11 +116,11 @@ class Run:
 
     def buffers(self) -> dict[str, torch.Tensor]:
         """Buffers of normalised layers: tensors that training changes without a gradient."""
-        return {n: b for n, b in self.plain.named_buffers() if "parametrizations" in n}
+        return {n: b for n, b in self.model.named_buffers() if "parametrizations" in n}
 
     def state(self) -> dict[str, torch.Tensor]:
         """All tensors that training changes."""
-        return {**trainable(self.plain), **self.buffers()}
+        return {**trainable(self.model), **self.buffers()}
 
     def to_the_end(self, at_epoch: AtEpoch | None) -> tuple[list[dict], float]:
         self.interrupt = Interrupt()
@@ -128,6 +129,7 @@ class Run:
             position = Position(0, [], [], 0.0)
         else:
             self.job.log(f"resumed at step {position.step} of {self.steps}")
+        self.group.spread(self.state().values())
         self.step.restart(position.running[self.group.rank] if position.running else {})
         progress = Progress(self.job.log, "step", self.steps, "steps", position.step)
         # Counted by what the log has: a training may have been stopped after an epoch's last step, before its end.
@@ -147,13 +149,10 @@ class Run:
         rank, size = self.group.rank, self.group.size
         torch.manual_seed(step_seed(self.job.seed, number, rank))
         share = rows[rank::size]
-        # A process without a share of the last, small batch still takes part in the gradient's sum, with weight 0.
-        weight = size / len(rows) if len(share) else 0.0
-        share = share if len(share) else rows[:1]
         train = self.data["train"]
         parts = [share[part] for part in token_batches(train.lengths[share], self.job.recipe["micro_batch_tokens"])]
         batches = [collate(train, part, self.job.pad).to(self.group.device) for part in parts]
-        self.step(batches, number, schedule(number, self.steps, self.optim), weight)
+        self.step(batches, number, schedule(number, self.steps, self.optim), 1 / len(rows))
         # A head is normalised once a part, and processes have different numbers of parts.
         self.group.spread(self.buffers().values())
 
@@ -215,7 +214,7 @@ class Run:
         rank, size = self.group.rank, self.group.size
         rows = [np.arange(start, len(data), size) for start in range(size)]
         mine = rows[rank] if len(rows[rank]) else np.arange(1)
-        part = inference.run(self.plain, data.take(mine), self.job.pad, self.job.max_tokens, self.job.dtype)
+        part = inference.run(self.model, data.take(mine), self.job.pad, self.job.max_tokens, self.job.dtype)
         if size == 1:
             return part
         parts = self.group.gather(part)

@@ -3,7 +3,6 @@
 Nothing here waits for the device: losses are added up on it, and read when the loop asks for them.
 """
 
-import contextlib
 from collections.abc import Callable, Sequence
 
 import torch
@@ -18,17 +17,24 @@ ExtraLoss = Callable[[Output, Tensor, dict, int], Tensor | None]
 
 
 class Step:
-    """Updates the trainable parameters of `model` (a `ReadOut`, or one shared among processes) from batches.
+    """Updates the trainable parameters of `model`, a `ReadOut`, from batches.
 
     `recipe`: a validated recipe; `extra_loss(output, label, loss, step)`: what the adapter's kind adds to the
     cross-entropy; `prior`: what the recipe's prior adds, or None. In bf16 the forward pass runs under autocast.
+    `add_gradients(parameters)` adds to the gradients those of other processes.
     """
 
     def __init__(
-        self, model: nn.Module, recipe: dict, extra_loss: ExtraLoss, prior: losses.Prior | None, dtype: torch.dtype
+        self,
+        model: nn.Module,
+        recipe: dict,
+        extra_loss: ExtraLoss,
+        prior: losses.Prior | None,
+        dtype: torch.dtype,
+        add_gradients: Callable[[Sequence[nn.Parameter]], None] = lambda parameters: None,
     ):
         self.model, self.recipe, self.extra_loss, self.prior, self.dtype = model, recipe, extra_loss, prior, dtype
-        self.parameters = list(trainable(model).values())
+        self.parameters, self.add_gradients = list(trainable(model).values()), add_gradients
         optimiser = recipe["optimiser"]
         self.optimiser = torch.optim.AdamW(
             self.parameters, lr=optimiser["lr"], weight_decay=optimiser["weight_decay"], fused=True
@@ -43,22 +49,20 @@ class Step:
     def __call__(self, parts: Sequence[Batch], number: int, factor: float, weight: float) -> None:
         """Step `number`, of all examples in `parts`, which are on the model's device.
 
-        `factor` scales the learning rate; `weight` is that of an example in the loss, 0 for one that only takes part.
+        `factor` scales the learning rate; `weight` is that of an example in the loss.
         """
         for group in self.optimiser.param_groups:
             group["lr"] = self.recipe["optimiser"]["lr"] * factor
         self.model.train()
-        unshared = getattr(self.model, "no_sync", contextlib.nullcontext)
         for part in parts:
             size = len(part.label)
-            with contextlib.nullcontext() if part is parts[-1] else unshared():
-                output = self._forward(part)
-                loss = self._loss(output, part.label, number)
-                (loss * (weight * size)).backward()
-            if weight:
-                right = (output.logits.argmax(dim=1) == part.label).sum()
-                self._sums += torch.stack([loss.detach().double() * size, right.double()])
-                self._examples += size
+            output = self._forward(part)
+            loss = self._loss(output, part.label, number)
+            (loss * (weight * size)).backward()
+            right = (output.logits.argmax(dim=1) == part.label).sum()
+            self._sums += torch.stack([loss.detach().double() * size, right.double()])
+            self._examples += size
+        self.add_gradients(self.parameters)
         if self.recipe["optimiser"]["clip"] is not None:
             nn.utils.clip_grad_norm_(self.parameters, self.recipe["optimiser"]["clip"])
         self.optimiser.step()

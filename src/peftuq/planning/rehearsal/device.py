@@ -78,12 +78,18 @@ def device() -> torch.device:
     for key in ("AutogradPrivateUse1", "PrivateUse1"):
         library.impl("scaled_dot_product_attention", _attention, key)
         library.impl("dropout", _dropout, key)
+    # Known to autograd as one operation, as on CUDA and the CPU, not taken apart as on devices without a kernel for it.
+    library.impl("silu_backward", _never, "PrivateUse1")
     _kept.append(library)
     return torch.device(NAME, 0)
 
 
 _kept: list[torch.library.Library] = []  # a library's kernels go when it does
 _current: list["FakeDevice"] = []
+
+
+def _never(*args: Any) -> Tensor:
+    raise RuntimeError("operations on the device are taken before they reach a kernel")
 
 
 def _attention(*args: Any, **kwargs: Any) -> Tensor:
@@ -218,7 +224,9 @@ class FakeDevice(TorchDispatchMode):
 
 @cache
 def _composite(func: Any) -> bool:
-    return torch._C._dispatch_has_kernel_for_dispatch_key(func.name(), "CompositeImplicitAutograd")
+    """Whether an operation is made of others. Under inference mode autograd does not take it apart before."""
+    name, has = func.name(), torch._C._dispatch_has_kernel_for_dispatch_key
+    return has(name, "CompositeImplicitAutograd") and not has(name, "Meta")
 
 
 def _is_device(leaf: Any) -> bool:

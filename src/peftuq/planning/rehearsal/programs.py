@@ -97,6 +97,7 @@ def _adapted(spec: Spec, config: dict[str, Any], machine: Machine) -> _Untokenis
     """A saved adapter on its backbone, as loading it leaves it."""
     model = _assembled(spec, config)
     machine.place(model)
+    model.requires_grad_(False)  # as PEFT loads an adapter
     dtype = backbone.dtype(spec["task"]["precision"])
     return _Untokenised(model.eval(), SimpleNamespace(pad_token_id=0), spec["task"], dtype, _Silent())
 
@@ -145,7 +146,7 @@ def train(spec: Spec, config: dict[str, Any], machine: Machine) -> Work:
         identity="",
         log=_Silent(),
     )
-    one = SimpleNamespace(rank=0, size=1, device=machine.device, share=lambda module: module, spread=list)
+    one = SimpleNamespace(rank=0, size=1, device=machine.device, spread=list, add_gradients=list)
     with machine.running(model):
         run = loop.Run(model, data, job, one)
         _ready(run, -(-recipe["optimiser"]["batch_size"] // shape.rows))

@@ -1,0 +1,216 @@
+"""What a rehearsal finds: memory against the profiler on the CPU, operations counted by hand, and planted faults."""
+
+import contextlib
+import inspect
+
+import pytest
+import torch
+from torch import nn
+
+from peftuq.models import inference, readout
+from peftuq.planning.cards import CARDS
+from peftuq.planning.rehearsal import programs, trace
+from peftuq.planning.rehearsal.batches import Shape, longest
+from peftuq.planning.rehearsal.tracer import CATEGORIES, Tracer
+from peftuq.planning.rehearsal.work import Work
+
+from small_jobs import DECODER, ENCODER, MIXTURE, spec
+
+CARD = CARDS["a100-80"]
+JOBS = {
+    "train lora": ("train", DECODER, None),
+    "train mixlora": ("train", DECODER, MIXTURE),
+    "train classifier": ("train", ENCODER, None),
+    "extract": ("extract", DECODER, None),
+    "extract mixlora": ("extract", DECODER, MIXTURE),
+    "fit_laplace": ("fit_laplace", DECODER, None),
+}
+
+
+class Cpu:
+    """Real tensors; `peak` is the profiler's."""
+
+    device = torch.device("cpu")
+
+    def place(self, model):
+        model.to_empty(device="cpu")
+        model.hf.tie_weights()
+        tensors = [*model.parameters(), *model.buffers()]
+        for tensor in tensors:
+            nn.init.normal_(tensor.data, std=0.02) if tensor.is_floating_point() else tensor.zero_()
+        self.placed = sum({t.untyped_storage().data_ptr(): t.untyped_storage().nbytes() for t in tensors}.values())
+
+    @contextlib.contextmanager
+    def running(self, model=None):
+        activities = [torch.profiler.ProfilerActivity.CPU]
+        with torch.profiler.profile(activities=activities, profile_memory=True) as profiler:
+            yield
+        events = [e for e in profiler.profiler.kineto_results.events() if e.name() == "[memory]"]
+        now = self.peak = self.placed
+        for event in sorted(events, key=lambda e: e.start_ns()):
+            now += event.nbytes()
+            self.peak = max(self.peak, now)
+
+    @contextlib.contextmanager
+    def measuring(self):
+        yield (found := [])
+        found.append(Work(0.0, 0.0, 0, 0, []))
+
+    def keep(self, tensors, category):
+        pass
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("job", JOBS)
+def test_the_peak_is_the_profilers_on_the_cpu(job, precision):
+    program, config, mixture = JOBS[job]
+    wanted = spec(config, precision, mixture)
+    found = trace.rehearse(program, wanted, config, CARD, "cpu")
+    machine = Cpu()
+    with programs.routed_evenly():
+        getattr(programs, program)(wanted, config, machine)
+    assert sum(found["peak"].values()) == pytest.approx(machine.peak, rel=0.05)
+
+
+def test_categories_make_up_the_peak():
+    wanted = spec(DECODER)
+    tracer = Tracer("cuda")
+    with programs.routed_evenly():
+        programs.train(wanted, DECODER, tracer)
+    peak = tracer.peak()
+    assert tuple(peak) == CATEGORIES and all(peak.values())
+    changes = [(h.born, h.size) for h in tracer._all] + [(h.died, -h.size) for h in tracer._all if h.died]
+    now = most = 0
+    for _, change in sorted(changes):
+        most = max(most, now := now + change)
+    assert sum(peak.values()) == most
+    frozen = sum(p.numel() * p.element_size() for p in programs._backbone(wanted, DECODER).parameters())
+    assert peak["weights"] == pytest.approx(frozen, rel=0.1)  # rounded up to the allocator's blocks, and buffers
+
+
+def test_operations_are_those_of_the_shapes():
+    """4 W + 6 P for a token that is trained on, 2 W + 2 P for one that is asked about, and attention's products."""
+    blocks = 2 * (32 * 32 + 2 * 32 * 16 + 32 * 32 + 3 * 32 * 48)
+    adapter = 2 * 4 * (64 + 48 + 48 + 64 + 3 * 80)
+    attention = 2 * 2 * 16 * 32 * 2  # a token: q kᵀ and p v, 16 positions, 32 wide, 2 layers
+    trained = trace.rehearse("train", spec(DECODER), DECODER, CARD)
+    head = 2 * 96 * 32 * 3 / 16  # read once an example, with the gradient of h
+    by_hand = 4 * blocks + 6 * adapter + 3.5 * attention + head
+    assert trained["work"]["flops"] / trained["tokens"] == pytest.approx(by_hand, rel=0.05)
+    asked = trace.rehearse("extract", spec(DECODER), DECODER, CARD)
+    by_hand = 2 * (blocks + adapter) + attention + head / 3
+    assert asked["work"]["flops"] / asked["tokens"] == pytest.approx(by_hand, rel=0.02)
+
+
+def test_no_kernel_is_faster_than_it_is_launched():
+    small = Work(1e3, 1e3, 10, 0, [("bfloat16", 1e3, 1e3)] * 10)
+    assert small.seconds(CARD) == 10 * CARD.launch
+    large = Work(312e12, 0, 1, 0, [("bfloat16", 312e12, 0.0)])
+    assert large.seconds(CARD) == pytest.approx(1)
+    assert Work(0, 2039e9, 1, 0, [("float32", 0.0, 2039e9)]).seconds(CARD) == pytest.approx(1)
+
+
+def test_checkpointing_trades_memory_for_work():
+    plain = trace.rehearse("train", spec(DECODER), DECODER, CARD)
+    wanted = spec(DECODER)
+    wanted["recipe"]["gradient_checkpointing"] = True
+    spared = trace.rehearse("train", wanted, DECODER, CARD)
+    assert spared["peak"]["kept activations"] < plain["peak"]["kept activations"] / 2
+    assert spared["work"]["flops"] > 1.2 * plain["work"]["flops"]
+
+
+def test_every_program_runs():
+    sampled = {**spec(DECODER), "params": {"choice": ["options"], "classification": ["dummy"]}}
+    for program, config, wanted in (
+        ("sample", DECODER, {**sampled, "method": "mc_dropout"}),
+        ("sample", DECODER, {**sampled, "method": "spuq"}),
+        ("sample", ENCODER, {**sampled, **spec(ENCODER), "method": "mc_dropout"}),
+        ("extract", ENCODER, spec(ENCODER)),
+    ):
+        assert sum(trace.rehearse(program, wanted, config, CARD)["peak"].values()) > 0
+
+
+def test_fits_of_heads_grow_with_their_rows():
+    from peftuq.scores.adue import SCORE
+
+    params = {**SCORE.params, "lr": [1e-3], "alpha": [0.0, 0.1], "beta": [0.1], "epochs": [1, 2]}
+    wanted = {**spec(ENCODER, "fp32"), "params": params}
+    few, more = (
+        trace.rehearse("fit_adue", {**wanted, "rows": {"train": rows, "valid": 600}}, ENCODER, CARD)
+        for rows in (1000, 100_000)
+    )
+    grown = sum(more["peak"].values()) - sum(few["peak"].values())
+    assert grown >= 99_000 * 32 * 4 and few["work"] == more["work"]  # at least x itself; a step is a step
+
+
+# -- what a device refuses ------------------------------------------------------------------------------
+
+
+def line_of(function, text: str) -> str:
+    lines, first = inspect.getsourcelines(function)
+    return f"{first + next(i for i, line in enumerate(lines) if text in line)}"
+
+
+def test_a_tensor_left_on_the_host_is_found_with_its_module_and_line(monkeypatch):
+    def _hidden(self, input_ids, lengths):
+        hidden = self.hf.base_model(input_ids=input_ids, use_cache=False).last_hidden_state
+        return hidden[:, 0] * torch.ones(hidden.shape[-1])  # planted
+
+    monkeypatch.setattr(readout.ReadOut, "_hidden", _hidden)
+    with pytest.raises(trace.Fault, match=r"module ReadOut: .*aten.mul: operands on two devices: .*gpu.*cpu") as fault:
+        trace.rehearse("extract", spec(DECODER), DECODER, CARD)
+    line = line_of(readout.ReadOut.forward, "self._hidden(")
+    assert f"peftuq/models/readout.py:{line}" in str(fault.value)
+
+
+def test_a_head_in_bf16_is_found_with_its_module_and_line(monkeypatch):
+    on_meta = programs.backbone.on_meta
+
+    def rounded(*args):
+        return on_meta(*args).bfloat16()
+
+    monkeypatch.setattr(programs.backbone, "on_meta", rounded)
+    with pytest.raises(trace.Fault, match=r"module model\.\S*pooler\S*dense: .*operands of two types") as fault:
+        trace.rehearse("extract", spec(ENCODER), ENCODER, CARD)
+    line = line_of(readout.HeadLayers.__call__, "self.dense(")
+    assert f"peftuq/models/readout.py:{line}" in str(fault.value)
+
+
+def test_linear_algebra_in_half_precision_is_found(monkeypatch):
+    run = inference.run
+
+    def decomposed(model, *args):
+        torch.linalg.eigh(next(model.parameters())[:32, :32])
+        return run(model, *args)
+
+    monkeypatch.setattr(inference, "run", decomposed)
+    with pytest.raises(trace.Fault, match="_linalg_eigh: has no kernel for bfloat16"):
+        trace.rehearse("extract", spec(DECODER), DECODER, CARD)
+
+
+# -- batches --------------------------------------------------------------------------------------------
+
+
+def test_the_longest_batch_has_most_tokens_then_longest_examples():
+    assert longest(1536, 8192, 16) == Shape(8, 1024)
+    assert longest(512, 8192, 16) == Shape(16, 512)
+    assert longest(512, 8192, 4) == Shape(4, 512)
+    assert longest(1536, 100, 16) == Shape(1, 1536)  # one example is a batch, however long
+
+
+def test_the_largest_limit_is_right_at_its_edge():
+    wanted = spec(DECODER, max_length=64)
+    wanted["recipe"]["optimiser"]["batch_size"] = 64
+    wanted["recipe"]["micro_batch_tokens"] = 4096
+
+    def peak(wanted) -> float:
+        return sum(trace.rehearse("train", wanted, DECODER, CARD)["peak"].values())
+
+    def at(limit: int) -> float:
+        return peak({**wanted, "recipe": {**wanted["recipe"], "micro_batch_tokens": limit}})
+
+    usable = at(1500)
+    found = trace.largest("train", wanted, usable, peak)
+    assert found % trace.STEP == 0 and at(found) <= usable < at(found + trace.STEP)
+    assert trace.largest("train", wanted, 1.0, peak) is None
+    assert trace.largest("train", wanted, 1e12, peak) == 4096
