@@ -29,6 +29,8 @@ from peftuq.grid import load, plan
 from peftuq.grid.jobs import PREDICTION, Jobs
 from peftuq.grid.study import Study
 from peftuq.grid.workload import Workload
+from peftuq.planning.cards import CARDS
+from peftuq.planning.rehearsals import Rehearsals
 
 ROOT = Path(__file__).parents[1]
 PARTS = ("Snakefile", "workflow", "src", "config", "local", "envs", "reports/template.typ")
@@ -121,7 +123,7 @@ def makespan(seconds: Sequence[float], slots: int) -> float:
 
 def run(jobs: Jobs, a_start: float) -> float:
     """Hours until everything is done: trainings, what asks the models, then the small jobs in groups."""
-    found = list(Workload(jobs).gpu_jobs())
+    found = list(Workload(jobs, Rehearsals(Path(jobs.study.config.results), CARDS["a100-80"])).gpu_jobs())
     training = [job.seconds + 2 * a_start for job in found if job.rule.startswith("train_")]
     asking = [job.seconds + 2 * a_start for job in found if not job.rule.startswith("train_")]
     predicted = sum(jobs.made_by(cell.predictive) == "predict" for cell in jobs.study.cells)

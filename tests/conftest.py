@@ -9,7 +9,8 @@ from hypothesis import HealthCheck, settings
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "src"))
-for _helpers in ("unit/models", "unit/precision", "unit/training", "unit/laplace", "unit/planning", "workflow", "slurm"):
+_UNIT = ("grid", "laplace", "models", "planning", "precision", "training")
+for _helpers in (*(f"unit/{folder}" for folder in _UNIT), "workflow", "slurm"):
     sys.path.insert(0, str(ROOT / "tests" / _helpers))
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 if "PYTEST_XDIST_WORKER" in os.environ:  # one worker per core: threads beyond that get in each other's way

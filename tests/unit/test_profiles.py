@@ -20,9 +20,10 @@ def read(profile: str) -> dict[str, Any]:
 
 
 def on_gpu(profile: str) -> set[str]:
-    """The rules for which a profile asks for a GPU."""
+    """The rules for which a profile asks for a GPU, or names the one to be: the training rules say how many."""
     asked = read(profile)["set-resources"].items()
-    return {rule for rule, resources in asked if resources.keys() & {"gpu", "_gpus", "nvidia_gpu"}}
+    keys = {"gpu", "_gpus", "nvidia_gpu", "gpu_model", "gpu_manufacturer"}
+    return {rule for rule, resources in asked if resources.keys() & keys}
 
 
 def test_the_profiles_are_where_they_are_looked_for():

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from closed_forms import ClosedForms
 
 from peftuq import artifacts, cli
 from peftuq.artifacts import Head, Record, Samples
@@ -63,7 +64,7 @@ def config(root: Path, *grids: dict, **keys) -> dict:
 
 
 def workload(root: Path, *grids: dict, **keys) -> Workload:
-    return Workload(Jobs(Study(config(root, *grids, **keys), root)))
+    return Workload(Jobs(Study(config(root, *grids, **keys), root)), ClosedForms())
 
 
 # -- hours ----------------------------------------------------------------------------------------------
@@ -75,12 +76,12 @@ def test_hours_of_a_training_by_hand(root):
     epoch = 4957 * 36.8 * (4 * LLAMA + 6 * adapter) / (0.35 * 312e12)
     epoch += 500 * 36.8 * 2 * (LLAMA + adapter) / (0.45 * 312e12)
     loading = 2 * (LLAMA + 32000 * 4096) / 1e9
-    spent = workload(root, SAMPLED).train(Setting("llama2_7b", "obqa", "lora_wide"))
+    spent = workload(root, SAMPLED).train(Adapter("llama2_7b", "obqa", "lora_wide", 0))
     assert spent == pytest.approx(START + loading + 2 * epoch, rel=1e-3)
 
 
 def test_two_gpus_take_half_the_time_and_start_twice(root):
-    setting = Setting("llama2_7b", "obqa", "lora_wide")
+    setting = Adapter("llama2_7b", "obqa", "lora_wide", 0)
     one = workload(root, SAMPLED)
     (root / "recipes/lora_wide.yaml").write_text((root / "recipes/lora_wide.yaml").read_text() + "gpus: 2\n")
     two, start = workload(root, SAMPLED), one.start("llama2_7b")
@@ -88,18 +89,19 @@ def test_two_gpus_take_half_the_time_and_start_twice(root):
     assert two.hours()["train_lora"] == pytest.approx(one.hours()["train_lora"] + start / 3600)
     assert two.hours_of_trainings_without_sharing() > one.hours_of_trainings_without_sharing()
     assert two.hours()["extract"] == one.hours()["extract"]
-    assert any("1 trainings by lora_wide take 2 GPUs each" in line for line in plan.describe(two.jobs))
+    assert any("1 trainings by lora_wide take 2 GPUs each" in line for line in plan.describe(two.jobs, ClosedForms()))
 
 
 def test_what_is_asked_more_often_takes_longer(root):
     work = workload(root, SAMPLED)
     setting, parts = Setting("llama2_7b", "obqa", "lora_wide"), ["valid", "test", "mmlu_law"]
-    once = work.forward(setting, parts)
+    once = work.forward(Adapter(*setting, 0), parts)
     start = work.start("llama2_7b")
     assert work.sample(Cell(*setting, 0, "mc_dropout-10")) - start == pytest.approx(10 * once)
     assert work.extract(Adapter(*setting, 0)) - start == pytest.approx(once)
     fitted = work.fit_laplace(Adapter(*setting, 0)) - start
-    assert fitted == pytest.approx(5 * work.forward(setting, ["train", *parts]))  # forward, and back from 4 options
+    asked = work.forward(Adapter(*setting, 0), ["train", *parts])
+    assert fitted == pytest.approx(5 * asked)  # forward, and back from 4 options
     assert set(work.hours()) == {"train_lora", "extract", "fit_laplace", "sample"}
 
 
@@ -128,8 +130,7 @@ def test_a_dataset_without_sizes_is_named(root):
 
 
 def test_memory_is_that_of_the_most_demanding_setting(root):
-    jobs = workload(root, GRID, {**GRID, "datasets": ["newsgroups"]}, SAMPLED).jobs
-    peaks = plan.peak_memory(jobs)
+    peaks = plan.peak_memory(workload(root, GRID, {**GRID, "datasets": ["newsgroups"]}, SAMPLED))
     assert peaks["train_lora", "roberta"][1].dataset == "newsgroups"  # more classes, the same inputs
     assert peaks["train_lora", "llama2_7b"][1].recipe == "lora_wide"  # untied LM head, longer inputs, more parameters
     weights = 2 * (LLAMA + 2 * 32000 * 4096)
@@ -203,9 +204,9 @@ def test_weights_are_those_of_the_hub(disk):
 
 def test_a_budget_leaves_out_as_little_as_it_must_in_order(root):
     whole = config(root, GRID, CHOICE)
-    everything = budget.fit(whole, root, 1e9, "c")
+    everything = budget.fit(whole, root, 1e9, "c", ClosedForms())
     assert [step.what for step in everything] == ["the whole grid"]
-    order = [step.what for step in budget.fit(whole, root, 0.4, "c")]
+    order = [step.what for step in budget.fit(whole, root, 0.4, "c", ClosedForms())]
     assert order == [
         "the whole grid",
         "seeds beyond 3",
@@ -214,14 +215,14 @@ def test_a_budget_leaves_out_as_little_as_it_must_in_order(root):
         "the model mistral_7b",
         "the model llama2_7b",
     ]
-    steps = budget.fit(whole, root, everything[0].hours - 0.01, "c")
+    steps = budget.fit(whole, root, everything[0].hours - 0.01, "c", ClosedForms())
     assert len(steps) == 2 and steps[-1].config["trim"] == {"seeds": 3}
 
 
 def test_the_trimmed_configuration_runs_what_was_priced(root):
-    steps = budget.fit(config(root, GRID, CHOICE), root, 6, "c")
+    steps = budget.fit(config(root, GRID, CHOICE), root, 6, "c", ClosedForms())
     study = Study(steps[-1].config, root)
-    assert sum(Workload(Jobs(study)).hours().values()) == steps[-1].hours <= 6 < steps[-2].hours
+    assert sum(Workload(Jobs(study), ClosedForms()).hours().values()) == steps[-1].hours <= 6 < steps[-2].hours
     assert {cell.seed for cell in study.cells} <= {0, 1, 2}
     assert not any("lambda" in cell.recipe for cell in study.cells)
     assert Cell("mistral_7b", "csqa", "lora_map", 0, "ensemble-20") not in study.cells
@@ -229,7 +230,7 @@ def test_the_trimmed_configuration_runs_what_was_priced(root):
 
 def test_a_budget_that_cannot_be_met_is_said(root):
     with pytest.raises(UserError, match=r"cannot be trimmed to 0\.001 GPU-hours: \S+ is the least"):
-        budget.fit(config(root, GRID), root, 0.001, "c")
+        budget.fit(config(root, GRID), root, 0.001, "c", ClosedForms())
     with pytest.raises(UserError, match="trim: leaves nothing to run"):
         Study(config(root, GRID, trim={"models": ["roberta", "llama2_7b"]}), root)
     with pytest.raises(UserError, match=r"trim\.models: unknown model 'llama'"):
@@ -238,6 +239,7 @@ def test_a_budget_that_cannot_be_met_is_said(root):
 
 def test_the_command_line_writes_only_what_it_is_told_to(root, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(cli, "ROOT", root.parent)
+    monkeypatch.setattr(cli, "Rehearsals", lambda *_: ClosedForms())
     path, out = tmp_path / "c.yaml", tmp_path / "out.yaml"
     path.write_text(yaml.safe_dump(config(root, GRID, CHOICE)))
     before = set(tmp_path.rglob("*"))
@@ -251,7 +253,8 @@ def test_the_command_line_writes_only_what_it_is_told_to(root, tmp_path, monkeyp
 
 
 def test_the_papers_own_costs_stand_beside_the_plan():
-    lines = list(plan.describe(Jobs(Study({"suites": ["adue", "uq4ct"], "sources": ["hub"]}, ROOT / "config"))))
+    jobs = Jobs(Study({"suites": ["adue", "uq4ct"], "sources": ["hub"]}, ROOT / "config"))
+    lines = list(plan.describe(jobs, ClosedForms()))
     (adue,) = (line for line in lines if "AdUE's models and datasets: 100 trainings" in line)
     assert "the paper: 340 for 100, so 340" in lines[lines.index(adue) + 1]
     assert any("the paper: 25 to 50, for a number of epochs" in line for line in lines)

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from peftuq.errors import UserError
-from peftuq.grid import cost, plan
+from peftuq.grid import plan
 from peftuq.grid.jobs import Jobs
 from peftuq.grid.study import Study
 
@@ -91,19 +91,3 @@ def test_what_cannot_be_sampled_is_said_before_any_job(root, change, message):
     with pytest.raises(UserError, match=message) as raised:
         jobs(root, scores=["softmax"], **change)
     assert "\n" not in str(raised.value)
-
-
-def test_the_posterior_of_a_7b_model_fits_on_one_gpu(root):
-    grid = {"models": ["llama2_7b"], "datasets": ["obqa"], "recipes": ["lora_wide"], "predictives": ["laplace"]}
-    found = jobs(root, **grid, shifts={})
-    (setting,) = found.study.settings
-    assert 20 * cost.GIB < plan.laplace_needs(found, setting) < 80 * cost.GIB
-    exact = jobs(root, {"methods": {"laplace": {"exact_below": 20_000}}}, **grid, shifts={})
-    assert plan.laplace_needs(exact, setting) > 120 * cost.GIB
-    assert any(line.split()[:2] == ["fit_laplace", "llama2_7b"] for line in plan.describe(found))
-
-
-def test_the_estimates_constants_are_the_codes():
-    from peftuq.laplace import covariance, predictive
-
-    assert (cost.SKETCH, cost.SLABS) == (covariance.OVERSAMPLING, predictive.SLABS)

@@ -5,6 +5,7 @@ import inspect
 
 import pytest
 import torch
+from small_jobs import DECODER, ENCODER, MIXTURE, spec
 from torch import nn
 
 from peftuq.models import inference, readout
@@ -13,8 +14,6 @@ from peftuq.planning.rehearsal import programs, trace
 from peftuq.planning.rehearsal.batches import Shape, longest
 from peftuq.planning.rehearsal.tracer import CATEGORIES, Tracer
 from peftuq.planning.rehearsal.work import Work
-
-from small_jobs import DECODER, ENCODER, MIXTURE, spec
 
 CARD = CARDS["a100-80"]
 JOBS = {

@@ -22,8 +22,9 @@ TEMPLATE = ROOT / "reports" / "template.typ"
 
 def render(arguments: dict[str, str], folder: Path) -> subprocess.CompletedProcess:
     command = [sys.executable, "workflow/scripts/render_report.py"]
-    command += [part for name in ("cells", "metrics") for part in (f"--{name}", arguments[name])]
-    command += ["--output", *(str(folder / name) for name in ("report.pdf", "tables", "figures"))]
+    command += [part for name in ("cells", "metrics", "results") for part in (f"--{name}", arguments[name])]
+    command += ["--pdf", str(folder / "report.pdf"), "--tables", str(folder / "tables")]
+    command += ["--figures", str(folder / "figures")]
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
     return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
 

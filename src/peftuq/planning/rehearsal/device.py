@@ -266,7 +266,7 @@ def _wrapped(value: Any, known: dict[int, DeviceTensor]) -> Any:
 
 
 def _key(value: Any) -> Any:
-    """What decides the shapes and types of an operation's results."""
+    """The part of a call that decides the shapes and types of its results."""
     if isinstance(value, Tensor):
         return value.shape, value.stride(), value.dtype, value.device.type
     if isinstance(value, list | tuple):
