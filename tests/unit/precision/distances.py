@@ -18,7 +18,7 @@ ULP = 2.0**-8  # of bf16: neighbouring numbers lie this far apart, so that a rou
 # times that at the worst of a few hundred values; as much again where a token's experts change on a near tie.
 BOUNDS = {
     "h": 8,
-    "logits": 32,  # of their spread about an example's mean, which is a few times smaller than the products' terms
+    "logits": 64,  # of their spread about an example's mean, which is a few times smaller than the products' terms
     "f_mu": 32,
     "probabilities": 8,  # p (1 - p) ≤ 1/4 of the logits' error
     "answer mass": 2,
