@@ -22,6 +22,7 @@ test: env lint
 
 test-all: env lint
 	$(PYTEST) $(PARALLEL) tests/unit tests/mistakes
+	$(PYTEST) tests/rehearsal
 	$(PYTEST) tests/workflow
 	$(MAKE) test-executors
 

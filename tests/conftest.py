@@ -9,8 +9,8 @@ from hypothesis import HealthCheck, settings
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "src"))
-_UNIT = ("grid", "laplace", "models", "planning", "precision", "training")
-for _helpers in (*(f"unit/{folder}" for folder in _UNIT), "workflow", "slurm"):
+_UNIT = ("grid", "laplace", "models", "precision", "training")
+for _helpers in (*(f"unit/{folder}" for folder in _UNIT), "rehearsal", "workflow", "slurm"):
     sys.path.insert(0, str(ROOT / "tests" / _helpers))
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 if "PYTEST_XDIST_WORKER" in os.environ:  # one worker per core: threads beyond that get in each other's way

@@ -125,7 +125,7 @@ class Tracer:
     def _follow(self, model: nn.Module) -> list[Any]:
         names = {module: name for name, module in model.named_modules()}
         enter = nn.modules.module.register_module_forward_pre_hook(
-            lambda module, args: self._modules.append(names.get(module, type(module).__name__))
+            lambda module, args: self._modules.append(names.get(module) or type(module).__name__)
         )
         leave = nn.modules.module.register_module_forward_hook(lambda *_: self._leave())
         return [enter, leave]
