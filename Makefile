@@ -10,7 +10,7 @@ EXECUTORS := $(VENV)/executors
 PYTEST := $(BIN)/python -m pytest
 PARALLEL := --numprocesses logical --maxprocesses 4
 
-.PHONY: demo test test-all test-gpu test-slurm test-executors env lint schema
+.PHONY: demo test test-all test-long test-gpu test-slurm test-executors env lint schema
 
 demo: env
 	@date +%s > $(VENV)/.demo-start
@@ -28,6 +28,10 @@ test-all: env lint
 
 test-gpu: env
 	$(PYTEST) --device cuda tests/gpu tests/unit/precision
+
+# Half an hour: the small workflow in both precisions, and tests/gpu whole on a processor.
+test-long: env
+	$(PYTEST) tests/long
 
 test-slurm: env
 	$(PYTEST) tests/slurm
