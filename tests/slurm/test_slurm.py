@@ -8,6 +8,7 @@ from pathlib import Path
 import cluster
 import faulty
 import pytest
+import yaml
 from story import CELL, FAULTS, GRIDS, REQUEUED, Story, megabytes
 
 pytestmark = pytest.mark.slurm
@@ -15,9 +16,12 @@ pytestmark = pytest.mark.slurm
 
 @pytest.fixture(scope="module")
 def quiet(tmp_path_factory) -> bytes:
-    """The metrics of the same grid on one machine, with nothing in its way."""
+    """The metrics of the same grid on one machine, with nothing in its way, and with as many threads: they round."""
     checkout = faulty.furnished(tmp_path_factory.mktemp("quiet"), *GRIDS)
-    done = checkout.run(faulty.METRICS)
+    threads = yaml.safe_load((checkout.folder / "slurm/config.yaml").read_text())["set-threads"]
+    done = checkout.run(
+        "--cores", "4", faulty.METRICS, "--set-threads", *(f"{rule}={number}" for rule, number in threads.items())
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     return checkout.metrics()
 
