@@ -47,7 +47,7 @@ lint: env
 
 # The JSON schemas of config/, by which editors complete its keys.
 schema: env
-	$(BIN)/python -m peftuq.grid.json_schema docs/schema
+	$(BIN)/python -m peftuq.config.json_schema docs/schema
 
 env: $(VENV)/.installed
 

@@ -17,9 +17,9 @@ ROOT = Path(workflow.basedir)
 sys.path.insert(0, str(ROOT / "src"))
 
 from peftuq.errors import UserError
-from peftuq.grid.environment import export_environment
-from peftuq.grid.jobs import Jobs, flag
-from peftuq.grid.study import Study
+from peftuq.jobs.environment import export_environment
+from peftuq.jobs.jobs import Jobs, flag
+from peftuq.config.study import Study
 
 if not config:
 

@@ -22,8 +22,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from peftuq.artifacts import Head, Record, softmax
-from peftuq.models.heads import HeadStack
-from peftuq.scores import adue
+from peftuq.scores.adue import method as adue
+from peftuq.scores.adue.head_stack import HeadStack
 
 THREADS, SEED = 2, 0
 PARAMS = adue.SCORE.params

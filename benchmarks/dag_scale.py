@@ -25,12 +25,13 @@ from typing import NamedTuple
 
 import yaml
 
-from peftuq.grid import load, plan
-from peftuq.grid.jobs import PREDICTION, Jobs
-from peftuq.grid.study import Study
-from peftuq.grid.workload import Workload
+from peftuq.config import load
+from peftuq.config.study import Study
+from peftuq.jobs.jobs import PREDICTION, Jobs
+from peftuq.planning import plan
 from peftuq.planning.cards import CARDS
 from peftuq.planning.rehearsals import Rehearsals
+from peftuq.planning.workload import Workload
 
 ROOT = Path(__file__).parents[1]
 PARTS = ("Snakefile", "workflow", "src", "config", "local", "envs", "reports/template.typ")

@@ -22,9 +22,9 @@ import numpy as np
 import torch
 
 from peftuq import files
+from peftuq.config.study import Setting, Study
 from peftuq.data import sources, tasks
-from peftuq.grid.jobs import Jobs
-from peftuq.grid.study import Setting, Study
+from peftuq.jobs.jobs import Jobs
 from peftuq.models import backbone, convert, encode, inference
 from peftuq.models.batching import Encoded
 from peftuq.models.readout import ReadOut

@@ -20,11 +20,11 @@ import numpy as np
 import torch
 from transformers import AutoModelForSequenceClassification, BertConfig
 
-from peftuq.laplace import kfac, predictive
-from peftuq.laplace.layers import layers_of
-from peftuq.models import lora
+from peftuq.adapters import peft_lora
 from peftuq.models.batching import Encoded, collate
 from peftuq.models.readout import ReadOut
+from peftuq.predictives.laplace import kfac, predictive
+from peftuq.predictives.laplace.layers import layers_of
 
 SHAPE = {"vocab_size": 3000, "hidden_size": 384, "num_hidden_layers": 6, "num_attention_heads": 12}
 ADAPTER = {"targets": ["q", "k", "v"], "rank": 8, "alpha": 16, "dropout": 0.0, "top_layers": None}
@@ -37,7 +37,7 @@ def build(classes: int) -> ReadOut:
     torch.manual_seed(SEED)
     config = BertConfig(**SHAPE, intermediate_size=1536, num_labels=classes)
     hf = AutoModelForSequenceClassification.from_config(config, attn_implementation="eager")
-    peft = lora.attach(hf, ROLES, ADAPTER, "classification")
+    peft = peft_lora.attach(hf, ROLES, ADAPTER, "classification")
     with torch.no_grad():
         for name, parameter in peft.named_parameters():
             if "lora_B" in name:

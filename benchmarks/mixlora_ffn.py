@@ -26,10 +26,10 @@ from torch import Tensor, nn
 from transformers import LlamaConfig
 from transformers.models.llama.modeling_llama import LlamaMLP
 
-from peftuq.models.mixlora import register  # noqa: F401
-from peftuq.models.mixlora.config import MixLoraConfig
-from peftuq.models.mixlora.experts import ROLES
-from peftuq.models.mixlora.layers import ExpertFFN
+from peftuq.adapters.mixlora import register  # noqa: F401
+from peftuq.adapters.mixlora.config import MixLoraConfig
+from peftuq.adapters.mixlora.experts import ROLES
+from peftuq.adapters.mixlora.layers import ExpertFFN
 
 THREADS, SEED = 2, 0
 CONFIG = MixLoraConfig(r=16, lora_alpha=32, lora_dropout=0.0, num_experts=8, top_k=2)

@@ -89,7 +89,7 @@ def spec(kind: str, targets: list[str], mixture: dict | None, modules: dict, pre
             "kind": kind, "classes": list("abcd"), "max_length": 64, "prompt": None, "precision": precision,
             "batch_tokens": 1024,
         },
-        "adapter": "mixlora" if mixture else "lora",
+        "adapter": "peftuq.adapters.mixlora.method" if mixture else "peftuq.adapters.lora",
         "modules": modules,
         "recipe": {
             "adapter": adapter, "gradient_checkpointing": False, "spectral_norm": "none", "prior": None,

@@ -6,11 +6,11 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
+from peftuq.config import load
+from peftuq.config.study import PACKAGE, Study
 from peftuq.errors import UserError
-from peftuq.grid import budget, load, plan
-from peftuq.grid.jobs import Jobs
-from peftuq.grid.study import PACKAGE, Study
-from peftuq.planning import table
+from peftuq.jobs.jobs import Jobs
+from peftuq.planning import budget, plan, table
 from peftuq.planning.cards import CARDS
 from peftuq.planning.rehearsals import Rehearsals
 from peftuq.planning.requests import requests
@@ -35,7 +35,7 @@ def _rehearse(args: argparse.Namespace) -> Iterable[str]:
 
 
 def _why(args: argparse.Namespace) -> Iterable[str]:
-    from peftuq import why  # Snakemake takes its time to import
+    from peftuq.jobs import why  # Snakemake takes its time to import
 
     return why.explain(args.target, ROOT / "Snakefile", args.configfile)
 

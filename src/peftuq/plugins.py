@@ -1,4 +1,4 @@
-"""Declarations of plug-ins: what a score or a predictive reads, requires and gives.
+"""Declarations of plug-ins: what a score, a predictive or a kind of adapter reads, requires and gives.
 
 A plug-in's file holds one of these as a literal. The workflow reads and checks it when it is planned, without importing
 the file: no numerical library is loaded, and a mistake is one line.
@@ -11,38 +11,56 @@ Environment = Literal["numeric", "torch"]  # of envs/: torch where a job compute
 
 
 @dataclass(frozen=True, kw_only=True)
-class Score:
+class Parametrised:
+    """`params`: every hyper-parameter with its default, whose type a configuration's value must have.
+
+    `bounds`: the least and the largest value of a number, or of each in a list; None, or the name of another parameter.
+    `choices`: the values that a text, or each in a list, may have.
+    """
+
+    params: dict[str, Any] = field(default_factory=dict)
+    bounds: dict[str, tuple[float | None, float | str | None]] = field(default_factory=dict)
+    choices: dict[str, list[str]] = field(default_factory=dict)
+
+    __pydantic_config__ = {"extra": "forbid"}
+
+    def __post_init__(self) -> None:
+        limits = {name: high for name, (_, high) in self.bounds.items() if isinstance(high, str)}
+        unknown = [name for name in (*self.bounds, *limits.values(), *self.choices) if name not in self.params]
+        if unknown:
+            raise ValueError(f"bounds, choices: {', '.join(unknown)} must be among params")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Score(Parametrised):
     """A method that scores every example of a cell: `score(inputs, evals, params, seed)`.
 
     `reads`: an adapter's `records`, or the `samples` of any predictive. `needs`: parts of the records beyond the
     evaluation sets (`train`, `valid`), the saved `head`, more than one of a predictive's `members`, or `flu`.
-    `params`: every hyper-parameter with its default, whose type a configuration's value must have. `variants`: names of
-    the scores it gives; `probabilities`: those of them that are a probability of error.
+    `variants`: names of the scores it gives; `probabilities`: those of them that are a probability of error.
     """
 
     version: int
     reads: Literal["records", "samples"]
     variants: list[str]
     needs: list[Literal["train", "valid", "head", "members", "flu"]] = field(default_factory=list)
-    params: dict[str, Any] = field(default_factory=dict)
     probabilities: list[str] = field(default_factory=list)
     environment: Environment = "numeric"
 
-    __pydantic_config__ = {"extra": "forbid"}
-
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not self.variants or set(self.probabilities) - set(self.variants):
             raise ValueError("variants: must name every score it gives, and those of probabilities among them")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Predictive:
+class Predictive(Parametrised):
     """A source of M probability samples: `predict(inputs, evals, params, seed, size)`.
 
     `reads`: records, records of every `epochs`, a fitted `laplace` posterior, or the `adapter` itself on its model.
     `needs`: `members` if it pools the adapters of several seeds; of the adapter that it is plain `lora`, that it has
-    `dropout`; the `valid` part. `sized`: whether its name ends in a number. `samples`: whether M > 1. `params`: every
-    hyper-parameter with its default; `fit`: those that decide a posterior which several predictives share.
+    `dropout`; the `valid` part. `sized`: whether its name ends in a number. `samples`: whether M > 1. `fit`: the
+    parameters that decide a posterior which several predictives share.
     """
 
     version: int
@@ -50,15 +68,28 @@ class Predictive:
     sized: bool
     samples: bool
     needs: list[Literal["members", "lora", "dropout", "valid"]] = field(default_factory=list)
-    params: dict[str, Any] = field(default_factory=dict)
     fit: list[str] = field(default_factory=list)
 
-    __pydantic_config__ = {"extra": "forbid"}
-
     def __post_init__(self) -> None:
+        super().__post_init__()
         unknown = [name for name in self.fit if name not in self.params]
         if unknown:
             raise ValueError(f"fit: {', '.join(unknown)} must be among params")
 
 
-Plugin = Score | Predictive
+@dataclass(frozen=True, kw_only=True)
+class AdapterKind(Parametrised):
+    """A kind of adapter: `attach`, `load`, `read_out` and `extra_loss`, as in `adapters.protocol.AdapterModule`.
+
+    `section`: the key below a recipe's `adapter` that asks for this kind and holds its `params`; None for the kind of
+    recipes without such a key. `provides`: what predictives and scores may need of it. `takes`: the parts of a recipe,
+    beyond those for every kind, that it honours. `rule`: the workflow's rule that trains it.
+    """
+
+    section: str | None
+    provides: list[Literal["lora", "flu"]] = field(default_factory=list)
+    takes: list[Literal["prior", "loss.balance", "loss.calibration"]] = field(default_factory=list)
+    rule: Literal["train_lora", "train_mixlora"] = "train_lora"
+
+
+Plugin = Score | Predictive | AdapterKind

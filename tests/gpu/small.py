@@ -10,8 +10,9 @@ from hardware import Processor
 from trainings import DATA, job
 from transformers import BertConfig, LlamaConfig, MistralConfig, PretrainedConfig, Qwen2Config
 
-from peftuq.adapters import lora, mixlora
-from peftuq.grid.schema import Recipe
+from peftuq.adapters import lora
+from peftuq.adapters.mixlora import method as mixlora
+from peftuq.config.schema import Recipe
 from peftuq.models import backbone
 from peftuq.models.readout import ReadOut
 from peftuq.training import loop

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import yaml
 
-from peftuq.grid.jobs import Jobs
-from peftuq.grid.study import Study
+from peftuq.config.study import Study
+from peftuq.jobs.jobs import Jobs
 from peftuq.planning.requests import Request, requests
 
 ROOT = Path(__file__).parents[2]

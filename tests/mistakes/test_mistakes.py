@@ -71,13 +71,13 @@ MISTAKES = {
         "artifacts.py",
         "return self.probs.mean(axis=0)",
         "return softmax(np.log(self.probs + 1e-300).mean(axis=0))",
-        "predict/test_pooling.py",
+        "predictives/test_pooling.py",
     ),
     "FLU from renormalised weights": Mistake(
-        "models/mixlora/record.py",
+        "adapters/mixlora/routing_statistics.py",
         "return probabilities.topk(self.top_k, dim=-1).values.sum(dim=-1)",
         "kept = probabilities.topk(self.top_k).values\n        return (kept / kept.sum(-1, keepdim=True)).sum(-1)",
-        "models/test_mixlora_record.py",
+        "adapters/test_mixlora_record.py",
     ),
     "background covariance not divided by N": Mistake(
         "scores/mahalanobis.py",
@@ -92,7 +92,7 @@ MISTAKES = {
         "metrics/test_calibration.py",
     ),
     "MC dropout that does not sample": Mistake(
-        "predict/mc_dropout.py", "return x * kept(", "return x + 0 * kept(", "predict/test_mc_dropout.py"
+        "predictives/mc_dropout.py", "return x * kept(", "return x + 0 * kept(", "predictives/test_mc_dropout.py"
     ),
     "results depend on padding": Mistake(
         "models/readout.py", "attention_mask=mask.long()", "attention_mask=None", "models/test_inference.py"

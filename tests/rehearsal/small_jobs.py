@@ -30,7 +30,7 @@ def spec(config: dict[str, Any], precision: str = "bf16", mixture: dict | None =
             "kind": kind, "classes": list("abc"), "max_length": 16, "prompt": {"prompt": "{options}"},
             "precision": precision, "batch_tokens": 128,
         } | task,
-        "adapter": "mixlora" if mixture else "lora",
+        "adapter": "peftuq.adapters.mixlora.method" if mixture else "peftuq.adapters.lora",
         "modules": modules,
         "recipe": {
             "adapter": adapter, "gradient_checkpointing": False, "spectral_norm": "none", "prior": None,

@@ -134,7 +134,7 @@ def test_every_program_runs():
 
 
 def test_fits_of_heads_grow_with_their_rows():
-    from peftuq.scores.adue import SCORE
+    from peftuq.scores.adue.method import SCORE
 
     params = {**SCORE.params, "lr": [1e-3], "alpha": [0.0, 0.1], "beta": [0.1], "epochs": [1, 2]}
     wanted = {**spec(ENCODER, "fp32"), "params": params}

@@ -16,11 +16,14 @@ pytestmark = pytest.mark.slurm
 
 @pytest.fixture(scope="module")
 def quiet(tmp_path_factory) -> bytes:
-    """The metrics of the same grid on one machine, with nothing in its way, and with as many threads: they round."""
+    """The metrics of the same grid on one machine, with nothing in its way, and with as many threads: they round.
+
+    A job of the cluster has at most as many as its node's cores, which here are this machine's.
+    """
     checkout = faulty.furnished(tmp_path_factory.mktemp("quiet"), *GRIDS)
     threads = yaml.safe_load((checkout.folder / "slurm/config.yaml").read_text())["set-threads"]
     done = checkout.run(
-        "--cores", "4", faulty.METRICS, "--set-threads", *(f"{rule}={number}" for rule, number in threads.items())
+        "--cores", "all", faulty.METRICS, "--set-threads", *(f"{rule}={number}" for rule, number in threads.items())
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return checkout.metrics()

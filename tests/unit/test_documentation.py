@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from peftuq.grid.methods import Methods
+from peftuq.config.methods import Methods
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "src" / "peftuq"

@@ -19,7 +19,8 @@ from peftuq.errors import UserError
 JOB = """
 from dataclasses import dataclass
 import numpy as np
-from peftuq import files, program
+from peftuq import files
+from peftuq.jobs import program
 
 @dataclass(frozen=True, kw_only=True)
 class Arguments(program.Arguments):

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from tokenizers import Tokenizer
 
+from peftuq.config import load
 from peftuq.data import prompts, registry, tasks
 from peftuq.data.schema import Datasets
-from peftuq.grid import load
 
 ROOT = Path(__file__).parents[2]
 CONFIG = ROOT / "config"

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from peftuq import program
+from peftuq.jobs import program
 from peftuq.progress import Log
 
 
@@ -16,7 +16,7 @@ class Arguments(program.Arguments):
 
 def main(args: Arguments, log: Log) -> None:
     from peftuq import files
-    from peftuq.report import gather
+    from peftuq.evaluation import gather
 
     columns = gather.long_table(files.read_json(args.cells)["cells"], args.results)
     files.write_columns(args.table, columns)

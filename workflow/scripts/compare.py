@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from peftuq import program
+from peftuq.jobs import program
 from peftuq.progress import Log
 
 
@@ -16,7 +16,7 @@ class Arguments(program.Arguments):
 
 def main(args: Arguments, log: Log) -> None:
     from peftuq import artifacts, files
-    from peftuq.report import compare
+    from peftuq.evaluation import compare
 
     predictives = [cell[-1] for cell, scores in args.spec["cells"] for _ in scores]
     scored = list(zip(predictives, map(artifacts.read_scores, args.scores), strict=True))

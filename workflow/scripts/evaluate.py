@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from peftuq import program
+from peftuq.jobs import program
 from peftuq.progress import Log
 
 
@@ -17,13 +17,13 @@ class Arguments(program.Arguments):
 
 def main(args: Arguments, log: Log) -> None:
     from peftuq import artifacts, files
-    from peftuq.metrics import cell
+    from peftuq.evaluation.rows import prediction_rows, score_rows
 
     evals = args.spec["evals"]
     if args.scores is None:
-        rows = cell.prediction_rows(artifacts.SampleFile(args.samples), evals)
+        rows = prediction_rows(artifacts.SampleFile(args.samples), evals)
     else:
-        rows = cell.score_rows(artifacts.read_scores(args.scores), evals, args.spec["probabilities"])
+        rows = score_rows(artifacts.read_scores(args.scores), evals, args.spec["probabilities"])
     files.write_json(args.metrics, {"cell": args.spec, "rows": rows})
 
 

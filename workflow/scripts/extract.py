@@ -4,7 +4,7 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from peftuq import program
+from peftuq.jobs import program
 from peftuq.progress import Log
 
 
@@ -23,7 +23,7 @@ def main(args: Arguments, log: Log) -> None:
     import torch
 
     from peftuq import artifacts, files
-    from peftuq.models.adapted import Adapted, duration
+    from peftuq.adapters.adapted import Adapted, duration
     from peftuq.progress import Progress
 
     torch.set_num_threads(args.threads)

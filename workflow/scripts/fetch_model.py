@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from peftuq import program
+from peftuq.jobs import program
 from peftuq.progress import Log
 
 

@@ -4,7 +4,7 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from peftuq import program
+from peftuq.jobs import program
 from peftuq.progress import Log
 
 
@@ -23,9 +23,9 @@ class Arguments(program.Arguments):
 def main(args: Arguments, log: Log) -> None:
     import torch
 
+    from peftuq.adapters.adapted import Adapted, duration
     from peftuq.files import read_columns, write_json
-    from peftuq.laplace import file, fit, kfac
-    from peftuq.models.adapted import Adapted, duration
+    from peftuq.predictives.laplace import file, fit, kfac
 
     torch.set_num_threads(args.threads)
     spec = args.spec

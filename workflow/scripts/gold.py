@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from peftuq import program
+from peftuq.jobs import program
 from peftuq.progress import Log
 
 
@@ -16,11 +16,11 @@ class Arguments(program.Arguments):
 
 def main(args: Arguments, log: Log) -> None:
     from peftuq import artifacts
-    from peftuq.gold import file, standard
+    from peftuq.reference_posterior import compare, file
 
     spec = dict(args.spec)
     evals = spec.pop("evals")
-    predictions, facts = standard.compare(artifacts.RecordFile(args.records), evals, spec, log)
+    predictions, facts = compare.compare(artifacts.RecordFile(args.records), evals, spec, log)
     file.write(args.comparison, predictions, facts)
 
 

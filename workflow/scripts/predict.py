@@ -4,7 +4,7 @@ import importlib
 from dataclasses import dataclass
 from typing import Any
 
-from peftuq import program
+from peftuq.jobs import program
 from peftuq.progress import Log
 
 
@@ -17,10 +17,10 @@ class Arguments(program.Arguments):
 
 def main(args: Arguments, log: Log) -> None:
     from peftuq import artifacts
-    from peftuq.laplace.file import LaplaceFile
+    from peftuq.predictives.laplace.file import LaplaceFile
 
     spec = args.spec
-    method = importlib.import_module(f"peftuq.predict.{spec['method']}")
+    method = importlib.import_module(spec["module"])
     read = {"records": artifacts.RecordFile, "epochs": artifacts.EpochFile, "laplace": LaplaceFile}[spec["reads"]]
     inputs = [read(file) for file in args.inputs]
     samples, facts = method.predict(inputs, spec["evals"], spec["params"], spec["seed"], spec["size"])

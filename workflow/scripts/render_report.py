@@ -4,7 +4,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from peftuq import program
+from peftuq.jobs import program
 from peftuq.progress import Log
 
 TEMPLATE = Path(__file__).parents[2] / "reports" / "template.typ"

@@ -5,7 +5,7 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from peftuq import program
+from peftuq.jobs import program
 from peftuq.progress import Log
 
 
@@ -24,11 +24,11 @@ def main(args: Arguments, log: Log) -> None:
     import torch
 
     from peftuq import artifacts, files
-    from peftuq.models.adapted import Adapted, duration
+    from peftuq.adapters.adapted import Adapted, duration
 
     torch.set_num_threads(args.threads)
     spec = args.spec
-    method = importlib.import_module(f"peftuq.predict.{spec['method']}")
+    method = importlib.import_module(spec["module"])
     adapted = Adapted.load(spec, args.model, args.adapter, log)
     data = {part: files.read_columns(file) for part, file in zip(spec["evals"], args.data, strict=True)}
     started = time.monotonic()

@@ -4,7 +4,7 @@ import importlib
 from dataclasses import dataclass
 from typing import Any
 
-from peftuq import program
+from peftuq.jobs import program
 from peftuq.progress import Log
 
 
@@ -21,7 +21,7 @@ def main(args: Arguments, log: Log) -> None:
     from peftuq import artifacts
 
     spec = args.spec
-    method = importlib.import_module(f"peftuq.scores.{spec['method']}")
+    method = importlib.import_module(spec["module"])
     samples = artifacts.SampleFile(args.samples)
     inputs = artifacts.RecordFile(args.samples) if spec["reads"] == "records" else samples
     scores, diagnostics = method.score(inputs, spec["evals"], spec["params"], spec["seed"])

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from peftuq import program
+from peftuq.jobs import program
 from peftuq.progress import Log
 
 
@@ -17,12 +17,14 @@ class Arguments(program.Arguments):
 
 def main(args: Arguments, log: Log) -> None:
     from peftuq import artifacts, files
-    from peftuq.predict import trace
+    from peftuq.evaluation import training_dynamics
 
     members = [artifacts.EpochFile(file) for file in args.epochs]
-    files.write_json(args.curves, trace.curves(members, args.spec["sizes"]))
+    files.write_json(args.curves, training_dynamics.curves(members, args.spec["sizes"]))
     shown = args.spec["shown"]
-    files.write_arrays(args.examples, trace.examples(members, shown), trace.facts(members, shown))
+    files.write_arrays(
+        args.examples, training_dynamics.examples(members, shown), training_dynamics.facts(members, shown)
+    )
 
 
 program.run(__doc__, Arguments, main)

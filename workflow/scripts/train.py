@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from peftuq import launch, program
+from peftuq import launch
+from peftuq.jobs import program
 from peftuq.progress import Log
 
 
@@ -30,13 +31,13 @@ def main(args: Arguments, log: Log) -> None:
     import torch
 
     from peftuq import artifacts, fetched, files
+    from peftuq.adapters.peft_lora import count_parameters
     from peftuq.models import backbone, encode
-    from peftuq.models.lora import count_parameters
     from peftuq.training import epochs, loop
     from peftuq.training.assemble import assemble
 
     torch.set_num_threads(args.threads)
-    adapters = importlib.import_module(f"peftuq.adapters.{args.spec['adapter']}")
+    adapters = importlib.import_module(args.spec["adapter"])
     task, recipe, seed = args.spec["task"], args.spec["recipe"], args.spec["seed"]
     folder = fetched.files(args.model)
     torch.manual_seed(loop.step_seed(seed, 0, 0))

@@ -3,10 +3,13 @@
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from peftuq.models.lora import attach, load
+from peftuq.adapters.peft_lora import attach, load
 from peftuq.models.readout import Output, ReadOut
+from peftuq.plugins import AdapterKind
 
 __all__ = ["attach", "extra_loss", "load", "read_out"]
+
+KIND = AdapterKind(section=None, provides=["lora"], takes=["prior"])
 
 
 def read_out(model, hf: PreTrainedModel, answer_tokens: list[int] | None, loss: dict | None) -> ReadOut:

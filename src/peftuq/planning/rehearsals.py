@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from peftuq.files import read_json, write_json
-from peftuq.grid import identity
+from peftuq.jobs import identity
 from peftuq.planning.cards import Card
 from peftuq.planning.requests import Request
 
@@ -30,7 +30,7 @@ class Rehearsals:
     @cached_property
     def _code(self) -> str:
         """The code of everything that a rehearsal runs."""
-        plugins = [*(PLANNING.parent / "adapters").glob("*.py"), *(PLANNING.parent / "predict").glob("*.py")]
+        plugins = [*(PLANNING.parent / "adapters").rglob("*.py"), *(PLANNING.parent / "predictives").rglob("*.py")]
         return identity.code(PLANNING / "rehearsal" / "trace.py", *sorted(plugins))
 
     def _path(self, request: Request, fitted: bool) -> Path:

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 
-from peftuq.grid import identity
-from peftuq.grid.jobs import Jobs
-from peftuq.grid.study import Adapter, Cell
+from peftuq.config.study import Adapter, Cell
+from peftuq.jobs import identity
+from peftuq.jobs.jobs import Jobs
 from peftuq.planning.rows import rows
 
 Spec = dict[str, Any]

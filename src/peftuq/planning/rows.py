@@ -1,7 +1,7 @@
 """Rows of a dataset's splits, as the configuration's source gives them and its limits cut them."""
 
+from peftuq.config.study import Study
 from peftuq.errors import UserError
-from peftuq.grid.study import Study
 
 
 def rows(study: Study, dataset: str) -> dict[str, int]:

@@ -12,8 +12,8 @@ import numpy as np
 
 from peftuq import artifacts, files
 from peftuq.cells import PREDICTION, Setting, parse_predictive
-from peftuq.grid.paths import Paths
 from peftuq.metrics.evaluate import METRICS
+from peftuq.paths import Paths
 
 KINDS = ("encoder", "decoder")  # the order in which the papers print their models
 

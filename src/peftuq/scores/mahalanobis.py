@@ -21,7 +21,7 @@ from scipy.linalg.lapack import dpocon, dtrtri
 
 from peftuq.errors import UserError
 from peftuq.plugins import Score
-from peftuq.scores.representation import NORMALISATIONS, spectrally_normalised
+from peftuq.representation import NORMALISATIONS, spectrally_normalised
 
 SCORE = Score(
     version=1,

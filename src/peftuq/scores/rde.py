@@ -32,7 +32,7 @@ from sklearn.metrics.pairwise import rbf_kernel
 
 from peftuq.errors import UserError
 from peftuq.plugins import Score
-from peftuq.scores.representation import NORMALISATIONS, spectrally_normalised
+from peftuq.representation import NORMALISATIONS, spectrally_normalised
 
 SCORE = Score(
     version=1,

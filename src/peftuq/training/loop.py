@@ -15,11 +15,11 @@ import numpy as np
 import torch
 
 from peftuq import launch
+from peftuq.adapters.peft_lora import trainable
 from peftuq.artifacts import Record
 from peftuq.errors import UserError
 from peftuq.models import inference
 from peftuq.models.batching import Encoded, collate, epoch_batches, token_batches
-from peftuq.models.lora import trainable
 from peftuq.models.readout import ReadOut
 from peftuq.progress import Log, Progress
 from peftuq.training import checkpoints, losses

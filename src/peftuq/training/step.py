@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
+from peftuq.adapters.peft_lora import trainable
 from peftuq.models.batching import Batch
-from peftuq.models.lora import trainable
 from peftuq.models.readout import Output
 from peftuq.training import losses
 

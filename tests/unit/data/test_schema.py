@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from peftuq.config import load
 from peftuq.data.schema import Dataset, Datasets
 from peftuq.errors import UserError
-from peftuq.grid import load
 
 CONFIG = Path(__file__).parents[3] / "config"
 NAMES = [file.stem for file in (CONFIG / "datasets").glob("*.yaml") if not file.stem.startswith("_")]

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from peftuq.config import load
 from peftuq.data import tasks
 from peftuq.data.schema import Datasets
-from peftuq.grid import load
 
 CONFIG = Path(__file__).parents[3] / "config"
 DATASETS = Datasets(load.datasets(CONFIG))

@@ -3,16 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from peftuq.metrics.calibration import (
-    NLL_EPS,
-    accuracy,
-    adaptive_ece,
-    brier,
-    classwise_ece,
-    ece,
-    nll,
-    reliability_bins,
-)
+from peftuq.metrics.calibration import NLL_EPS, accuracy, adaptive_ece, brier, classwise_ece, ece, nll, reliability_bins
 
 
 def predictions(n=1003, classes=5, seed=0):

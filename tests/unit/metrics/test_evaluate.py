@@ -10,13 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from peftuq.metrics import calibration, conformal, detection, selective
-from peftuq.metrics.evaluate import (
-    METRICS,
-    prediction_metrics,
-    probability_metrics,
-    score_metrics,
-    shift_metrics,
-)
+from peftuq.metrics.evaluate import METRICS, prediction_metrics, probability_metrics, score_metrics, shift_metrics
 
 
 def predictions(n=200, classes=3, seed=0):

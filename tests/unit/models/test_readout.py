@@ -4,7 +4,7 @@ import pytest
 import torch
 from tiny import DECODERS, ENCODERS, build
 
-from peftuq.models.lora import attach
+from peftuq.adapters.peft_lora import attach
 from peftuq.models.readout import ReadOut
 
 LENGTHS = torch.tensor([7, 3, 5])

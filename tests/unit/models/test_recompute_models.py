@@ -8,8 +8,9 @@ from test_mixlora_experts import loop_ffn
 from torch import nn
 from transformers import LlamaConfig
 
-from peftuq.adapters import lora, mixlora
-from peftuq.models.mixlora.layers import ExpertFFN
+from peftuq.adapters import lora
+from peftuq.adapters.mixlora import method as mixlora
+from peftuq.adapters.mixlora.layers import ExpertFFN
 
 DECODER_ROLES = {"q": "q_proj", "k": "k_proj", "v": "v_proj", "o": "o_proj"}
 DECODER_ROLES |= {"gate": "gate_proj", "up": "up_proj", "down": "down_proj"}

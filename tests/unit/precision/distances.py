@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from peftuq.artifacts import RecordFile, SampleFile, softmax
-from peftuq.gold.features import principal_components
-from peftuq.laplace.file import LaplaceFile
+from peftuq.predictives.laplace.file import LaplaceFile
+from peftuq.reference_posterior.features import principal_components
 
 PART = "test"
 INPUTS = 3  # principal components

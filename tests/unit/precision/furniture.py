@@ -13,7 +13,7 @@ from tiny import DECODERS, ENCODERS, build
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 from transformers import Qwen2Tokenizer
 
-from peftuq.predict import spuq
+from peftuq.predictives import spuq
 
 ROOT = Path(__file__).parents[3]
 TELLING = {"negative": BAD, "neutral": ["plain", "usual", "average"], "positive": GOOD}

@@ -15,9 +15,9 @@ import torch
 from furniture import CONFIG
 from grid import POSTERIOR, Model
 
-from peftuq.grid.jobs import SCRIPTS, Jobs
-from peftuq.grid.study import Study
-from peftuq.models.adapted import Adapted
+from peftuq.adapters.adapted import Adapted
+from peftuq.config.study import Study
+from peftuq.jobs.jobs import SCRIPTS, Jobs
 from peftuq.models.readout import ReadOut
 from peftuq.progress import Log
 from peftuq.training import assemble, loop

@@ -8,10 +8,10 @@ from peft import get_peft_model_state_dict
 from programs import Run
 from safetensors.torch import load_file
 
+from peftuq.adapters.peft_lora import trainable
 from peftuq.artifacts import RecordFile
 from peftuq.errors import UserError
 from peftuq.models import backbone
-from peftuq.models.lora import trainable
 from peftuq.models.readout import ReadOut, head_modules
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from peftuq import artifacts, files
-from peftuq.grid.paths import Paths
-from peftuq.metrics import cell as metrics_of
-from peftuq.report import compare, gather
+from peftuq.evaluation import compare, gather
+from peftuq.evaluation import rows as metrics_of
+from peftuq.paths import Paths
 from peftuq.scores.softmax import entropy, margin, softmax_response
 
 VARIANTS = {

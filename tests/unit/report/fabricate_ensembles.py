@@ -8,10 +8,10 @@ import numpy as np
 
 from peftuq import artifacts, files
 from peftuq.artifacts import Record, RecordFile, SampleFile
-from peftuq.grid.paths import Paths
-from peftuq.metrics import cell as metrics_of
-from peftuq.predict import checkpoint_ensemble, ensemble, trace
-from peftuq.report import gather
+from peftuq.evaluation import gather, training_dynamics
+from peftuq.evaluation import rows as metrics_of
+from peftuq.paths import Paths
+from peftuq.predictives import checkpoint_ensemble, ensemble
 from peftuq.report.ensembles.traces import Trace
 from peftuq.scores import information, softmax
 
@@ -48,8 +48,8 @@ def epoch_files(
 
 def write_trace(found: Sequence[artifacts.EpochFile], sizes: list[int], curves: Path, examples: Path) -> None:
     shown = 5 if 5 in sizes else max(sizes)
-    files.write_json(curves, trace.curves(found, sizes))
-    files.write_arrays(examples, trace.examples(found, shown), trace.facts(found, shown))
+    files.write_json(curves, training_dynamics.curves(found, sizes))
+    files.write_arrays(examples, training_dynamics.examples(found, shown), training_dynamics.facts(found, shown))
 
 
 def a_trace(folder: Path, sizes: list[int], epochs: int, **of: Any) -> Trace:

@@ -8,9 +8,10 @@ import numpy as np
 from fabricate import VARIANTS
 
 from peftuq import artifacts, files
-from peftuq.grid.paths import Paths
-from peftuq.metrics import cell as metrics_of
-from peftuq.report import gather, reference
+from peftuq.evaluation import gather
+from peftuq.evaluation import rows as metrics_of
+from peftuq.paths import Paths
+from peftuq.report import reference
 
 ROWS = Path(reference.__file__).parent / "reference" / "uq4ct.csv"
 MODELS = {"llama2-7b": "llama2_7b", "mistral-7b": "mistral_7b"}

@@ -9,7 +9,7 @@ import pytest
 
 from peftuq import files
 from peftuq.cells import Setting
-from peftuq.predict import trace
+from peftuq.evaluation import training_dynamics
 from peftuq.report.ensembles import traces
 from peftuq.report.run import Run
 
@@ -23,7 +23,7 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> traces.Trace:
 
 def test_the_file_says_how_many_options_the_questions_of_each_part_have(tmp_path: Path):
     members = fabricate_ensembles.epoch_files(tmp_path, 2, 1, n=30)
-    facts = trace.facts(members, 2)
+    facts = training_dynamics.facts(members, 2)
     assert facts["members"] == "2"
     assert json.loads(facts["options"]) == {"train": 5, "valid": 5, "test": 5, "mmlu_stem": 4, "mmlu_social": 4}
 

@@ -5,10 +5,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from peftuq.gold import file
-from peftuq.gold.agreement import agreement
-from peftuq.grid.paths import Paths
-from peftuq.report import gold
+from peftuq.paths import Paths
+from peftuq.reference_posterior import file
+from peftuq.reference_posterior.agreement import agreement
+from peftuq.report import reference_posterior
 from peftuq.report.figures import style
 from peftuq.report.parts import Picture
 from peftuq.report.tables import UNDEFINED, Table
@@ -55,22 +55,25 @@ def run(folder, **suites):
 def made(folder, rhat: float = 1.005):
     """A run with a comparison of made-up numbers."""
     rng = np.random.default_rng(0)
-    parts = {part: {method: predictions(rng, method, n) for method in gold.TITLES} for part, n in PARTS.items()}
+    parts = {
+        part: {method: predictions(rng, method, n) for method in reference_posterior.TITLES}
+        for part, n in PARTS.items()
+    }
     file.write(Paths(str(folder)).gold("m", "d", "r", 0), parts, facts(parts, rhat))
     return run(folder, one={"gold": ASKED}, two={"gold": ASKED}, three={"gold": None}, old={})
 
 
 def test_nothing_where_nothing_is_asked_for(tmp_path):
-    assert gold.items(run(tmp_path, one={"gold": None}, old={})) == []
+    assert reference_posterior.items(run(tmp_path, one={"gold": None}, old={})) == []
 
 
 def test_a_missing_file_is_said_to_be_missing(tmp_path):
-    (sentence,) = gold.items(run(tmp_path, one={"gold": ASKED}))
+    (sentence,) = reference_posterior.items(run(tmp_path, one={"gold": ASKED}))
     assert "missing" in sentence and "Model on d" in sentence
 
 
 def test_the_tables_hold_the_files_numbers(tmp_path):
-    items = gold.items(made(tmp_path))
+    items = reference_posterior.items(made(tmp_path))
     test, shifts = (item for item in items if isinstance(item, Table))
     rows = {row.labels[0]: row.entries for row in test.rows}
     stated = file.GoldFile(Paths(str(tmp_path)).gold("m", "d", "r", 0)).facts["agreement"]
@@ -86,16 +89,16 @@ def test_the_tables_hold_the_files_numbers(tmp_path):
 
 
 def test_the_words_follow_the_numbers(tmp_path):
-    words = [item for item in gold.items(made(tmp_path)) if isinstance(item, str)]
+    words = [item for item in reference_posterior.items(made(tmp_path)) if isinstance(item, str)]
     assert "The chains mixed." in words[1]
     less, more = words[2].split("less mutual information")
     assert "MC dropout" in less and "Laplace" in more and "One MAP member" not in less
-    unmixed = [item for item in gold.items(made(tmp_path, rhat=1.2)) if isinstance(item, str)]
+    unmixed = [item for item in reference_posterior.items(made(tmp_path, rhat=1.2)) if isinstance(item, str)]
     assert "did NOT mix" in unmixed[1] and "1.200" in unmixed[1]
 
 
 def test_the_figures_are_drawn(tmp_path):
-    pictures = [item for item in gold.items(made(tmp_path)) if isinstance(item, Picture)]
+    pictures = [item for item in reference_posterior.items(made(tmp_path)) if isinstance(item, Picture)]
     assert [picture.name for picture in pictures] == ["gold_mi", "gold_tv"]
     scatter, boxes = (picture.figure.axes for picture in pictures)
     assert [len(ax.lines[1].get_xdata()) for ax in scatter] == [30] * 6

@@ -7,9 +7,9 @@ from typing import get_args
 import pytest
 
 from peftuq import report
-from peftuq.grid import schema
-from peftuq.grid.jobs import Jobs
-from peftuq.grid.study import Study
+from peftuq.config import schema
+from peftuq.config.study import Study
+from peftuq.jobs.jobs import Jobs
 from peftuq.report import document, sections
 from peftuq.report.run import Run
 from peftuq.report.tables import Table

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from peftuq.artifacts import Head, Record, RecordFile, softmax, write_records
 from peftuq.errors import UserError
-from peftuq.scores import adue
+from peftuq.scores.adue import method as adue
 
 torch.set_num_threads(1)
 SIZES = {"train": 160, "valid": 120, "test": 90, "shift": 40}

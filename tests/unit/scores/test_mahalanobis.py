@@ -7,9 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import covariance as sk
 
+from peftuq import representation
 from peftuq.artifacts import Head, Record, RecordFile, write_records
 from peftuq.errors import UserError
-from peftuq.scores import mahalanobis, representation
+from peftuq.scores import mahalanobis
 
 VARIANTS = mahalanobis.SCORE.variants
 

@@ -10,8 +10,8 @@ from sklearn.kernel_approximation import Nystroem
 
 from peftuq.artifacts import Head, Record, RecordFile, write_records
 from peftuq.errors import UserError
+from peftuq.representation import l2_normalised
 from peftuq.scores import rde
-from peftuq.scores.representation import l2_normalised
 
 # What scikit-learn warns of (no full rank, determinant has increased) has its cause removed, not its message.
 pytestmark = pytest.mark.filterwarnings("error")

@@ -16,8 +16,10 @@ from safetensors.torch import save_file  # noqa: E402
 from tiny import DECODERS, ENCODERS, build  # noqa: E402
 from trainings import DATA, RECIPE, job, weights  # noqa: E402
 
-from peftuq import launch, program  # noqa: E402
-from peftuq.adapters import lora, mixlora  # noqa: E402
+from peftuq import launch  # noqa: E402
+from peftuq.adapters import lora  # noqa: E402
+from peftuq.adapters.mixlora import method as mixlora  # noqa: E402
+from peftuq.jobs import program  # noqa: E402
 from peftuq.models.readout import ReadOut  # noqa: E402
 from peftuq.progress import Log  # noqa: E402
 from peftuq.training import loop  # noqa: E402

@@ -12,9 +12,9 @@ import torch
 from tiny import DECODERS, ENCODERS, build
 from trainings import DATA, RECIPE, job, weights
 
+from peftuq.adapters.peft_lora import attach
 from peftuq.errors import UserError
 from peftuq.models.batching import collate, epoch_batches, token_batches
-from peftuq.models.lora import attach
 from peftuq.models.readout import ReadOut
 from peftuq.training import loop
 

@@ -7,7 +7,7 @@ import torch
 from tiny import DECODERS, build
 from torch import nn
 
-from peftuq.models.lora import attach, trainable
+from peftuq.adapters.peft_lora import attach, trainable
 from peftuq.models.readout import Output
 from peftuq.training import losses
 

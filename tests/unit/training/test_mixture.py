@@ -6,7 +6,7 @@ import torch
 from tiny import DECODERS, build
 from trainings import DATA, RECIPE, job, weights
 
-from peftuq.adapters import mixlora
+from peftuq.adapters.mixlora import method as mixlora
 from peftuq.artifacts import Record
 from peftuq.models import inference
 from peftuq.models.readout import Output

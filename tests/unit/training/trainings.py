@@ -4,8 +4,8 @@ import numpy as np
 import torch
 
 from peftuq.adapters import lora
+from peftuq.adapters.peft_lora import trainable
 from peftuq.models.batching import Encoded
-from peftuq.models.lora import trainable
 from peftuq.models.readout import ReadOut
 from peftuq.progress import Log
 from peftuq.training import loop

@@ -17,17 +17,17 @@ import torch
 from torch import Tensor, nn
 from transformers import AutoConfig, PreTrainedModel
 
+from peftuq.adapters.adapted import Adapted
+from peftuq.adapters.mixlora import experts
 from peftuq.artifacts import Head, Record
-from peftuq.laplace import fit, kfac
 from peftuq.models import backbone
-from peftuq.models.adapted import Adapted
 from peftuq.models.batching import Encoded
-from peftuq.models.mixlora import experts
 from peftuq.models.readout import ReadOut, head_layers
 from peftuq.planning.rehearsal.batches import Shape, longest
 from peftuq.planning.rehearsal.work import Work
+from peftuq.predictives.laplace import fit, kfac
 from peftuq.progress import Log
-from peftuq.scores import adue
+from peftuq.scores.adue import method as adue
 from peftuq.training import loop
 from peftuq.training.assemble import assemble
 
@@ -84,7 +84,7 @@ def _backbone(spec: Spec, config: dict[str, Any]) -> PreTrainedModel:
 
 def _assembled(spec: Spec, config: dict[str, Any]) -> ReadOut:
     """The model that is trained, or with a null adapter the backbone, without storage."""
-    task, adapters = spec["task"], importlib.import_module(f"peftuq.adapters.{spec['adapter']}")
+    task, adapters = spec["task"], importlib.import_module(spec["adapter"])
     answers = list(range(len(task["classes"]))) if task["kind"] == "choice" else None
     with torch.device("meta"):
         hf = _backbone(spec, config)
@@ -137,7 +137,7 @@ def train(spec: Spec, config: dict[str, Any], machine: Machine) -> Work:
     data = {"train": _examples(shape, task), "valid": _examples(_asked(task, task["batch_tokens"]), task)}
     job = loop.Job(
         recipe=recipe,
-        extra_loss=importlib.import_module(f"peftuq.adapters.{spec['adapter']}").extra_loss,
+        extra_loss=importlib.import_module(spec["adapter"]).extra_loss,
         seed=0,
         pad=0,
         dtype=backbone.dtype(task["precision"]),
@@ -167,7 +167,7 @@ def extract(spec: Spec, config: dict[str, Any], machine: Machine) -> Work:
 
 def sample(spec: Spec, config: dict[str, Any], machine: Machine) -> Work:
     """One sample of each example of a batch."""
-    method = importlib.import_module(f"peftuq.predict.{spec['method']}")
+    method = importlib.import_module(spec["module"])
     adapted = _adapted(spec, config, machine)
     rows = adapted.asked.rows
     options = [["a"] * len(spec["task"]["classes"])] * rows

@@ -10,7 +10,7 @@ from unittest import mock
 import torch
 from torch import Tensor, nn
 
-from peftuq.models.lora import trainable
+from peftuq.adapters.peft_lora import trainable
 from peftuq.models.recompute import dropout
 from peftuq.planning.cards import GIB
 from peftuq.planning.rehearsal import costs

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from peftuq.cells import Setting, parse_predictive
-from peftuq.report import gold
+from peftuq.report import reference_posterior
 from peftuq.report.ensembles import findings, pictures, predictives, traces
 from peftuq.report.headings import Headings
 from peftuq.report.parts import Picture
@@ -73,7 +73,7 @@ SECTION = PaperSection(
             _of_settings(predictives.answer_mass),
         ],
         "Through fine-tuning": [untraced, drawn],
-        "How good an approximation is an ensemble?": [lambda run, subject: gold.items(run)],
+        "How good an approximation is an ensemble?": [lambda run, subject: reference_posterior.items(run)],
     },
     findings=lambda run, subject: findings.sentences(run, subject.settings, subject.judged),
     subject=study,

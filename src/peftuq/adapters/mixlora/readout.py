@@ -1,0 +1,27 @@
+"""The read-out of a mixture: the answer, with the probabilities of its routers."""
+
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+
+from peftuq.adapters.mixlora.routing_statistics import record
+from peftuq.models.readout import Output, ReadOut
+
+
+class MixtureReadOut(ReadOut):
+    """A `ReadOut` whose outputs have `flu`, and `balance` where that loss is configured."""
+
+    def __init__(
+        self, model: nn.Module, hf: PreTrainedModel, answer_tokens: list[int] | None = None,
+        answer: str = "vocabulary", balance: dict | None = None,
+    ):  # fmt: skip
+        super().__init__(model, hf, answer_tokens, answer)
+        self.balance = balance
+
+    def forward(self, input_ids: Tensor, lengths: Tensor, n_options: Tensor | None = None) -> Output:
+        with record(self) as routing:
+            output = super().forward(input_ids, lengths, n_options)
+        balance = None
+        if self.training and self.balance is not None:
+            how = {key: self.balance[key] for key in ("coefficient", "count", "over")}
+            balance = routing.balance(lengths, **how)
+        return output._replace(flu=routing.flu(lengths), balance=balance)

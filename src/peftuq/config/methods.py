@@ -1,0 +1,110 @@
+"""The plug-ins that there are: scores and predictives with the configuration's parameters, and kinds of adapter."""
+
+import ast
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, TypeVar
+
+from peftuq.config import load
+from peftuq.config.schema import Recipe
+from peftuq.errors import UserError
+from peftuq.plugins import AdapterKind, Plugin, Predictive, Score
+
+P = TypeVar("P", Score, Predictive, AdapterKind)
+
+
+class Methods:
+    """Plug-ins by name. `overrides`: method → parameters that differ from its defaults, checked here."""
+
+    def __init__(self, package: Path, overrides: Mapping[str, Mapping[str, Any]], where: str):
+        self.scores = _files(package / "scores", Score)
+        self.predictives = _files(package / "predictives", Predictive)
+        self.kinds = _files(package / "adapters", AdapterKind)
+        self._overrides, self._where, self._read = overrides, where, {}
+        for name in overrides:
+            load.pick(name, self.files, "method", f"{where}: methods")
+            _ = self[name]
+
+    @cached_property
+    def files(self) -> dict[str, Path]:
+        return {**self.predictives, **self.scores}
+
+    def __getitem__(self, name: str) -> Plugin:
+        return self.score(name) if name in self.scores else self.predictive(name)
+
+    def score(self, name: str) -> Score:
+        return self._declared(name, Score)
+
+    def predictive(self, name: str) -> Predictive:
+        return self._declared(name, Predictive)
+
+    # -- kinds of adapter ------------------------------------------------------------------------------
+
+    @cached_property
+    def _by_section(self) -> dict[str | None, str]:
+        return {declaration(file, AdapterKind).section: name for name, file in self.kinds.items()}
+
+    def kind_of(self, recipe: Recipe) -> str:
+        """The kind of a recipe's adapter; that of the untuned model, whose adapter is null, is LoRA's."""
+        sections = recipe.adapter.sections if recipe.adapter is not None else {}
+        return self._by_section[next(iter(sections), None)]
+
+    def kind(self, recipe: Recipe) -> AdapterKind:
+        return declaration(self.kinds[self.kind_of(recipe)], AdapterKind)
+
+    def recipe(self, recipe: Recipe, where: str) -> Recipe:
+        """`recipe` with all parameters of its kind of adapter. `UserError` for what that kind does not take."""
+        if recipe.adapter is not None:
+            allowed = [*type(recipe.adapter).model_fields, *filter(None, self._by_section)]
+            for section, value in recipe.adapter.sections.items():
+                load.pick(section, allowed, "key below adapter", where)
+                if not isinstance(value, dict):
+                    raise UserError(f"{where}: adapter.{section}: must be a mapping of keys to values, got {value!r}")
+            if len(recipe.adapter.sections) > 1:
+                raise UserError(f"{where}: adapter: {' and '.join(recipe.adapter.sections)} are two kinds: keep one")
+        kind = self.kind(recipe)
+        for part in recipe.parts:
+            if part not in kind.takes:
+                others = [declaration(file, AdapterKind) for file in self.kinds.values()]
+                takers = [f"adapter.{k.section}" if k.section else "plain LoRA" for k in others if part in k.takes]
+                raise UserError(f"{where}: {part}: needs {' or '.join(takers)}; remove it, or change adapter")
+        if kind.section is None:
+            return recipe
+        params = load.with_overrides(kind, recipe.adapter.sections[kind.section], f"{where}: adapter.{kind.section}")
+        adapter = recipe.adapter.model_copy(update={kind.section: params})
+        return recipe.model_copy(update={"adapter": adapter})
+
+    def _declared(self, name: str, kind: type[P]) -> P:
+        if name not in self._read:
+            declared = declaration(self.files[name], kind)
+            overrides = self._overrides.get(name, {})
+            params = load.with_overrides(declared, overrides, f"{self._where}: methods.{name}")
+            self._read[name] = replace(declared, params=params)
+        return self._read[name]
+
+
+def _files(folder: Path, kind: type[Plugin]) -> dict[str, Path]:
+    """Plug-ins of a package's folder by name: a file that holds a declaration of this kind, or a folder whose
+    `method.py` does."""
+    declares = re.compile(rf"^\w+ = {kind.__name__}\(", re.MULTILINE)
+    return {
+        file.parent.name if file.stem == "method" else file.stem: file
+        for file in sorted(folder.rglob("*.py"))
+        if declares.search(file.read_text())
+    }
+
+
+def declaration(file: Path, kind: type[P]) -> P:
+    """The declaration in a plug-in's file, read without importing it. `UserError` for one that is not valid."""
+    for node in ast.parse(file.read_text()).body:
+        call = node.value if isinstance(node, ast.Assign) else None
+        if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == kind.__name__:
+            try:
+                content = {word.arg: ast.literal_eval(word.value) for word in call.keywords}
+            except ValueError as error:
+                raise UserError(f"{file}: {kind.__name__}(…): write its values as literals ({error})") from error
+            return load.validate(kind, content, f"{file}: {kind.__name__}")
+    raise UserError(f"{file}: declares no {kind.__name__}(…): see docs/adding.md")

@@ -1,0 +1,29 @@
+"""Environment variables that every job of the workflow finds."""
+
+import os
+import sys
+from pathlib import Path
+
+from peftuq.config import precision
+from peftuq.config.schema import Config
+
+
+def export_environment(root: Path, config: Config, planning: bool) -> None:
+    """Let jobs run this interpreter and the library and scripts of the checkout `root`, without the hub.
+
+    Fetching rules alone switch the hub on again, for themselves. What jobs make is kept for reuse
+    (`peftuq.jobs.store`). Where the run is planned (`planning`) the meaning of `precision: auto` is settled for all of
+    its jobs.
+    """
+    os.environ |= {
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "PYTHONPATH": str(root / "src"),
+        "PEFTUQ_SCRIPTS": str(root / "workflow" / "scripts"),  # whatever the working directory
+        "PEFTUQ_STORE": f"{config.results}/.store",
+        "PEFTUQ_DOWNLOADS": config.downloads,
+        "PYTHONHASHSEED": "0",  # PEFT writes sets: the same adapter is to be the same bytes
+        "HF_HUB_OFFLINE": "1",
+        "TOKENIZERS_PARALLELISM": "false",
+    }
+    if planning:
+        os.environ[precision.VARIABLE] = precision.native()

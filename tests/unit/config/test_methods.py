@@ -1,0 +1,71 @@
+"""Declarations of plug-ins: read without importing them, the same as imported, and checked."""
+
+import importlib
+import shutil
+from pathlib import Path
+
+import pytest
+
+from peftuq.config.methods import Methods, declaration
+from peftuq.config.study import PACKAGE
+from peftuq.errors import UserError
+from peftuq.jobs import identity
+from peftuq.plugins import Predictive, Score
+
+METHODS = Methods(PACKAGE, {}, "config")
+GOOD = 'SCORE = Score(version=1, reads="samples", variants=["a"], params={"power": 2.0})\n'
+
+
+def imported(file: Path):
+    return importlib.import_module(identity.module(file))
+
+
+@pytest.mark.parametrize("name", METHODS.scores)
+def test_a_score_declares_what_is_read_without_importing_it(name):
+    assert METHODS.score(name) == imported(METHODS.scores[name]).SCORE
+
+
+@pytest.mark.parametrize("name", METHODS.predictives)
+def test_a_predictive_declares_what_is_read_without_importing_it(name):
+    assert METHODS.predictive(name) == imported(METHODS.predictives[name]).PREDICTIVE
+
+
+def test_only_a_score_that_computes_with_torch_asks_for_its_environment():
+    assert [name for name in METHODS.scores if METHODS.score(name).environment == "torch"] == ["adue"]
+
+
+@pytest.mark.parametrize("old, new, message", [
+    ("reads=", "read=", r"norm\.py: Score: unknown key 'read' \(did you mean 'reads'\?\); allowed: bounds, choices, environment"),
+    ('reads="samples", ', "", r"norm\.py: Score: key 'reads' is missing"),
+    ('"samples"', '"sample"', r"norm\.py: Score: key 'reads': input should be 'records' or 'samples', got 'sample'"),
+    ("version=1", 'version="one"', r"norm\.py: Score: key 'version': input should be a valid integer.*got 'one'"),
+    ('params={"power": 2.0}', "needs=['trian']", r"key 'needs\.0': input should be 'train', 'valid',.*got 'trian'"),
+    ('["a"]', '["a"], probabilities=["b"]', r"norm\.py: Score: variants: must name every score it gives"),
+    ('["a"]', "list('a')", r"norm\.py: Score\(…\): write its values as literals"),
+])  # fmt: skip
+def test_a_misspelt_declaration_is_one_line(tmp_path, old, new, message):
+    file = tmp_path / "norm.py"
+    assert old in GOOD
+    file.write_text(GOOD.replace(old, new))
+    with pytest.raises(UserError, match=message) as raised:
+        declaration(file, Score)
+    assert "\n" not in str(raised.value)
+
+
+def test_a_shared_fit_has_parameters_of_its_own(tmp_path):
+    file = tmp_path / "p.py"
+    file.write_text('P = Predictive(version=1, reads="laplace", sized=False, samples=True, fit=["rank"])\n')
+    with pytest.raises(UserError, match=r"p\.py: Predictive: fit: rank must be among params"):
+        declaration(file, Predictive)
+
+
+def test_a_file_beside_the_others_is_a_plug_in(tmp_path):
+    for folder in ("adapters", "predictives", "scores"):
+        shutil.copytree(PACKAGE / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    Path(tmp_path / "scores/norm.py").write_text(GOOD)
+    found = Methods(tmp_path, {"norm": {"power": 3}}, "config")
+    assert found.score("norm").params == {"power": 3} and found["norm"].variants == ["a"]
+    with pytest.raises(UserError, match=r"config: methods\.norm\.power: must be float like 2\.0, got 'x'"):
+        Methods(tmp_path, {"norm": {"power": "x"}}, "config")
+    with pytest.raises(UserError, match=r"config: methods: unknown method 'norn' \(did you mean 'norm'\?\)"):
+        Methods(tmp_path, {"norn": {}}, "config")

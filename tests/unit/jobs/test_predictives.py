@@ -1,0 +1,93 @@
+"""Predictives around an adapter: which rule makes them, what their jobs see, what a posterior's memory is."""
+
+import re
+import shutil
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import yaml
+
+from peftuq.config.study import Study
+from peftuq.errors import UserError
+from peftuq.jobs.jobs import Jobs
+from peftuq.planning import plan
+
+CONFIG = Path(__file__).parents[3] / "config"
+GRID = {
+    "models": ["minilm"],
+    "datasets": ["snippets2"],
+    "recipes": ["lora_demo"],
+    "seeds": 2,
+    "shifts": {"snippets2": ["tweets2"]},
+    "predictives": ["point", "temperature", "mc_dropout-10", "laplace", "laplace_probit", "laplace_valid", "spuq-5"],
+    "scores": ["softmax", "information"],
+}
+
+
+@pytest.fixture
+def root(tmp_path):
+    shutil.copytree(CONFIG, tmp_path / "config")
+    return tmp_path / "config"
+
+
+def jobs(root: Path, config: dict | None = None, **grid) -> Jobs:
+    suite = {"version": 1, "title": "s", "sections": ["uq4ct"], "grids": [{**GRID, **grid}]}
+    (root / "suites/small.yaml").write_text(yaml.safe_dump(suite))
+    return Jobs(Study({"suites": ["small"], "sources": ["registry", "hub"], **(config or {})}, root))
+
+
+def wildcards(predictive: str) -> SimpleNamespace:
+    return SimpleNamespace(model="minilm", dataset="snippets2", recipe="lora_demo", seed="1", predictive=predictive)
+
+
+def test_every_predictive_is_made_by_exactly_one_rule(root):
+    found = jobs(root)
+    for key in GRID["predictives"][1:]:
+        rules = [rule for rule in ("predict", "sample") if re.fullmatch(found.predictives_that(rule), key)]
+        assert rules == ["sample" if key in ("mc_dropout-10", "spuq-5") else "predict"]
+    assert not re.fullmatch(jobs(root, predictives=["point"]).predictives_that("sample"), "spuq-5")
+    counts = plan.jobs_per_rule(found)
+    assert (counts["fit_laplace"], counts["predict"], counts["sample"]) == (2, 8, 4)
+
+
+def test_one_fit_serves_three_predictives_and_hears_of_the_training_set(root):
+    found = jobs(root)
+    inputs = {tuple(found.inputs_pool(wildcards(key))) for key in ("laplace", "laplace_probit", "laplace_valid")}
+    assert inputs == {("results/laplace/minilm/snippets2/lora_demo/seed1.safetensors",)}
+    fit = found.inputs_laplace(wildcards("laplace"))
+    assert fit["train"].endswith("snippets2/train.parquet")
+    files = [Path(fit[name]).name for name in ("adapter", "adapter_config")]
+    assert files == ["adapter_model.safetensors", "adapter_config.json"]
+    assert [Path(path).parts[-2:] for path in fit["data"]] == [
+        ("snippets2", "valid.parquet"), ("snippets2", "test.parquet"), ("tweets2", "test.parquet"),
+    ]  # fmt: skip
+    assert found.inputs_sample(wildcards("spuq-5"))["data"] == fit["data"]
+
+
+def test_only_parameters_of_the_fit_fit_again(root):
+    before, w = jobs(root), wildcards("laplace")
+    more = jobs(root, {"methods": {"laplace": {"draws": 1000}}})
+    assert before.spec_laplace(w) == more.spec_laplace(w) and before.spec_pool(w) != more.spec_pool(w)
+    rank = jobs(root, {"methods": {"laplace": {"rank": 20}}})
+    assert before.spec_laplace(w) != rank.spec_laplace(w)
+    assert before.spec_pool(wildcards("laplace_probit")) == rank.spec_pool(wildcards("laplace_probit"))
+
+
+def test_the_untuned_model_can_be_asked_in_other_words(root):
+    found = jobs(root, models=["smollm2"], datasets=["snippets2_choice"], recipes=["base"], shifts={},
+                 predictives=["spuq-5"], scores=["softmax"])  # fmt: skip
+    w = SimpleNamespace(model="smollm2", dataset="snippets2_choice", recipe="base", seed="0", predictive="spuq-5")
+    assert "adapter" not in found.inputs_sample(w)
+
+
+@pytest.mark.parametrize("change, message", [
+    ({"predictives": ["laplace"], "recipes": ["uq4ct_demo"]}, r"laplace needs a plain LoRA.*uq4ct_demo.*mixlora"),
+    ({"predictives": ["mc_dropout-3"], "recipes": ["mixlora_demo"]}, r"mc_dropout needs a plain LoRA adapter"),
+    ({"predictives": ["laplace"], "recipes": ["base"]}, r"laplace needs a plain LoRA adapter; .*base\.yaml is none"),
+    ({"predictives": ["mc_dropout-3"], "recipes": ["lora_map"]}, r"mc_dropout needs adapter\.dropout above 0 in"),
+])  # fmt: skip
+def test_what_cannot_be_sampled_is_said_before_any_job(root, change, message):
+    with pytest.raises(UserError, match=message) as raised:
+        jobs(root, scores=["softmax"], **change)
+    assert "\n" not in str(raised.value)
