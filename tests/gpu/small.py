@@ -12,7 +12,7 @@ from transformers import BertConfig, LlamaConfig, MistralConfig, PretrainedConfi
 
 from peftuq.adapters import lora
 from peftuq.adapters.mixlora import method as mixlora
-from peftuq.config.schema import Recipe
+from peftuq.config.recipe import Recipe
 from peftuq.models import backbone
 from peftuq.models.readout import ReadOut
 from peftuq.training import loop

@@ -13,7 +13,8 @@ from typing import Any
 from pydantic import BaseModel
 
 from peftuq.config.methods import Methods, declaration
-from peftuq.config.schema import Config, Model, Recipe, Suite, Sweep
+from peftuq.config.recipe import Recipe, Sweep
+from peftuq.config.schema import Config, Model, Suite
 from peftuq.config.study import PACKAGE
 from peftuq.data.prompts import Template
 from peftuq.data.schema import Dataset

@@ -13,6 +13,7 @@ import yaml
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from peftuq.config import schema
+from peftuq.config.recipe import Recipe, Sweep
 from peftuq.data import schema as data_schema
 from peftuq.data.prompts import Template
 from peftuq.errors import UserError
@@ -130,8 +131,8 @@ class Folder:
 class Recipes(Folder):
     """Recipes; a file with `sweep: {key, values}` stands for one recipe per value, named `<file>.<value>`."""
 
-    def __init__(self, path: Path, check: Callable[[schema.Recipe, str], schema.Recipe]):
-        super().__init__(path, lambda content, where: check(validate(schema.Recipe, content, where), where))
+    def __init__(self, path: Path, check: Callable[[Recipe, str], Recipe]):
+        super().__init__(path, lambda content, where: check(validate(Recipe, content, where), where))
         self._swept = cache(self._read_sweep)
 
     def expand(self, name: str, where: str) -> list[str]:
@@ -158,7 +159,7 @@ class Recipes(Folder):
         if sweep is None:
             return {}
         where = f"{self.path / name}.yaml"
-        sweep = validate(schema.Sweep, sweep, f"{where}: sweep")
+        sweep = validate(Sweep, sweep, f"{where}: sweep")
         base = self._extended(name)
         del base["sweep"]
         extended = self.raw(name).get("extends")
@@ -224,7 +225,7 @@ def models(root: Path) -> Folder:
     return Folder(root / "models", lambda content, where: validate(schema.Model, content, where))
 
 
-def recipes(root: Path, check: Callable[[schema.Recipe, str], schema.Recipe]) -> Recipes:
+def recipes(root: Path, check: Callable[[Recipe, str], Recipe]) -> Recipes:
     """`check(recipe, file)`: the recipe with its kind of adapter's parameters; it may raise `UserError`."""
     return Recipes(root / "recipes", check)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from peftuq.config import load
-from peftuq.config.schema import Recipe
+from peftuq.config.recipe import Recipe
 from peftuq.errors import UserError
 from peftuq.plugins import AdapterKind, Plugin, Predictive, Score
 

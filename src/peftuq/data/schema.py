@@ -9,8 +9,9 @@ from typing import Annotated, Any, Literal, Protocol, get_args
 
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
-from peftuq.data.source_schema import Hub, Kind, Registry, Strict
+from peftuq.data.source_schema import Hub, Kind, Registry
 from peftuq.errors import UserError
+from peftuq.strict import Strict
 
 TaskKind = Literal["classification", "choice"]
 Official = Literal["train", "validation", "test", "dev"]  # in the order that an example's id counts them

@@ -5,15 +5,13 @@ File patterns are shell patterns over paths with forward slashes; `*` also match
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from peftuq.strict import Strict
 
 Patterns = Annotated[list[str], Field(min_length=1)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Kind = Literal["hub", "registry", "local"]
-
-
-class Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Hub(Strict):
