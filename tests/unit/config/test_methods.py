@@ -35,7 +35,7 @@ def test_only_a_score_that_computes_with_torch_asks_for_its_environment():
 
 
 @pytest.mark.parametrize("old, new, message", [
-    ("reads=", "read=", r"norm\.py: Score: unknown key 'read' \(did you mean 'reads'\?\); allowed: bounds, choices, environment"),
+    ("reads=", "read=", r"norm\.py: Score: unknown key 'read' \(did you mean 'reads'\?\); allowed: bounds"),
     ('reads="samples", ', "", r"norm\.py: Score: key 'reads' is missing"),
     ('"samples"', '"sample"', r"norm\.py: Score: key 'reads': input should be 'records' or 'samples', got 'sample'"),
     ("version=1", 'version="one"', r"norm\.py: Score: key 'version': input should be a valid integer.*got 'one'"),
