@@ -23,6 +23,16 @@ from peftuq.models.vocabulary import logsumexp, recomputed_logsumexp
 
 # A row is one sequence here. To find out whether it holds several would wait for the device in every forward pass.
 masking_utils.find_packed_sequence_indices = lambda position_ids: None
+_needs_no_mask = masking_utils._ignore_bidirectional_mask_sdpa
+
+
+def _known_to_need_no_mask(padding_mask: Tensor | None, *sizes: int | None, **named: int | None) -> bool:
+    """Whether an encoder's batch has no padding, as far as can be known without waiting for the device."""
+    on_host = padding_mask is None or padding_mask.device.type == "cpu"
+    return on_host and bool(_needs_no_mask(padding_mask, *sizes, **named))
+
+
+masking_utils._ignore_bidirectional_mask_sdpa = _known_to_need_no_mask
 
 
 class Output(NamedTuple):
