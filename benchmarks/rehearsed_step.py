@@ -1,9 +1,9 @@
 """One training step as a GPU would run it, rehearsed: ours and plain PEFT's with the same settings.
 
 `python benchmarks/rehearsed_step.py [MODEL DATASET RECIPE]`: peak memory (GiB), FLOPs, bytes moved, kernels launched,
-reads for which the host waits, and the roofline time on an A100 of 80 GB, all of one optimiser step: the recipe's batch of
-examples of 512 tokens. Plain PEFT is `get_peft_model` on the unmodified backbone under autocast, with the backbone's own
-loss (`labels`), in as many micro-batches as ours or, where it says "whole", in one.
+reads for which the host waits, and the roofline time on an A100 of 80 GB, all of one optimiser step over the recipe's
+batch of examples of 512 tokens. Plain PEFT is `get_peft_model` on the unmodified backbone under autocast, with the
+backbone's own loss (`labels`), in as many micro-batches as ours or, where it says "whole", in one.
 """
 
 import contextlib

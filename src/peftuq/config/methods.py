@@ -44,8 +44,12 @@ class Methods:
     # -- kinds of adapter ------------------------------------------------------------------------------
 
     @cached_property
+    def _kinds(self) -> dict[str, AdapterKind]:
+        return {name: declaration(file, AdapterKind) for name, file in self.kinds.items()}
+
+    @cached_property
     def _by_section(self) -> dict[str | None, str]:
-        return {declaration(file, AdapterKind).section: name for name, file in self.kinds.items()}
+        return {kind.section: name for name, kind in self._kinds.items()}
 
     def kind_of(self, recipe: Recipe) -> str:
         """The kind of a recipe's adapter; that of the untuned model, whose adapter is null, is LoRA's."""
@@ -53,7 +57,7 @@ class Methods:
         return self._by_section[next(iter(sections), None)]
 
     def kind(self, recipe: Recipe) -> AdapterKind:
-        return declaration(self.kinds[self.kind_of(recipe)], AdapterKind)
+        return self._kinds[self.kind_of(recipe)]
 
     def recipe(self, recipe: Recipe, where: str) -> Recipe:
         """`recipe` with all parameters of its kind of adapter. `UserError` for what that kind does not take."""
@@ -68,8 +72,8 @@ class Methods:
         kind = self.kind(recipe)
         for part in recipe.parts:
             if part not in kind.takes:
-                others = [declaration(file, AdapterKind) for file in self.kinds.values()]
-                takers = [f"adapter.{k.section}" if k.section else "plain LoRA" for k in others if part in k.takes]
+                others = [kind for kind in self._kinds.values() if part in kind.takes]
+                takers = [f"adapter.{other.section}" if other.section else "plain LoRA" for other in others]
                 raise UserError(f"{where}: {part}: needs {' or '.join(takers)}; remove it, or change adapter")
         if kind.section is None:
             return recipe
