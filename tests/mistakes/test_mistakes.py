@@ -94,6 +94,9 @@ MISTAKES = {
     "MC dropout that does not sample": Mistake(
         "predictives/mc_dropout.py", "return x * kept(", "return x + 0 * kept(", "predictives/test_mc_dropout.py"
     ),
+    "head loaded in bf16": Mistake(
+        "models/backbone.py", "        _cast_head(self)\n", "        pass\n", "precision/test_float32.py"
+    ),
     "results depend on padding": Mistake(
         "models/readout.py", "attention_mask=mask.long()", "attention_mask=None", "models/test_inference.py"
     ),
