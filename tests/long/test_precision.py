@@ -28,8 +28,8 @@ GRIDS = [
     {**DECODER, "recipes": ["dropped"], "predictives": ["point"], "scores": ["softmax"]},
     {**DECODER, "recipes": ["mixed"], "predictives": ["point"], "scores": ["softmax", "flu"]},
 ]
-MODELS_RUN = {"train_lora": 3, "train_mixlora": 1, "extract": 4, "sample": 2, "fit_laplace": 1}
-AFTER = {"predict": 3, "fit_baselines": 11, "fit_adue": 1, "evaluate": 20, "compare": 3}
+MODELS_RUN = {"train_lora": 3, "train_mixlora": 1, "extract": 4, "predict_with_model": 2, "fit_laplace": 1}
+AFTER = {"predict_from_records": 3, "fit_baselines": 11, "fit_adue": 1, "evaluate": 20, "compare": 3}
 TOLD = {"list_cells": 1, "aggregate": 1, "render_report": 1}
 
 
@@ -101,7 +101,7 @@ def test_every_job_is_told_its_precision(bf16, monkeypatch):
     said = bf16.run("--dry-run", "--forceall", "--printshellcmds").stdout
     specs = re.findall(r"python \$PEFTUQ_SCRIPTS/(\w+)\.py --spec (.*?) --", said)
     told = {script: json.loads(shlex.split(spec)[0]) for script, spec in specs}
-    assert {"train", "extract", "sample", "fit_laplace"} <= told.keys()
+    assert {"train", "extract", "predict_with_model", "fit_laplace"} <= told.keys()
     assert {spec["task"]["precision"] for spec in told.values() if "task" in spec} == {"bf16"}
     assert not [spec for _, spec in specs if '"auto"' in spec]
 

@@ -125,9 +125,9 @@ def test_checkpointing_trades_memory_for_work():
 def test_every_program_runs():
     sampled = {**spec(DECODER), "params": {"choice": ["options"], "classification": ["dummy"]}}
     for program, config, wanted in (
-        ("sample", DECODER, {**sampled, "method": "mc_dropout"}),
-        ("sample", DECODER, {**sampled, "method": "spuq"}),
-        ("sample", ENCODER, {**sampled, **spec(ENCODER), "method": "mc_dropout"}),
+        ("predict_with_model", DECODER, {**sampled, "method": "mc_dropout"}),
+        ("predict_with_model", DECODER, {**sampled, "method": "spuq"}),
+        ("predict_with_model", ENCODER, {**sampled, **spec(ENCODER), "method": "mc_dropout"}),
         ("extract", ENCODER, spec(ENCODER)),
     ):
         assert sum(trace.rehearse(program, wanted, config, CARD)["peak"].values()) > 0

@@ -75,7 +75,7 @@ def test_fetching_runs_on_this_host(story):
 
 def test_post_hoc_jobs_travel_together_on_cpu_nodes_and_share_a_few_cores(story):
     groups = [job for job in story.jobs.values() if "/group_posthoc" in job["StdOut"]]
-    singles = [rule for rule in ("predict", "fit_baselines", "evaluate") if story.of(rule)]
+    singles = [rule for rule in ("predict_from_records", "fit_baselines", "evaluate") if story.of(rule)]
     assert groups and not singles
     for job in groups:
         assert job["Partition"] == "cpu" and "TresPerJob" not in job

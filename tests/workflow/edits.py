@@ -92,10 +92,24 @@ def new_score(checkout: Nano) -> None:
 
 TOLD = {"list_cells": 1, "aggregate": 1, "render_report": 1}
 GATHERED = {"aggregate": 1, "render_report": 1}
-AFTER_RECORDS = {"trace": 1, "predict": 3, "fit_baselines": 12, "fit_adue": 2, "evaluate": 21, "compare": 4}
+AFTER_RECORDS = {
+    "trace": 1,
+    "predict_from_records": 3,
+    "fit_baselines": 12,
+    "fit_adue": 2,
+    "evaluate": 21,
+    "compare": 4,
+}
 ALL_TRAINED = {"train_lora": 2, "train_ensemble_member": 7, "extract": 9, **AFTER_RECORDS}
-PLAIN = {"extract": 2, "predict": 2, "fit_baselines": 8, "fit_adue": 2, "evaluate": 14, "compare": 1}
-CHOICE = {"train_ensemble_member": 7, "extract": 7, "trace": 1, "predict": 1, "fit_baselines": 4, "evaluate": 7}
+PLAIN = {"extract": 2, "predict_from_records": 2, "fit_baselines": 8, "fit_adue": 2, "evaluate": 14, "compare": 1}
+CHOICE = {
+    "train_ensemble_member": 7,
+    "extract": 7,
+    "trace": 1,
+    "predict_from_records": 1,
+    "fit_baselines": 4,
+    "evaluate": 7,
+}
 CHOICE["compare"] = 3
 CONFIGURATION = "config/config.yaml"
 EDITS: dict[str, tuple[Edit, dict[str, int]]] = {
@@ -139,12 +153,20 @@ EDITS: dict[str, tuple[Edit, dict[str, int]]] = {
     ),
     "a seed added": (
         grids({**SCORED, "seeds": 3}, POOLED, SWEPT),
-        {"train_lora": 1, "extract": 1, "predict": 1, "fit_baselines": 4, "fit_adue": 1, "evaluate": 7, "compare": 1}
+        {
+            "train_lora": 1,
+            "extract": 1,
+            "predict_from_records": 1,
+            "fit_baselines": 4,
+            "fit_adue": 1,
+            "evaluate": 7,
+            "compare": 1,
+        }
         | TOLD,
     ),
     "a sixth member of an ensemble of five": (
         grids(SCORED, {**POOLED, "predictives": ["ensemble-5", "ensemble-6"]}, SWEPT),
-        {"train_ensemble_member": 1, "extract": 1, "predict": 1, "fit_baselines": 2, "evaluate": 3}
+        {"train_ensemble_member": 1, "extract": 1, "predict_from_records": 1, "fit_baselines": 2, "evaluate": 3}
         | {"trace": 1, "compare": 1, **TOLD},
     ),
     "one λ of a sweep": (

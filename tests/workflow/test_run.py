@@ -52,7 +52,7 @@ def test_another_run_gives_the_same_bytes_though_its_jobs_are_killed(quiet, tmp_
     checkpoints = other.folder / "results/checkpoints"
     first = other.run_and_kill("train", lambda: any(checkpoints.rglob("state.safetensors")))
     assert first.returncode != 0
-    for script, outputs in (("extract", "results/records"), ("score", "results/scores")):
+    for script, outputs in (("extract", "results/records"), ("fit_scores", "results/scores")):
         before = set((other.folder / outputs).rglob("*.*"))
         killed = other.run_and_kill(script)
         assert killed.returncode != 0

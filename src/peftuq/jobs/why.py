@@ -141,7 +141,7 @@ class Reasons:
         if name == "code":
             yield from self._code(new, [value for value in old if _looks(value) == "digest"])
         elif list(job.output) == [self._jobs.paths.cells]:
-            now = json.loads(identity.spec(**self._jobs.cells))
+            now = json.loads(identity.spec(**self._jobs.list_cells.cells))
             was = json.loads(identity.spec(**read_json(job.output[0])))
             yield from changes.of_values(was, now)
         else:

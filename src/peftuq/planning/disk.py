@@ -43,7 +43,9 @@ class Disk:
         row += FLOAT if self._study.dataset(adapter.dataset).kind == "choice" else 0
         if "flu" in self._study.methods.kind(self._study.recipes.get(adapter.recipe, "recipe", "")).provides:
             row += FLOAT * 2 * shape.depth
-        return row * self._rows(adapter, self._work.jobs.parts(adapter)) + FLOAT * self._work.head(adapter.setting)
+        return row * self._rows(adapter, self._work.jobs.extract.parts(adapter)) + FLOAT * self._work.head(
+            adapter.setting
+        )
 
     def epochs(self, adapter: Adapter) -> int:
         """Records after each epoch, for a recipe that asks for them: id, label, logits, answer mass."""
@@ -91,7 +93,7 @@ class Disk:
             "adapters": sum(made),
             "records": sum(map(self.records, adapters)),
             "epochs": sum(map(self.epochs, adapters)),
-            "laplace": sum(map(self.laplace, self._work.jobs.fits)),
+            "laplace": sum(map(self.laplace, self._work.jobs.fit_laplace.adapters)),
             "samples": sum(self.samples(cell) for cell, _ in cells),
             "scores": sum(self.scores(cell, scores) for cell, scores in cells),
             "one checkpoint": 3 * max(made, default=0),

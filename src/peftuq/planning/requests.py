@@ -68,7 +68,7 @@ def requests(jobs: Jobs) -> dict[str, Request]:
 def _all(jobs: Jobs) -> Iterator[Request]:
     made: dict[tuple, Request] = {}
     for rule, of in gpu_jobs(jobs):
-        key = (rule, of.setting, getattr(of, "predictive", None) if rule == "sample" else None)
+        key = (rule, of.setting, getattr(of, "predictive", None) if rule == "predict_with_model" else None)
         if key not in made:
             made[key] = request(jobs, rule, of)
         yield made[key]
@@ -77,14 +77,14 @@ def _all(jobs: Jobs) -> Iterator[Request]:
 def gpu_jobs(jobs: Jobs) -> Iterator[tuple[str, Adapter | Cell]]:
     """Every job that the cluster's profile sends to a GPU."""
     for adapter in jobs.study.adapters:
-        rule = jobs.trained_by(adapter.recipe)
+        rule = jobs.train.rule_of(adapter.recipe)
         if rule is not None:
             yield rule, adapter
         yield "extract", adapter
-    yield from (("fit_laplace", adapter) for adapter in jobs.fits)
+    yield from (("fit_laplace", adapter) for adapter in jobs.fit_laplace.adapters)
     for cell, scores in jobs.study.cells.items():
-        if jobs.made_by(cell.predictive) == "sample":
-            yield "sample", cell
+        if jobs.predictives.rule_of(cell.predictive) == "predict_with_model":
+            yield "predict_with_model", cell
         if "adue" in scores:
             yield "fit_adue", cell
 
@@ -98,13 +98,17 @@ def request(jobs: Jobs, rule: str, of: Adapter | Cell) -> Request:
 
 
 def _trained(jobs: Jobs, program: str, of: Adapter) -> Spec:
-    spec = json.loads(jobs.spec_train(of))
+    spec = json.loads(jobs.train.spec(of))
     recipe = {**_model(spec["recipe"]), **_training(spec["recipe"])}
     return {"task": _task(spec["task"]), "adapter": spec["adapter"], "modules": spec["modules"], "recipe": recipe}
 
 
 def _asked(jobs: Jobs, program: str, of: Adapter | Cell) -> Spec:
-    specs = {"extract": jobs.spec_extract, "sample": jobs.spec_sample, "fit_laplace": jobs.spec_laplace}
+    specs = {
+        "extract": jobs.extract.spec,
+        "predict_with_model": jobs.predict_with_model.spec,
+        "fit_laplace": jobs.fit_laplace.spec,
+    }
     spec = json.loads(specs[program](of))
     recipe = jobs.study.recipes.get(of.recipe, "recipe", "").model_dump()
     modules = jobs.study.models.get(of.model, "model", "").modules
@@ -113,7 +117,7 @@ def _asked(jobs: Jobs, program: str, of: Adapter | Cell) -> Spec:
 
 
 def _heads(jobs: Jobs, program: str, of: Cell) -> Spec:
-    task = json.loads(jobs.spec_extract(SimpleNamespace(**of.adapter._asdict())))["task"]
+    task = json.loads(jobs.extract.spec(SimpleNamespace(**of.adapter._asdict())))["task"]
     parts = rows(jobs.study, of.dataset)
     params = jobs.study.methods.score("adue").params
     fitted = {"train": parts[params["train_on"]], "valid": parts["valid"]}

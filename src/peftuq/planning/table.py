@@ -26,7 +26,7 @@ def rows(wanted: dict[str, Request], rehearsals: Rehearsals) -> list[Row]:
 def _row(request: Request, result: dict[str, Any], card: Card) -> Row:
     names = ("rule", "model", "recipe", "dataset", "jobs")
     row: Row = {name: getattr(request, name) for name in names}
-    if request.program == "sample":
+    if request.program == "predict_with_model":
         row["predictive"] = request.spec["method"]
     if "fault" in result:
         return {**row, "fault": result["fault"]}

@@ -119,7 +119,7 @@ class Workload:
         """All epochs, with the validation after each, and what a recipe records of each; its GPUs share the work."""
         setting = adapter.setting
         recipe, shape = self.study.recipes.get(setting.recipe, "recipe", ""), self.shape(setting.model)
-        flops = self._per_token(self.jobs.trained_by(setting.recipe), Adapter(*setting, 0))
+        flops = self._per_token(self.jobs.train.rule_of(setting.recipe), Adapter(*setting, 0))
         asked = ["valid", *(self.study.evals(setting) if recipe.epoch_records else [])]
         epoch = flops * self.tokens(setting, ["train"]) / self._rate(shape, TRAINING) + self.forward(adapter, asked)
         return self.start(setting.model) + recipe.optimiser.epochs * epoch / recipe.gpus
@@ -130,12 +130,12 @@ class Workload:
         return self.study.recipes.get(setting.recipe, "recipe", "").gpus if trains else 1
 
     def extract(self, adapter: Adapter) -> float:
-        return self.start(adapter.model) + self.forward(adapter, self.jobs.parts(adapter))
+        return self.start(adapter.model) + self.forward(adapter, self.jobs.extract.parts(adapter))
 
-    def sample(self, cell: Cell) -> float:
+    def predict_with_model(self, cell: Cell) -> float:
         """As many passes over valid and the evaluation sets as there are samples."""
         _, size = self.study.predictive(cell.predictive)
-        flops = (size or 1) * self._per_token("sample", cell._replace(seed=0))
+        flops = (size or 1) * self._per_token("predict_with_model", cell._replace(seed=0))
         return self.start(cell.model) + self._asked(cell, flops, ["valid", *self.study.evals(cell.setting)])
 
     def fit_laplace(self, adapter: Adapter) -> float:

@@ -50,15 +50,15 @@ def _sorted(value):
 
 def test_definitions_that_changed_came_or_went_are_named_with_their_module():
     old = {"peftuq.files": {"function atomic": "1"}, "peftuq.scores.rde": {"function fit": "1", "constant METHOD": "2"}}
-    new = {"peftuq.scores.rde": {"function fit": "3", "class Rde": "4", "constant METHOD": "2"}, "score.py": {}}
+    new = {"peftuq.scores.rde": {"function fit": "3", "class Rde": "4", "constant METHOD": "2"}, "extract.py": {}}
     assert list(changes.of_code(old, new)) == [
         "peftuq.files is no longer used",
         "class Rde of peftuq.scores.rde is new",
         "function fit of peftuq.scores.rde changed",
-        "score.py is now used",
+        "extract.py is now used",
     ]
 
 
 def test_a_changed_order_is_said():
-    same = {"score.py": {"function f": "1", "function g": "2"}}
+    same = {"extract.py": {"function f": "1", "function g": "2"}}
     assert list(changes.of_code(same, same)) == ["the order of its definitions changed"]

@@ -121,8 +121,8 @@ def test_code_is_written_down_once_a_run_has_begun(package, tmp_path):
 def test_real_scripts_reach_what_they_run_and_no_more():
     scripts = identity.PACKAGE.parents[1] / "workflow" / "scripts"
     scores = identity.PACKAGE / "scores"
-    closure = identity.closure(scripts / "score.py", scores / "mahalanobis.py")
-    assert {"score.py", "peftuq.artifacts", "peftuq.scores.mahalanobis"} <= closure.keys()
+    closure = identity.closure(scripts / "fit_scores.py", scores / "mahalanobis.py")
+    assert {"fit_scores.py", "peftuq.artifacts", "peftuq.scores.mahalanobis"} <= closure.keys()
     assert not any(
         name.startswith(("peftuq.training", "peftuq.models", "peftuq.scores.adue.method")) for name in closure
     )

@@ -32,7 +32,7 @@ def result(request: Request) -> dict[str, Any]:
     passes = {
         "train": 4 * shape.block_weights + 6 * trained,
         "extract": 2 * (shape.block_weights + trained),
-        "sample": 2 * (shape.block_weights + trained),
+        "predict_with_model": 2 * (shape.block_weights + trained),
         "fit_laplace": 2 * (1 + classes) * 2 * (shape.block_weights + trained),  # two batches
     }
     untied = request.spec["task"]["kind"] == "choice" and not request.config.get("tie_word_embeddings")

@@ -97,12 +97,12 @@ def test_what_is_asked_more_often_takes_longer(root):
     setting, parts = Setting("llama2_7b", "obqa", "lora_wide"), ["valid", "test", "mmlu_law"]
     once = work.forward(Adapter(*setting, 0), parts)
     start = work.start("llama2_7b")
-    assert work.sample(Cell(*setting, 0, "mc_dropout-10")) - start == pytest.approx(10 * once)
+    assert work.predict_with_model(Cell(*setting, 0, "mc_dropout-10")) - start == pytest.approx(10 * once)
     assert work.extract(Adapter(*setting, 0)) - start == pytest.approx(once)
     fitted = work.fit_laplace(Adapter(*setting, 0)) - start
     asked = work.forward(Adapter(*setting, 0), ["train", *parts])
     assert fitted == pytest.approx(5 * asked)  # forward, and back from 4 options
-    assert set(work.hours()) == {"train_lora", "extract", "fit_laplace", "sample"}
+    assert set(work.hours()) == {"train_lora", "extract", "fit_laplace", "predict_with_model"}
 
 
 def test_long_inputs_count_as_far_as_they_are_read(root):

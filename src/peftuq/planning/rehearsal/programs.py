@@ -165,7 +165,7 @@ def extract(spec: Spec, config: dict[str, Any], machine: Machine) -> Work:
     return work[0]
 
 
-def sample(spec: Spec, config: dict[str, Any], machine: Machine) -> Work:
+def predict_with_model(spec: Spec, config: dict[str, Any], machine: Machine) -> Work:
     """One sample of each example of a batch."""
     method = importlib.import_module(spec["module"])
     adapted = _adapted(spec, config, machine)

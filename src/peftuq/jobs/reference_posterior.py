@@ -1,0 +1,19 @@
+"""Needs of the rule of reference_posterior.smk: approximate posteriors beside the exact one."""
+
+from typing import Any
+
+from peftuq.jobs import identity
+from peftuq.jobs.rule import Rule
+
+
+class ComparePosteriors(Rule):
+    script = "compare_posteriors"
+
+    def outputs(self) -> list[str]:
+        """All comparisons that the run's suites ask for."""
+        return [self._paths.gold(*adapter) for adapter in self._study.gold]
+
+    def spec(self, w: Any) -> str:
+        adapter = self._context.adapter(w)
+        chosen = self._study.gold[adapter].model_dump(exclude={"model", "dataset", "recipe"})
+        return identity.spec(**chosen, evals=self._study.evals(adapter.setting))
