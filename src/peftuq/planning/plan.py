@@ -47,8 +47,7 @@ def peak_memory(work: Workload) -> dict[tuple[str, str], tuple[float, Setting]]:
         memory = sum(work.results[kind]["peak"].values())
         known = peaks.get((request.rule, request.model))
         if known is None or memory > known[0]:
-            setting = Setting(request.model, request.dataset, request.recipe)
-            peaks[request.rule, request.model] = (memory, setting)
+            peaks[request.rule, request.model] = (memory, request.setting)
     return peaks
 
 
