@@ -8,7 +8,8 @@ from typing import Any
 from peftuq.data.archives import select
 from peftuq.jobs import identity
 from peftuq.jobs.context import Context
-from peftuq.jobs.rule import Rule
+from peftuq.jobs.rule import Rule, canonical
+from peftuq.specs import fetch
 
 
 class FetchModel(Rule):
@@ -18,7 +19,7 @@ class FetchModel(Rule):
         model = self._study.models.get(w.model, "model", "")
         kind = self._study.model_source(w.model)
         source = model.sources.offered[kind].model_dump()
-        return identity.spec(name=w.model, kind=kind, source=source, gguf=model.gguf)
+        return canonical(fetch.FetchModel(name=w.model, kind=kind, source=source, gguf=model.gguf))
 
 
 class FetchData(Rule):
@@ -53,7 +54,7 @@ class FetchData(Rule):
 
     def spec(self, w: Any) -> str:
         kind, source = self.sources[w.source]
-        return identity.spec(kind=kind, source=source)
+        return canonical(fetch.FetchData(kind=kind, source=source))
 
 
 class PrepareData(Rule):
@@ -71,4 +72,4 @@ class PrepareData(Rule):
         return self._paths.source_files(self._fetch_data.key(w.dataset))
 
     def spec(self, w: Any) -> str:
-        return identity.spec(**self._study.preparation(w.dataset).model_dump())
+        return canonical(self._study.preparation(w.dataset))

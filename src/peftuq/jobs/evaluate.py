@@ -9,7 +9,8 @@ from typing import Any
 from peftuq.cells import PREDICTION
 from peftuq.files import write_json
 from peftuq.jobs import identity
-from peftuq.jobs.rule import Rule
+from peftuq.jobs.rule import Rule, canonical
+from peftuq.specs import compare, evaluate
 
 
 class Evaluate(Rule):
@@ -25,7 +26,7 @@ class Evaluate(Rule):
         cell = self._context.cell(w)
         probabilities = [] if w.score == PREDICTION else self._study.methods.score(w.score).probabilities
         evals = self._study.evals(cell.setting)
-        return identity.spec(**cell._asdict(), score=w.score, evals=evals, probabilities=probabilities)
+        return canonical(evaluate.Evaluate(**cell._asdict(), score=w.score, evals=evals, probabilities=probabilities))
 
 
 class Compare(Rule):
@@ -37,11 +38,12 @@ class Compare(Rule):
 
     def spec(self, w: Any) -> str:
         setting = self._context.setting(w)
-        return identity.spec(
-            cells=[[list(cell), scores] for cell, scores in self._study.cells_of(setting).items()],
+        spec = compare.Compare(
+            cells=list(self._study.cells_of(setting).items()),
             evals=self._study.evals(setting),
             resamples=self._study.config.bootstrap,
         )
+        return canonical(spec)
 
 
 class ListCells(Rule):

@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Any
 
 from peftuq.cells import Setting
-from peftuq.jobs import identity
 from peftuq.jobs.context import Context
 from peftuq.jobs.predictives import Predictives
-from peftuq.jobs.rule import Rule, pattern
+from peftuq.jobs.rule import Rule, canonical, pattern
 from peftuq.jobs.train import Train
+from peftuq.specs import predict, score, trace
 
 
 class PredictFromRecords(Rule):
@@ -31,7 +31,7 @@ class PredictFromRecords(Rule):
         return [path(*cell.setting, seed) for seed in self._study.members(cell)]
 
     def spec(self, w: Any) -> str:
-        return identity.spec(**self._predictives.spec(w))
+        return canonical(predict.PredictFromRecords(**self._predictives.spec(w)))
 
     def plugins(self, w: Any) -> list[Path]:
         return [self._predictives.file(w.predictive)]
@@ -43,8 +43,8 @@ class FitScores(Rule):
     script = "fit_scores"
     RULES = {"numeric": "fit_baselines", "torch": "fit_adue"}  # by environment
 
-    def rule_of(self, score: str) -> str:
-        return self.RULES[self._study.methods.score(score).environment]
+    def rule_of(self, name: str) -> str:
+        return self.RULES[self._study.methods.score(name).environment]
 
     def scores(self, rule: str) -> str:
         """A pattern of the scores that a rule computes, whether the run has them or not."""
@@ -55,7 +55,7 @@ class FitScores(Rule):
 
     def spec(self, w: Any) -> str:
         evals = self._study.evals(self._context.setting(w))
-        return identity.spec(**self._context.method(w.score), evals=evals, seed=int(w.seed))
+        return canonical(score.Score(**self._context.method(w.score), evals=evals, seed=int(w.seed)))
 
     def plugins(self, w: Any) -> list[Path]:
         return [self._study.methods.scores[w.score]]
@@ -73,9 +73,9 @@ class Trace(Rule):
         """Settings whose ensembles are followed through training, and the sizes that are asked for, with 1."""
         sizes: dict[Setting, set[int]] = {}
         for cell in self._study.cells:
-            name, size = self._study.predictive(cell.predictive)
-            if name == "ensemble" and self._train.rule_of(cell.recipe) == "train_ensemble_member":
-                sizes.setdefault(cell.setting, {1}).add(size or 1)
+            size = self._study.pooled(cell.predictive)
+            if size is not None and self._train.rule_of(cell.recipe) == "train_ensemble_member":
+                sizes.setdefault(cell.setting, {1}).add(size)
         return {setting: sorted(found) for setting, found in sizes.items()}
 
     def inputs(self, w: Any) -> list[str]:
@@ -85,4 +85,4 @@ class Trace(Rule):
     def spec(self, w: Any) -> str:
         sizes = self.settings[self._context.setting(w)]
         # The histograms show five members, as the paper's do, or as many as there are.
-        return identity.spec(sizes=sizes, shown=5 if 5 in sizes else max(sizes))
+        return canonical(trace.Trace(sizes=sizes, shown=5 if 5 in sizes else max(sizes)))

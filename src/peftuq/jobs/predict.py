@@ -49,8 +49,9 @@ class FitLaplace(ModelRule):
         return {**self._model_inputs(w, parts), "train": self._paths.data("train", w.dataset)}
 
     def spec(self, w: Any) -> str:
-        """The fit's parameters are `laplace`'s; the other predictives that read it have none of them."""
-        laplace = self._study.methods.predictive("laplace")
-        params = {name: laplace.params[name] for name in laplace.fit}
+        methods = self._study.methods
+        readers = [method for name in methods.predictives if (method := methods.predictive(name)).reads == "laplace"]
+        (fitting,) = (method for method in readers if method.fit)
+        params = {name: fitting.params[name] for name in fitting.fit}
         evals = self._context.valid_and_evals(self._context.setting(w))
         return identity.spec(**self._model_spec(w), params=params, evals=evals, seed=int(w.seed))

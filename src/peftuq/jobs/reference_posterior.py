@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from peftuq.jobs import identity
-from peftuq.jobs.rule import Rule
+from peftuq.jobs.rule import Rule, canonical
+from peftuq.specs import posterior
 
 
 class ComparePosteriors(Rule):
@@ -16,4 +16,4 @@ class ComparePosteriors(Rule):
     def spec(self, w: Any) -> str:
         adapter = self._context.adapter(w)
         chosen = self._study.gold[adapter].model_dump(exclude={"model", "dataset", "recipe"})
-        return identity.spec(**chosen, evals=self._study.evals(adapter.setting))
+        return canonical(posterior.ComparePosteriors(**chosen, evals=self._study.evals(adapter.setting)))

@@ -7,7 +7,9 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, ClassVar
 
+from peftuq.jobs import identity
 from peftuq.jobs.context import Context
+from peftuq.strict import Strict
 
 
 class Rule:
@@ -50,6 +52,11 @@ class ModelRule(Rule):
         setting = self._context.setting(w)
         task = self._context.task(setting, self._study.evals(setting))
         return {"task": task, "adapter": self._context.kind_module(w.recipe)}
+
+
+def canonical(spec: Strict) -> str:
+    """The spec of a job, as its script parses it, in the form that Snakemake keeps."""
+    return identity.spec(**spec.model_dump())
 
 
 def pattern(names: Iterable[str]) -> str:

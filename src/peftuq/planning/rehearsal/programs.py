@@ -190,7 +190,7 @@ def fit_laplace(spec: Spec, config: dict[str, Any], machine: Machine) -> Work:
 
 
 class TorchScore(Protocol):
-    """What the module of a score with `environment="torch"` defines beside `score`, so that its jobs can be planned.
+    """The part of a score's module with `environment="torch"` by which its jobs are planned.
 
     `rows` counts examples of the part that it is fitted on, `head` numbers of the head.
     """
