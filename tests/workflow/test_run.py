@@ -88,8 +88,8 @@ def test_a_users_mistake_is_one_line_before_any_job(tmp_path, file, old, new, me
     assert old in path.read_text()
     path.write_text(path.read_text().replace(old, new))
     done = checkout.run("--dry-run")
-    said = done.stdout + done.stderr
-    assert done.returncode != 0 and message in said and "Traceback" not in said
+    printed = done.stdout + done.stderr
+    assert done.returncode != 0 and message in printed and "Traceback" not in printed
 
 
 def test_training_logs_every_epoch(quiet):

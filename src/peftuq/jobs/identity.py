@@ -77,7 +77,7 @@ class Source(NamedTuple):
 
 
 def closure(script: Path, *plugins: Path) -> dict[str, Source]:
-    """Module name → what it says, for a script and all `peftuq` modules it imports transitively."""
+    """Module name → its source, for a script and all `peftuq` modules it imports transitively."""
     found: dict[str, Source] = {}
     waiting = [script, *plugins]
     while waiting:

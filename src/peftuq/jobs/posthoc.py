@@ -70,7 +70,7 @@ class Trace(Rule):
 
     @cached_property
     def settings(self) -> dict[Setting, list[int]]:
-        """Settings whose ensembles are followed through training, and the sizes that are asked for, with 1."""
+        """Settings whose ensembles are followed through training, and the sizes that the run has, with 1."""
         sizes: dict[Setting, set[int]] = {}
         for cell in self._study.cells:
             size = self._study.pooled(cell.predictive)

@@ -133,7 +133,7 @@ def _roles(hint: Any) -> set[Any]:
 
 @dataclasses.dataclass(frozen=True)
 class _Entry:
-    """The place of a job's outputs in the store."""
+    """A job's outputs in the store."""
 
     store: store.Store
     key: str

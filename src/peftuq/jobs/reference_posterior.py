@@ -10,7 +10,7 @@ class ComparePosteriors(Rule):
     script = "compare_posteriors"
 
     def outputs(self) -> list[str]:
-        """All comparisons that the run's suites ask for."""
+        """All comparisons of the run's suites."""
         return [self._paths.gold(*adapter) for adapter in self._study.gold]
 
     def spec(self, w: Any) -> str:

@@ -31,7 +31,7 @@ class Train(Rule):
         return self._context.recipe(w.recipe).gpus
 
     def _recorded(self, w: Any) -> list[str]:
-        """The evaluation sets that training records after every epoch: none, unless its recipe asks for it."""
+        """The evaluation sets that training records after every epoch: none without `epoch_records` in its recipe."""
         records = self._context.recipe(w.recipe).epoch_records is not None
         return self._study.evals(self._context.setting(w)) if records else []
 

@@ -1,7 +1,7 @@
 """`peftuq why`: what would make a job run again, in words.
 
-Snakemake decides, by its records of past jobs; here is only read what it compares, and said what differs: keys of the
-configuration and definitions of the code rather than that "params" changed.
+Snakemake decides, by its records of past jobs. This module reads what it compares and names what differs: keys of the
+configuration and definitions of the code rather than "params".
 """
 
 import ast

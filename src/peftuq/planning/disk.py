@@ -48,7 +48,7 @@ class Disk:
         )
 
     def epochs(self, adapter: Adapter) -> int:
-        """Records after each epoch, for a recipe that asks for them: id, label, logits, answer mass."""
+        """Records after each epoch, for a recipe with `epoch_records`: id, label, logits, answer mass."""
         recipe = self._study.recipes.get(adapter.recipe, "recipe", "")
         if recipe.epoch_records is None:
             return 0

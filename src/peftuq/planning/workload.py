@@ -111,22 +111,22 @@ class Workload:
         """Seconds until a job that loads a model computes."""
         return START + 2 * self.shape(model).weights / LOAD
 
-    def _asked(self, of: Adapter | Cell, flops: float, parts: list[str]) -> float:
-        """Seconds of asking about some parts, at so many FLOPs a token."""
+    def _inference(self, of: Adapter | Cell, flops: float, parts: list[str]) -> float:
+        """Seconds of inference on some parts, at so many FLOPs a token."""
         return flops * self.tokens(of.setting, parts) / self._rate(self.shape(of.model), INFERENCE)
 
     def forward(self, adapter: Adapter, parts: list[str]) -> float:
-        """Seconds of asking an adapter about some parts."""
+        """Seconds of an adapter's pass over some parts."""
         first = Adapter(*adapter.setting, 0)  # seeds differ in nothing that counts here
-        return self._asked(adapter, self._per_token("extract", first), parts)
+        return self._inference(adapter, self._per_token("extract", first), parts)
 
     def train(self, adapter: Adapter) -> float:
         """All epochs, with the validation after each, and what a recipe records of each; its GPUs share the work."""
         setting = adapter.setting
         recipe, shape = self.study.recipes.get(setting.recipe, "recipe", ""), self.shape(setting.model)
         flops = self._per_token(self.jobs.train.rule_of(setting.recipe), Adapter(*setting, 0))
-        asked = ["valid", *(self.study.evals(setting) if recipe.epoch_records else [])]
-        epoch = flops * self.tokens(setting, ["train"]) / self._rate(shape, TRAINING) + self.forward(adapter, asked)
+        parts = ["valid", *(self.study.evals(setting) if recipe.epoch_records else [])]
+        epoch = flops * self.tokens(setting, ["train"]) / self._rate(shape, TRAINING) + self.forward(adapter, parts)
         return self.start(setting.model) + recipe.optimiser.epochs * epoch / recipe.gpus
 
     def gpus(self, rule: str, setting: Setting) -> int:
@@ -141,13 +141,13 @@ class Workload:
         """As many passes over valid and the evaluation sets as there are samples."""
         _, size = self.study.predictive(cell.predictive)
         flops = (size or 1) * self._per_token("predict_with_model", cell._replace(seed=0))
-        return self.start(cell.model) + self._asked(cell, flops, ["valid", *self.study.evals(cell.setting)])
+        return self.start(cell.model) + self._inference(cell, flops, ["valid", *self.study.evals(cell.setting)])
 
     def fit_laplace(self, adapter: Adapter) -> float:
         """The curvature of train, and the predictive distribution of the others: as much for a token of either."""
         flops = self._per_token("fit_laplace", Adapter(*adapter.setting, 0)) / 2  # of a batch of each
-        asked = ["train", "valid", *self.study.evals(adapter.setting)]
-        return self.start(adapter.model) + self._asked(adapter, flops, asked)
+        parts = ["train", "valid", *self.study.evals(adapter.setting)]
+        return self.start(adapter.model) + self._inference(adapter, flops, parts)
 
     def fit_score(self, scored: ScoredCell) -> float:
         """The work of the rehearsed job, in proportion to the rows that are fitted on and to the head."""

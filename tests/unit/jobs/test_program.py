@@ -44,7 +44,7 @@ def run(folder: Path, number: int) -> int:
     return subprocess.run(command).returncode
 
 
-def test_a_job_that_is_asked_to_stop_cleans_up(tmp_path):
+def test_a_job_that_gets_sigterm_cleans_up(tmp_path):
     assert run(tmp_path, signal.SIGTERM) == 128 + signal.SIGTERM
     assert not os.listdir(tmp_path)
 

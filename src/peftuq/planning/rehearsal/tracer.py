@@ -55,7 +55,7 @@ class Tracer:
         self._modules: list[str] = []
         self.trainable = 0  # parameters of the models that were placed
 
-    # -- what is asked of it -------------------------------------------------------------------------------
+    # -- as a machine for programs -------------------------------------------------------------------------
 
     def place(self, model: nn.Module) -> None:
         """Move a model to the device in place, and count its parameters as what they are."""
