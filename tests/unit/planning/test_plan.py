@@ -12,11 +12,13 @@ from closed_forms import ClosedForms
 
 from peftuq import artifacts, cli
 from peftuq.artifacts import Head, Record, Samples
+from peftuq.config import study as study_module
 from peftuq.config.study import Adapter, Cell, Setting, Study
 from peftuq.errors import UserError
 from peftuq.jobs.jobs import Jobs
 from peftuq.planning import budget, plan
 from peftuq.planning.disk import Disk
+from peftuq.planning.requests import gpu_jobs
 from peftuq.planning.workload import START, Workload
 from peftuq.predictives.laplace import file as laplace_file
 
@@ -137,6 +139,21 @@ def test_memory_is_that_of_the_most_demanding_setting(root):
     assert weights < peaks["extract", "llama2_7b"][0] < 1.5 * weights < peaks["train_lora", "llama2_7b"][0]
     dense = 16 * 473 * (768 * 769 + 768 * 20 + 20) + 4 * 768 * 9051
     assert peaks["fit_adue", "roberta"][0] == pytest.approx(dense)
+
+
+def test_a_score_runs_where_its_declaration_says_whatever_its_name(root, tmp_path, monkeypatch):
+    package = tmp_path / "peftuq"
+    for part in ("scores", "predictives", "adapters"):
+        shutil.copytree(study_module.PACKAGE / part, package / part)
+    for environment in ("torch", "numeric"):
+        declared = f'SCORE = Score(version=1, reads="records", variants=["a"], environment="{environment}")\n'
+        (package / f"scores/with_{environment}.py").write_text(declared)
+    monkeypatch.setattr(study_module, "PACKAGE", package)
+    jobs = Jobs(Study(config(root, {**GRID, "scores": ["with_torch", "with_numeric"]}), root))
+    counts = plan.jobs_per_rule(jobs)
+    assert counts["fit_adue"] == counts["fit_baselines"] == 2 * 5
+    assert [of.score for rule, of in gpu_jobs(jobs) if rule == "fit_adue"] == ["with_torch"] * 10
+    assert jobs.fit_scores.scores("fit_adue") == "adue|with_torch"
 
 
 # -- jobs -------------------------------------------------------------------------------------------------
