@@ -4,8 +4,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from peftuq.cells import Adapter, Cell, Setting
 from peftuq.config.recipe import Recipe
-from peftuq.config.study import PACKAGE, Adapter, Cell, Setting, Study
+from peftuq.config.study import PACKAGE, Study
 from peftuq.jobs import identity
 from peftuq.jobs.codes import Codes
 from peftuq.paths import Paths
@@ -38,7 +39,8 @@ class Context:
     # -- adapters ------------------------------------------------------------------------------------------
 
     def recipe(self, name: str) -> Recipe:
-        return self.study.recipes.get(name, "recipe", "")
+        found: Recipe = self.study.recipes.get(name, "recipe", "")
+        return found
 
     def kind_file(self, recipe: str) -> Path:
         """The file of the recipe's kind of adapter."""
@@ -76,10 +78,11 @@ class Context:
 
     def method(self, name: str) -> dict[str, Any]:
         """Spec of a score or predictive, whatever it is applied to."""
-        method = self.study.methods[name]
+        methods = self.study.methods
+        method = methods.score(name) if name in methods.scores else methods.predictive(name)
         return {
             "method": name,
-            "module": identity.module(self.study.methods.files[name]),
+            "module": identity.module(methods.files[name]),
             "version": method.version,
             "params": method.params,
             "reads": method.reads,

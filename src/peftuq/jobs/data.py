@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from peftuq.data.archives import select
+from peftuq.data.schema import HubSource, LocalSource, RegistrySource
 from peftuq.jobs import identity
 from peftuq.jobs.context import Context
 from peftuq.jobs.rule import Rule, canonical
@@ -39,9 +40,10 @@ class FetchData(Rule):
         """A dataset's source. A local folder is one, too: no other machine has it."""
         wanted = self._study.preparation(dataset)
         source = self._study.dataset(dataset).sources.offered[wanted.source]
-        if wanted.source == "local":
+        if isinstance(source, LocalSource):
             patterns = sorted({wanted.files[name] for name in wanted.splits.used})
             return wanted.source, {"folder": f"{self._study.config.local_root}/{source.folder}", "files": patterns}
+        assert isinstance(source, HubSource | RegistrySource)
         return wanted.source, source.fetch.model_dump()
 
     def inputs(self, w: Any) -> list[str]:

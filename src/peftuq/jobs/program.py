@@ -90,12 +90,12 @@ def parse(purpose: str | None, kind: type[A], words: list[str] | None = None) ->
             required=required,
             default=None if required else field.default,
             nargs="*" if _is_list(hint) else None,
-            type=json.loads if name == "spec" else int if hint is int else str,
+            type=int if hint is int else str,
         )
     values = vars(parser.parse_args(words))
-    for name, hint in hints.items():
-        if hasattr(hint, "model_validate"):
-            values[name] = hint.model_validate(values[name])
+    if "spec" in hints:
+        model = getattr(hints["spec"], "model_validate_json", json.loads)
+        values["spec"] = model(values["spec"])
     return kind(**values)
 
 

@@ -86,4 +86,4 @@ def results_folder(wildcards: Any, input: Any) -> str:
     A command line does not hold so many names (128 KiB in Linux). It is that of the input `cells`: a storage provider
     keeps a run's files in one folder of its own, by the same paths.
     """
-    return os.path.dirname(input.cells)
+    return os.path.dirname(str(input.cells))
