@@ -1,7 +1,6 @@
-"""The front door: `snakemake --profile local`, or `--profile slurm -j 64`. What runs is said in config/."""
+"""The front door: `snakemake --profile local`, or `--profile slurm -j 64`. What runs: config/."""
 
 import gc
-import os
 import sys
 from pathlib import Path
 
@@ -18,7 +17,8 @@ sys.path.insert(0, str(ROOT / "src"))
 
 from peftuq.errors import UserError
 from peftuq.jobs.environment import export_environment
-from peftuq.jobs.jobs import Jobs, flag
+from peftuq.jobs.jobs import Jobs
+from peftuq.jobs.rule import input_flags, output_flags, results_folder
 from peftuq.config.study import Study
 
 if not config:
@@ -55,10 +55,10 @@ wildcard_constraints:
 
 include: "workflow/rules/data.smk"
 include: "workflow/rules/train.smk"
-include: "workflow/rules/sample.smk"
+include: "workflow/rules/predict.smk"
 include: "workflow/rules/posthoc.smk"
 include: "workflow/rules/evaluate.smk"
-include: "workflow/rules/gold.smk"
+include: "workflow/rules/reference_posterior.smk"
 include: "workflow/rules/report.smk"
 
 

@@ -22,11 +22,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from peftuq.artifacts import Head, Record, softmax
-from peftuq.scores.adue import method as adue
+from peftuq.scores.adue import search
 from peftuq.scores.adue.head_stack import HeadStack
+from peftuq.scores.adue.method import SCORE
 
 THREADS, SEED = 2, 0
-PARAMS = adue.SCORE.params
+PARAMS = SCORE.params
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ def uncertainty(logits: Tensor, lam: float) -> Tensor:
     return u.clamp(1e-7, 1 - 1e-7)
 
 
-def plain_fit(start: Head, part: adue.Part, fit: adue.Fit) -> Plain:
+def plain_fit(start: Head, part: search.Part, fit: search.Fit) -> Plain:
     head = Plain(start, part.x.dtype)
     initial = [p.detach().clone() for p in head.parameters()]
     batch = PARAMS["batch_size"]
@@ -108,23 +109,23 @@ def problem(case: Case) -> tuple[Head, Record, Tensor]:
     return head, Record(np.arange(case.rows), label, logits, h), unseen
 
 
-def batched(start: Head, part: adue.Part, fits: list[adue.Fit]) -> dict[adue.Fit, tuple[HeadStack, int]]:
+def batched(start: Head, part: search.Part, fits: list[search.Fit]) -> dict[search.Fit, tuple[HeadStack, int]]:
     """Each fit's place: a stack and its index there."""
-    search = adue.Search(part, part, PARAMS, SEED)
+    trainer = search.Search(part, part, PARAMS, SEED)
     trained = {}
-    for chunk in adue.chunks(fits, start, part.x.device):
-        stack = search.fit(start, chunk)
+    for chunk in search.chunks(fits, start, part.x.device):
+        stack = trainer.fit(start, chunk)
         trained |= {fit: (stack, index) for index, fit in enumerate(chunk)}
     return trained
 
 
-def steps(fits: list[adue.Fit], rows: int) -> int:
+def steps(fits: list[search.Fit], rows: int) -> int:
     return sum(fit.epochs for fit in fits) * -(-rows // PARAMS["batch_size"])
 
 
-def limit(case: Case, head: Head, fits: list[adue.Fit]) -> float:
+def limit(case: Case, head: Head, fits: list[search.Fit]) -> float:
     """Seconds of the two products and Adam for all the fits' steps: a median, in a chunk's shape."""
-    together = len(next(adue.chunks(fits, head, torch.device("cpu"))))
+    together = len(next(search.chunks(fits, head, torch.device("cpu"))))
     outputs = case.width if case.dense else case.classes
     x, slope = (
         torch.randn(PARAMS["batch_size"], case.width),
@@ -161,8 +162,8 @@ def timed(function: Callable[..., Any], *arguments: Any) -> tuple[Any, float]:
 
 def compare(case: Case) -> None:
     head, record, unseen = problem(case)
-    part, exact = (adue.Part.of(record, dtype, "cpu") for dtype in (torch.float32, torch.float64))
-    fits = sorted(adue.grid(PARAMS)["adue"], key=lambda fit: (-fit.epochs, fit.lr, fit.beta, fit.alpha))
+    part, exact = (search.Part.of(record, dtype, "cpu") for dtype in (torch.float32, torch.float64))
+    fits = sorted(search.grid(PARAMS)["adue"], key=lambda fit: (-fit.epochs, fit.lr, fit.beta, fit.alpha))
     sample = random.Random(SEED).sample(fits, case.sample)
     shortest = fits[-2:]
     double = [
@@ -188,7 +189,7 @@ def compare(case: Case) -> None:
 
 def main() -> None:
     torch.set_num_threads(THREADS)
-    print(f"{len(adue.grid(PARAMS)['adue'])} fits, batch {PARAMS['batch_size']}, {THREADS} threads, seconds")
+    print(f"{len(search.grid(PARAMS)['adue'])} fits, batch {PARAMS['batch_size']}, {THREADS} threads, seconds")
     print(
         f"{'head':24} {'rows':>5} {'sample':>6} {'plain':>8} {'batched':>8} {'limit':>8} {'ratio':>7}  "
         f"{'|dU| f32':>8} {'|dθ| f32':>8}  {'|dU| f64':>8} {'|dθ| f64':>8}"

@@ -21,13 +21,14 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import yaml
 
+from peftuq.cells import PREDICTION
 from peftuq.config import load
 from peftuq.config.study import Study
-from peftuq.jobs.jobs import PREDICTION, Jobs
+from peftuq.jobs.jobs import Jobs
 from peftuq.planning import plan
 from peftuq.planning.cards import CARDS
 from peftuq.planning.rehearsals import Rehearsals
@@ -88,6 +89,10 @@ def dry_run(folder: Path, config: Path, *targets: str) -> Used:
     return Used(time.monotonic() - started, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
 
 
+def needs(rule: Any, w: Any) -> None:
+    rule.inputs(w), rule.spec(w), rule.code(w)
+
+
 def ours(folder: Path, config: Path) -> float:
     """Processor seconds of all that Snakemake asks of us, each function called once for each job."""
     started = time.process_time()
@@ -95,19 +100,19 @@ def ours(folder: Path, config: Path) -> float:
     for cell, scores in jobs.study.cells.items():
         for score in (PREDICTION, *scores):
             w = SimpleNamespace(**cell._asdict(), score=score)
-            jobs.inputs_evaluate(w), jobs.spec_evaluate(w)
+            needs(jobs.evaluate, w)
             if score != PREDICTION:
-                jobs.inputs_samples(w), jobs.spec_score(w), jobs.code_score(w)
-        if jobs.made_by(cell.predictive) == "predict":
-            jobs.inputs_pool(w), jobs.spec_pool(w), jobs.code_pool(w)
+                needs(jobs.fit_scores, w)
+        if jobs.predictives.rule_of(cell.predictive) == "predict_from_records":
+            needs(jobs.predict_from_records, w)
     for adapter in jobs.study.adapters:
         w = SimpleNamespace(**adapter._asdict())
-        jobs.inputs_extract(w), jobs.spec_extract(w), jobs.code_adapter("extract")(w)
-        if jobs.trained_by(adapter.recipe) is not None:
-            jobs.inputs_train(w), jobs.spec_train(w), jobs.code_adapter("train")(w)
+        needs(jobs.extract, w)
+        if jobs.train.rule_of(adapter.recipe) is not None:
+            needs(jobs.train, w)
     for setting in jobs.study.settings:
         w = SimpleNamespace(**setting._asdict())
-        jobs.inputs_compare(w), jobs.spec_compare(w)
+        needs(jobs.compare, w)
     return time.process_time() - started
 
 
@@ -127,9 +132,11 @@ def run(jobs: Jobs, a_start: float) -> float:
     found = list(Workload(jobs, Rehearsals(Path(jobs.study.config.results), CARDS["a100-80"])).gpu_jobs())
     training = [job.seconds + 2 * a_start for job in found if job.rule.startswith("train_")]
     asking = [job.seconds + 2 * a_start for job in found if not job.rule.startswith("train_")]
-    predicted = sum(jobs.made_by(cell.predictive) == "predict" for cell in jobs.study.cells)
-    scored = sum(score != "adue" for scores in jobs.study.cells.values() for score in scores)
-    small = predicted + scored + len(jobs.metrics())
+    predicted = sum(jobs.predictives.rule_of(cell.predictive) == "predict_from_records" for cell in jobs.study.cells)
+    scored = sum(
+        jobs.fit_scores.rule_of(score) == "fit_baselines" for scores in jobs.study.cells.values() for score in scores
+    )
+    small = predicted + scored + len(jobs.aggregate.metrics)
     groups = [a_start + GROUP * (SMALL + a_start)] * -(-small // GROUP)
     return (makespan(training, GPUS) + makespan(asking, GPUS) + makespan(groups, CPUS)) / 3600
 

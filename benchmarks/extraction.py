@@ -35,7 +35,7 @@ MAX_TOKENS = 2048
 
 
 def fetch_model(jobs: Jobs, model: str, folder: Path) -> None:
-    spec = json.loads(jobs.spec_fetch_model(type("W", (), {"model": model})))
+    spec = json.loads(jobs.fetch_model.spec(type("W", (), {"model": model})))
     sources.fetch(spec["kind"], spec["source"], folder, ROOT / "downloads")
     if spec["gguf"]:
         convert.from_gguf(folder, spec["gguf"])
@@ -43,9 +43,9 @@ def fetch_model(jobs: Jobs, model: str, folder: Path) -> None:
 
 def prepare(jobs: Jobs, dataset: str, folder: Path) -> Path:
     """The dataset's test split, in full."""
-    _, (kind, source) = jobs._source(dataset)
+    kind, source = jobs.fetch_data.source_of(dataset)
     sources.fetch(kind, source, folder / "source", ROOT / "downloads")
-    spec = json.loads(jobs.spec_prepare_data(type("W", (), {"dataset": dataset})))
+    spec = json.loads(jobs.prepare_data.spec(type("W", (), {"dataset": dataset})))
     splits, metadata = tasks.prepare(spec, folder / "source")
     files.write_columns(folder / "test.parquet", splits["test"], metadata)
     return folder / "test.parquet"
@@ -69,7 +69,7 @@ def contest(jobs: Jobs, case: tuple[str, str, str], args: argparse.Namespace, fo
     model, dataset, recipe = case
     fetch_model(jobs, model, folder / model)
     file = prepare(jobs, dataset, folder / dataset)
-    task = jobs._task(Setting(model, dataset, recipe), ["test"])
+    task = jobs.context.task(Setting(model, dataset, recipe), ["test"])
     tokenizer = backbone.tokenizer(folder / model)
     torch.manual_seed(0)
     hf = backbone.load(folder / model, task["kind"], len(task["classes"]), torch.float32).eval()

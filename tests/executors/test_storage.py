@@ -73,9 +73,9 @@ def stored(server: str) -> dict[str, bytes]:
 
 @pytest.mark.parametrize("profile", PROFILES)
 def test_a_profile_plans_every_job(copy, server, profile):
-    said = snakemake(copy, server, "-n", "--profile", f"profiles/{profile}", "-j", "8")
-    assert "s3://change-me/peftuq/results/metrics.csv (send to storage)" in said
-    (training,) = (job for job in said.split("\n\n") if "rule train_lora:" in job)
+    printed = snakemake(copy, server, "-n", "--profile", f"profiles/{profile}", "-j", "8")
+    assert "s3://change-me/peftuq/results/metrics.csv (send to storage)" in printed
+    (training,) = (job for job in printed.split("\n\n") if "rule train_lora:" in job)
     assert PROFILES[profile] in training
     assert not (copy.folder / "results").exists()
 
@@ -116,8 +116,8 @@ def test_a_whole_run_needs_the_bucket_alone(tmp_path, server):
     assert {f"results/adapters/{adapter}/{file}" for adapter in trained for file in ADAPTER} <= half
     assert {f"results/models/nano_encoder/{file}" for file in ("provenance.json", "files/model.safetensors")} <= half
     forget(away)
-    said = snakemake(away, server, *STORAGE)
-    assert "rule train_" not in said and "rule fetch_model" not in said
+    printed = snakemake(away, server, *STORAGE)
+    assert "rule train_" not in printed and "rule fetch_model" not in printed
     found = stored(server)
     assert found["results/metrics.csv"] == plain.metrics()
     assert found["reports/report.pdf"].startswith(b"%PDF")

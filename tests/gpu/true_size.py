@@ -33,7 +33,7 @@ def _demand(request: Request) -> tuple[int, ...]:
 
 
 def _with_few_rows(request: Request) -> Request:
-    if request.program != "fit_adue":
+    if request.program != "fit_score":
         return request
     rows = {**request.spec["rows"], "train": FEW * request.spec["params"]["batch_size"]}
     return dataclasses.replace(request, spec={**request.spec, "rows": rows})
@@ -55,6 +55,6 @@ def tiny(request: Request) -> Request:
         spec["recipe"] = {**spec["recipe"], "micro_batch_tokens": 64}
     if request.program == "fit_laplace":
         spec["params"] = {**spec["params"], "batch_tokens": 64}
-    if request.program == "fit_adue":
+    if request.program == "fit_score":
         spec["rows"] = {"train": 16, "valid": 16}
     return dataclasses.replace(request, spec=spec, config={**request.config, **TINY})

@@ -27,7 +27,7 @@ def test_all_of_them_run_on_a_processor(tmp_path):
     lines = table.read_text().splitlines()
     jobs, checks = ([line for line in lines if line.count("|") == len(columns) + 1] for columns in (JOBS, CHECKS))
     assert {line.split()[1] for line in jobs[2:]} == {
-        "train_lora", "train_mixlora", "extract", "sample", "fit_laplace", "fit_adue",
+        "train_lora", "train_mixlora", "extract", "predict_with_model", "fit_laplace", "fit_adue",
     }  # fmt: skip
     assert any("resumed" in line for line in checks) and any("two processes" in line for line in checks)
     assert any("host waits" in line for line in checks) and any("flash" in line for line in checks)

@@ -28,9 +28,9 @@ GRIDS = [
     {**DECODER, "recipes": ["dropped"], "predictives": ["point"], "scores": ["softmax"]},
     {**DECODER, "recipes": ["mixed"], "predictives": ["point"], "scores": ["softmax", "flu"]},
 ]
-MODELS_RUN = {"train_lora": 3, "train_mixlora": 1, "extract": 4, "sample": 2, "fit_laplace": 1}
-AFTER = {"predict": 3, "fit_baselines": 11, "fit_adue": 1, "evaluate": 20, "compare": 3}
-TOLD = {"list_cells": 1, "aggregate": 1, "render_report": 1}
+MODELS_RUN = {"train_lora": 3, "train_mixlora": 1, "extract": 4, "predict_with_model": 2, "fit_laplace": 1}
+AFTER = {"predict_from_records": 3, "fit_baselines": 11, "fit_adue": 1, "evaluate": 20, "compare": 3}
+REPORTED = {"list_cells": 1, "aggregate": 1, "render_report": 1}
 
 
 class Both(Nano):
@@ -55,7 +55,7 @@ def float32(tmp_path_factory) -> Both:
 
 @pytest.fixture(scope="module")
 def bf16(tmp_path_factory) -> Both:
-    """The precision is said by the host that submits."""
+    """The host that submits decides the precision."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PEFTUQ_PRECISION", "bf16")
         return ran(Both(tmp_path_factory.mktemp("bf16"), "auto"))
@@ -93,16 +93,16 @@ def test_the_metrics_are_close(float32, bf16):
     assert {key: d for key, d in distances.items() if key[-1] in CLOSE and d > CLOSE[key[-1]]} == {}
 
 
-# -- what is asked of a precision ------------------------------------------------------------------------
+# -- the precision of jobs ------------------------------------------------------------------------
 
 
 def test_every_job_is_told_its_precision(bf16, monkeypatch):
     monkeypatch.setenv("PEFTUQ_PRECISION", "bf16")
-    said = bf16.run("--dry-run", "--forceall", "--printshellcmds").stdout
-    specs = re.findall(r"python \$PEFTUQ_SCRIPTS/(\w+)\.py --spec (.*?) --", said)
-    told = {script: json.loads(shlex.split(spec)[0]) for script, spec in specs}
-    assert {"train", "extract", "sample", "fit_laplace"} <= told.keys()
-    assert {spec["task"]["precision"] for spec in told.values() if "task" in spec} == {"bf16"}
+    printed = bf16.run("--dry-run", "--forceall", "--printshellcmds").stdout
+    specs = re.findall(r"python \$PEFTUQ_SCRIPTS/(\w+)\.py --spec (.*?) --", printed)
+    found = {script: json.loads(shlex.split(spec)[0]) for script, spec in specs}
+    assert {"train", "extract", "predict_with_model", "fit_laplace"} <= found.keys()
+    assert {spec["task"]["precision"] for spec in found.values() if "task" in spec} == {"bf16"}
     assert not [spec for _, spec in specs if '"auto"' in spec]
 
 
@@ -116,7 +116,7 @@ def test_the_report_says_the_precision(request, checkout, words, other):
 def test_another_precision_makes_all_due_that_runs_a_model(float32):
     float32.ask_for("bf16")
     try:
-        assert float32.due() == {**MODELS_RUN, **AFTER, **TOLD}
+        assert float32.due() == {**MODELS_RUN, **AFTER, **REPORTED}
     finally:
         float32.ask_for("fp32")
 
@@ -125,7 +125,7 @@ def test_the_submitting_host_decides_what_auto_means(bf16, monkeypatch):
     monkeypatch.setenv("PEFTUQ_PRECISION", "bf16")
     assert bf16.due() == {}
     monkeypatch.setenv("PEFTUQ_PRECISION", "fp32")
-    assert bf16.due() == {**MODELS_RUN, **AFTER, **TOLD}
+    assert bf16.due() == {**MODELS_RUN, **AFTER, **REPORTED}
 
 
 def test_however_a_precision_was_decided_the_jobs_are_the_same(float32, monkeypatch):

@@ -1,14 +1,16 @@
-"""What a rehearsal finds: memory against the profiler on the CPU, operations counted by hand, and planted faults."""
+"""Results of rehearsals: memory against the profiler on the CPU, operations counted by hand, and planted faults."""
 
 import contextlib
 import inspect
 
 import pytest
 import torch
+from closed_forms import adapter_parameters
 from small_jobs import DECODER, ENCODER, MIXTURE, spec
 from torch import nn
 
 from peftuq.models import inference, readout
+from peftuq.planning import cost
 from peftuq.planning.cards import CARDS
 from peftuq.planning.rehearsal import programs, trace
 from peftuq.planning.rehearsal.batches import Shape, longest
@@ -125,9 +127,9 @@ def test_checkpointing_trades_memory_for_work():
 def test_every_program_runs():
     sampled = {**spec(DECODER), "params": {"choice": ["options"], "classification": ["dummy"]}}
     for program, config, wanted in (
-        ("sample", DECODER, {**sampled, "method": "mc_dropout"}),
-        ("sample", DECODER, {**sampled, "method": "spuq"}),
-        ("sample", ENCODER, {**sampled, **spec(ENCODER), "method": "mc_dropout"}),
+        ("predict_with_model", DECODER, {**sampled, "method": "mc_dropout"}),
+        ("predict_with_model", DECODER, {**sampled, "method": "spuq"}),
+        ("predict_with_model", ENCODER, {**sampled, **spec(ENCODER), "method": "mc_dropout"}),
         ("extract", ENCODER, spec(ENCODER)),
     ):
         assert sum(trace.rehearse(program, wanted, config, CARD)["peak"].values()) > 0
@@ -137,13 +139,28 @@ def test_fits_of_heads_grow_with_their_rows():
     from peftuq.scores.adue.method import SCORE
 
     params = {**SCORE.params, "lr": [1e-3], "alpha": [0.0, 0.1], "beta": [0.1], "epochs": [1, 2]}
-    wanted = {**spec(ENCODER, "fp32"), "params": params}
+    wanted = {**spec(ENCODER, "fp32"), "module": "peftuq.scores.adue.method", "params": params}
     few, more = (
-        trace.rehearse("fit_adue", {**wanted, "rows": {"train": rows, "valid": 600}}, ENCODER, CARD)
+        trace.rehearse("fit_score", {**wanted, "rows": {"train": rows, "valid": 600}}, ENCODER, CARD)
         for rows in (1000, 100_000)
     )
     grown = sum(more["peak"].values()) - sum(few["peak"].values())
     assert grown >= 99_000 * 32 * 4 and few["work"] == more["work"]  # at least x itself; a step is a step
+    assert more["job"] == {"part": "train", "flops": 100 * few["job"]["flops"]}
+
+
+def test_a_score_without_what_a_rehearsal_needs_is_named():
+    wanted = {**spec(ENCODER, "fp32"), "module": "peftuq.scores.softmax", "params": {}, "rows": {"train": 10}}
+    with pytest.raises(trace.Fault, match=r"peftuq\.scores\.softmax defines no fitting, rehearse, work"):
+        trace.rehearse("fit_score", wanted, ENCODER, CARD)
+
+
+@pytest.mark.parametrize("config, mixture", [(DECODER, None), (DECODER, MIXTURE), (ENCODER, None)])
+def test_trainable_parameters_are_those_of_the_shapes(config, mixture):
+    wanted, shape = spec(config, mixture=mixture), cost.Shape.of(config)
+    head = cost.head_parameters(shape, 3, dense=True) if config is ENCODER else 0
+    expected = adapter_parameters(shape, wanted["recipe"]["adapter"]) + head
+    assert trace.rehearse("train", wanted, config, CARD)["trainable"] == expected
 
 
 # -- what a device refuses ------------------------------------------------------------------------------

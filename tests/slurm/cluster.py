@@ -73,7 +73,7 @@ def missing() -> list[str]:
 
 
 @contextlib.contextmanager
-def running(folder: Path) -> Iterator[None]:
+def started(folder: Path) -> Iterator[None]:
     """Start Slurm with its files in `folder`, and links to its configuration where all of Slurm looks for it."""
     _configure(folder)
     with contextlib.ExitStack() as undo:
@@ -87,7 +87,7 @@ def running(folder: Path) -> Iterator[None]:
             (folder / "spool" / node).mkdir(parents=True)
             subprocess.run(["slurmd", "-N", node], check=True)
         wait(
-            "the nodes to be idle", lambda: said("sinfo", "-hN", "-p", "cpu", "-t", "idle", "-o", "%N") == names(), 180
+            "the nodes to be idle", lambda: words("sinfo", "-hN", "-p", "cpu", "-t", "idle", "-o", "%N") == names(), 180
         )
         yield
 
@@ -145,7 +145,7 @@ def _stop(folder: Path) -> None:
     """End all jobs, then the daemons that were started here, by the process ids that they left."""
     with contextlib.suppress(TimeoutError):
         subprocess.run(["scancel", "--user=root"], capture_output=True, timeout=20)
-        wait("the jobs to end", lambda: not said("squeue", "-h"), 60)
+        wait("the jobs to end", lambda: not words("squeue", "-h"), 60)
     pids = [int(file.read_text()) for file in sorted(folder.glob("*.pid"), reverse=True)]
     for pid in pids:
         with contextlib.suppress(ProcessLookupError):
@@ -168,7 +168,7 @@ def wait(what: str, done: Callable[[], object], seconds: float) -> None:
         time.sleep(0.3)
 
 
-def said(*command: str) -> list[str]:
+def words(*command: str) -> list[str]:
     return subprocess.run(command, capture_output=True, text=True).stdout.split()
 
 
@@ -183,5 +183,5 @@ def daemons(number: int) -> list[int]:
 def jobs() -> dict[int, dict[str, str]]:
     """Every job as `scontrol` shows it, finished ones among them, by number."""
     shown = subprocess.run(["scontrol", "show", "job", "--oneliner"], capture_output=True, text=True).stdout
-    told = [dict(word.split("=", 1) for word in line.split() if "=" in word) for line in shown.splitlines()]
-    return {int(job["JobId"]): job for job in told if "JobId" in job}
+    found = [dict(word.split("=", 1) for word in line.split() if "=" in word) for line in shown.splitlines()]
+    return {int(job["JobId"]): job for job in found if "JobId" in job}

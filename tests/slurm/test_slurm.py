@@ -1,4 +1,4 @@
-"""`snakemake --profile slurm` on a real Slurm: what jobs ask for, and that no fault loses or changes a result."""
+"""`snakemake --profile slurm` on a real Slurm: what jobs request, and that no fault loses or changes a result."""
 
 import re
 import subprocess
@@ -9,7 +9,7 @@ import cluster
 import faulty
 import pytest
 import yaml
-from story import CELL, FAULTS, GRIDS, REQUEUED, Story, megabytes
+from scenario import CELL, FAULTS, GRIDS, REQUEUED, Scenario, megabytes
 
 pytestmark = pytest.mark.slurm
 
@@ -30,108 +30,108 @@ def quiet(tmp_path_factory) -> bytes:
 
 
 @pytest.fixture(scope="module")
-def story(tmp_path_factory, pytestconfig) -> Iterator[Story]:
+def scenario(tmp_path_factory, pytestconfig) -> Iterator[Scenario]:
     if cluster.missing():
         pytest.skip(f"no Slurm can be started here, for want of {', '.join(cluster.missing())} (see docs/cluster.md)")
-    told = Story(faulty.furnished(tmp_path_factory.mktemp("checkout"), *GRIDS))
-    with cluster.running(tmp_path_factory.mktemp("cluster")):
-        told.tell()
+    played = Scenario(faulty.furnished(tmp_path_factory.mktemp("checkout"), *GRIDS))
+    with cluster.started(tmp_path_factory.mktemp("cluster")):
+        played.play()
         with pytestconfig.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():
-            print(f"\n{told.table()}", flush=True)
-        yield told
+            print(f"\n{played.table()}", flush=True)
+        yield played
 
 
-def test_the_metrics_are_those_of_a_quiet_run_on_one_machine(story, quiet):
-    assert story.returncodes[-1] == 0, story.said[-1][-8000:]
-    assert story.checkout.metrics() == quiet
-    assert not story.checkout.half_files()
+def test_the_metrics_are_those_of_a_quiet_run_on_one_machine(scenario, quiet):
+    assert scenario.returncodes[-1] == 0, scenario.outputs[-1][-8000:]
+    assert scenario.checkout.metrics() == quiet
+    assert not scenario.checkout.half_files()
 
 
-@pytest.mark.parametrize("rule, asked", [
+@pytest.mark.parametrize("rule, requested", [
     ("train_lora", {"Partition": "gpu", "TresPerJob": "gres:gpu:a100:1", "CPUs/Task": "4", "MinMemoryCPU": "8000M"}),
     ("extract", {"Partition": "gpu", "TresPerJob": "gres:gpu:a100:1", "TimeLimit": "02:00:00"}),
     ("fit_adue", {"Partition": "gpu", "TresPerNode": "gres:shard:1", "TimeLimit": "01:00:00"}),
     ("prepare_data", {"Partition": "cpu", "MinMemoryNode": "4000M", "TimeLimit": "00:30:00", "NumCPUs": "1"}),
     ("aggregate", {"Partition": "cpu", "TimeLimit": "01:00:00"}),
 ])  # fmt: skip
-def test_a_job_gets_what_the_profile_says(story, rule, asked):
-    first = story.of(rule)[0]
-    assert {key: first.get(key) for key in asked} == asked
+def test_a_job_gets_what_the_profile_says(scenario, rule, requested):
+    first = scenario.of(rule)[0]
+    assert {key: first.get(key) for key in requested} == requested
 
 
-def test_a_training_by_two_processes_gets_a_node_with_two_gpus_and_all_else_twice(story):
+def test_a_training_by_two_processes_gets_a_node_with_two_gpus_and_all_else_twice(scenario):
     training = re.compile(rf"rule_train_lora_.*_{faulty.PAIR}_0")
-    (job,) = [job for job in story.jobs.values() if training.match(job.get("Comment", ""))]
-    asked = {"TresPerJob": "gres:gpu:a100:2", "NumNodes": "1", "CPUs/Task": "8", "NodeList": cluster.PAIR}
-    assert {key: job.get(key) for key in asked} == asked and megabytes(job) == 64000
+    (job,) = [job for job in scenario.jobs.values() if training.match(job.get("Comment", ""))]
+    requested = {"TresPerJob": "gres:gpu:a100:2", "NumNodes": "1", "CPUs/Task": "8", "NodeList": cluster.PAIR}
+    assert {key: job.get(key) for key in requested} == requested and megabytes(job) == 64000
     assert job["JobState"] == "COMPLETED"
-    log = story.checkout.folder / f"results/logs/train_lora/nano_encoder/words/{faulty.PAIR}/seed0.log"
+    log = scenario.checkout.folder / f"results/logs/train_lora/nano_encoder/words/{faulty.PAIR}/seed0.log"
     assert f"step {faulty.STEPS}/{faulty.STEPS}" in log.read_text()
 
 
-def test_fetching_runs_on_this_host(story):
-    assert not story.of("fetch_model") and not story.of("list_cells")
+def test_fetching_runs_on_this_host(scenario):
+    assert not scenario.of("fetch_model") and not scenario.of("list_cells")
 
 
-def test_post_hoc_jobs_travel_together_on_cpu_nodes_and_share_a_few_cores(story):
-    groups = [job for job in story.jobs.values() if "/group_posthoc" in job["StdOut"]]
-    singles = [rule for rule in ("predict", "fit_baselines", "evaluate") if story.of(rule)]
+def test_post_hoc_jobs_travel_together_on_cpu_nodes_and_share_a_few_cores(scenario):
+    groups = [job for job in scenario.jobs.values() if "/group_posthoc" in job["StdOut"]]
+    singles = [rule for rule in ("predict_from_records", "fit_baselines", "evaluate") if scenario.of(rule)]
     assert groups and not singles
     for job in groups:
         assert job["Partition"] == "cpu" and "TresPerJob" not in job
         assert int(job["NumCPUs"]) <= 16 and megabytes(job) <= 64000
 
 
-def test_an_interrupt_cancels_what_was_submitted(story):
-    assert story.returncodes[0] != 0
-    assert story.interrupted and not story.left
-    assert {story.jobs[number]["JobState"] for number in story.interrupted} == {"CANCELLED"}
+def test_an_interrupt_cancels_what_was_submitted(scenario):
+    assert scenario.returncodes[0] != 0
+    assert scenario.interrupted and not scenario.left
+    assert {scenario.jobs[number]["JobState"] for number in scenario.interrupted} == {"CANCELLED"}
 
 
-def test_a_job_that_runs_out_of_memory_comes_back_with_more(story):
-    jobs = story.of("fit_adue")
+def test_a_job_that_runs_out_of_memory_comes_back_with_more(scenario):
+    jobs = scenario.of("fit_adue")
     assert [megabytes(job) for job in jobs] == [200, 1200]
     assert jobs[0]["JobState"] in ("OUT_OF_MEMORY", "FAILED", "CANCELLED") and jobs[1]["JobState"] == "COMPLETED"
 
 
 @pytest.mark.parametrize("seed, fault", list(enumerate(FAULTS)))
-def test_a_training_resumes_after_its_fault(story, seed, fault):
-    jobs = story.of("train_lora", seed)
+def test_a_training_resumes_after_its_fault(scenario, seed, fault):
+    jobs = scenario.of("train_lora", seed)
     assert jobs[-1]["JobState"] == "COMPLETED"
-    text = (story.checkout.folder / f"results/logs/train_lora/{CELL}/seed{seed}.log").read_text()
+    text = (scenario.checkout.folder / f"results/logs/train_lora/{CELL}/seed{seed}.log").read_text()
     assert re.search(rf"resumed at step \d+ of {faulty.STEPS}", text)
 
 
 @pytest.mark.parametrize("fault, state", [("scancel", "CANCELLED"), ("warned", "FAILED"), ("out of time", "TIMEOUT")])
-def test_a_fault_is_noticed_and_the_next_attempt_has_more_time(story, fault, state):
-    jobs = story.of("train_lora", list(FAULTS).index(fault))
-    hit, last = story.jobs[story.hit[fault]], jobs[-1]
+def test_a_fault_is_noticed_and_the_next_attempt_has_more_time(scenario, fault, state):
+    jobs = scenario.of("train_lora", list(FAULTS).index(fault))
+    hit, last = scenario.jobs[scenario.hit[fault]], jobs[-1]
     assert hit["JobState"] == state
     assert last["JobId"] != hit["JobId"]
     assert (last["TimeLimit"], megabytes(last)) == ("1-00:00:00", 64000)
 
 
 @pytest.mark.parametrize("fault", REQUEUED)
-def test_what_slurm_requeues_is_left_to_slurm(story, fault):
-    hit = story.jobs[story.hit[fault]]
+def test_what_slurm_requeues_is_left_to_slurm(scenario, fault):
+    hit = scenario.jobs[scenario.hit[fault]]
     assert hit["JobState"] == "COMPLETED" and hit["Restarts"] == "1"
 
 
-def test_a_warned_training_leaves_a_checkpoint_before_its_limit(story):
-    assert "asked to stop: checkpoint at step" in story.slurm_log(story.jobs[story.hit["warned"]])
+def test_a_warned_training_leaves_a_checkpoint_before_its_limit(scenario):
+    assert "asked to stop: checkpoint at step" in scenario.slurm_log(scenario.jobs[scenario.hit["warned"]])
 
 
-def test_logs_are_where_the_readme_says(story):
-    logs = story.checkout.folder / "results/logs"
+def test_logs_are_where_the_readme_says(scenario):
+    logs = scenario.checkout.folder / "results/logs"
     for name in (f"train_lora/{CELL}/seed0", f"evaluate/{CELL}/seed0/point/softmax", "aggregate/metrics"):
         assert (logs / f"{name}.log").is_file()
-    failed = [job for job in story.jobs.values() if job["JobState"] in ("FAILED", "TIMEOUT") and "Comment" in job]
+    failed = [job for job in scenario.jobs.values() if job["JobState"] in ("FAILED", "TIMEOUT") and "Comment" in job]
     assert failed
     for job in failed:
         assert Path(job["StdOut"]).is_relative_to(logs / "slurm") and Path(job["StdOut"]).is_file()
 
 
-def test_four_shards_are_one_gpu(story):
+def test_four_shards_are_one_gpu(scenario):
     options = "--parsable --gres=shard:1 --mem=100 --nodelist=n1 --output=/dev/null"
     submit = ["sbatch", *options.split(), "--wrap=sleep 20"]
     numbers = [int(subprocess.check_output(submit, cwd="/")) for _ in range(cluster.SHARDS + 1)]

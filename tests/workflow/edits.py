@@ -90,12 +90,26 @@ def new_score(checkout: Nano) -> None:
     checkout.suite({**SCORED, "scores": [*SCORED["scores"], "plain"]}, POOLED, SWEPT)
 
 
-TOLD = {"list_cells": 1, "aggregate": 1, "render_report": 1}
+REPORTED = {"list_cells": 1, "aggregate": 1, "render_report": 1}
 GATHERED = {"aggregate": 1, "render_report": 1}
-AFTER_RECORDS = {"trace": 1, "predict": 3, "fit_baselines": 12, "fit_adue": 2, "evaluate": 21, "compare": 4}
+AFTER_RECORDS = {
+    "trace": 1,
+    "predict_from_records": 3,
+    "fit_baselines": 12,
+    "fit_adue": 2,
+    "evaluate": 21,
+    "compare": 4,
+}
 ALL_TRAINED = {"train_lora": 2, "train_ensemble_member": 7, "extract": 9, **AFTER_RECORDS}
-PLAIN = {"extract": 2, "predict": 2, "fit_baselines": 8, "fit_adue": 2, "evaluate": 14, "compare": 1}
-CHOICE = {"train_ensemble_member": 7, "extract": 7, "trace": 1, "predict": 1, "fit_baselines": 4, "evaluate": 7}
+PLAIN = {"extract": 2, "predict_from_records": 2, "fit_baselines": 8, "fit_adue": 2, "evaluate": 14, "compare": 1}
+CHOICE = {
+    "train_ensemble_member": 7,
+    "extract": 7,
+    "trace": 1,
+    "predict_from_records": 1,
+    "fit_baselines": 4,
+    "evaluate": 7,
+}
 CHOICE["compare"] = 3
 CONFIGURATION = "config/config.yaml"
 EDITS: dict[str, tuple[Edit, dict[str, int]]] = {
@@ -112,8 +126,8 @@ EDITS: dict[str, tuple[Edit, dict[str, int]]] = {
     "`threads`": (keys(CONFIGURATION, threads=2), {}),
     "`downloads`": (keys(CONFIGURATION, downloads="elsewhere"), {}),
     "a model that no suite names": (keys("config/models/roberta.yaml", max_length=100), {}),
-    "a model's licence or note": (keys("config/models/nano_encoder.yaml", licence="MIT", note="a toy"), TOLD),
-    "a suite's title": (keys("config/suites/tiny.yaml", title="Small"), TOLD),
+    "a model's licence or note": (keys("config/models/nano_encoder.yaml", licence="MIT", note="a toy"), REPORTED),
+    "a suite's title": (keys("config/suites/tiny.yaml", title="Small"), REPORTED),
     "the report's template": (appended("reports/template.typ", "// end\n"), {"render_report": 1}),
     "code of the report": (appended("src/peftuq/report/words.py", "NEW = 1\n"), {"render_report": 1}),
     "`bootstrap`": (keys(CONFIGURATION, bootstrap=21), {"compare": 4, "render_report": 1}),
@@ -123,7 +137,7 @@ EDITS: dict[str, tuple[Edit, dict[str, int]]] = {
     ),
     "a parameter of AdUE": (
         keys(CONFIGURATION, methods__adue__epochs=[3]),
-        {"fit_adue": 2, "evaluate": 2, "compare": 1, **TOLD},
+        {"fit_adue": 2, "evaluate": 2, "compare": 1, **REPORTED},
     ),
     "code of RDE": (
         appended("src/peftuq/scores/rde.py", "NEW = 1\n"),
@@ -131,37 +145,45 @@ EDITS: dict[str, tuple[Edit, dict[str, int]]] = {
     ),
     "a score added: one file, one name": (
         new_score,
-        {"fit_baselines": 4, "evaluate": 4, "compare": 1, **TOLD},
+        {"fit_baselines": 4, "evaluate": 4, "compare": 1, **REPORTED},
     ),
     "a score removed": (
         grids({**SCORED, "scores": ["softmax", "mahalanobis", "adue"]}, POOLED, SWEPT),
-        {"compare": 1, **TOLD},
+        {"compare": 1, **REPORTED},
     ),
     "a seed added": (
         grids({**SCORED, "seeds": 3}, POOLED, SWEPT),
-        {"train_lora": 1, "extract": 1, "predict": 1, "fit_baselines": 4, "fit_adue": 1, "evaluate": 7, "compare": 1}
-        | TOLD,
+        {
+            "train_lora": 1,
+            "extract": 1,
+            "predict_from_records": 1,
+            "fit_baselines": 4,
+            "fit_adue": 1,
+            "evaluate": 7,
+            "compare": 1,
+        }
+        | REPORTED,
     ),
     "a sixth member of an ensemble of five": (
         grids(SCORED, {**POOLED, "predictives": ["ensemble-5", "ensemble-6"]}, SWEPT),
-        {"train_ensemble_member": 1, "extract": 1, "predict": 1, "fit_baselines": 2, "evaluate": 3}
-        | {"trace": 1, "compare": 1, **TOLD},
+        {"train_ensemble_member": 1, "extract": 1, "predict_from_records": 1, "fit_baselines": 2, "evaluate": 3}
+        | {"trace": 1, "compare": 1, **REPORTED},
     ),
     "one λ of a sweep": (
         keys("config/recipes/lambda.yaml", sweep__values=[0.1, 20]),
-        {"train_ensemble_member": 1, "extract": 1, "fit_baselines": 1, "evaluate": 2, "compare": 1, **TOLD},
+        {"train_ensemble_member": 1, "extract": 1, "fit_baselines": 1, "evaluate": 2, "compare": 1, **REPORTED},
     ),
     "a dataset added": (
         new_dataset,
-        {"prepare_data": 1, "train_lora": 2, **PLAIN, **TOLD},
+        {"prepare_data": 1, "train_lora": 2, **PLAIN, **REPORTED},
     ),
     "a recipe's learning rate": (
         keys("config/recipes/plain.yaml", optimiser__lr=0.02),
-        {"train_lora": 2, **PLAIN, **TOLD},
+        {"train_lora": 2, **PLAIN, **REPORTED},
     ),
     "a recipe's `version`": (
         keys("config/recipes/plain.yaml", version=2),
-        {"train_lora": 2, **PLAIN, **TOLD},
+        {"train_lora": 2, **PLAIN, **REPORTED},
     ),
     "a prompt's text": (
         text("config/prompts/letters.yaml", "Answer:", "Reply:"),
@@ -169,7 +191,7 @@ EDITS: dict[str, tuple[Edit, dict[str, int]]] = {
     ),
     "a dataset's `version`": (
         keys("config/datasets/words.yaml", version=2),
-        {"prepare_data": 2, **ALL_TRAINED, **TOLD},
+        {"prepare_data": 2, **ALL_TRAINED, **REPORTED},
     ),
     "a row of a local dataset": (
         text("material/other_words/train.jsonl", "film", "plot"),
@@ -177,7 +199,7 @@ EDITS: dict[str, tuple[Edit, dict[str, int]]] = {
     ),
     "`limit`": (
         keys(CONFIGURATION, limit={"train": 40}),
-        {"prepare_data": 2, **ALL_TRAINED, **TOLD},
+        {"prepare_data": 2, **ALL_TRAINED, **REPORTED},
     ),
     "`eval_batch_tokens`": (
         keys(CONFIGURATION, eval_batch_tokens=2048),
@@ -185,7 +207,7 @@ EDITS: dict[str, tuple[Edit, dict[str, int]]] = {
     ),
     "`precision`, or what `auto` means": (
         keys(CONFIGURATION, precision="bf16"),
-        {**ALL_TRAINED, **TOLD},
+        {**ALL_TRAINED, **REPORTED},
     ),
     "code of extraction": (
         appended("workflow/scripts/extract.py", "NEW = 1\n"),

@@ -156,12 +156,12 @@ class Nano(Checkout):
 
     def due(self, *arguments: str) -> dict[str, int]:
         """Jobs that Snakemake would run, by rule."""
-        said = self.run("--dry-run", *arguments)
-        assert said.returncode == 0, said.stdout + said.stderr
-        counts = re.findall(r"^(\w+) +(\d+)$", said.stdout + said.stderr, re.MULTILINE)
+        printed = self.run("--dry-run", *arguments)
+        assert printed.returncode == 0, printed.stdout + printed.stderr
+        counts = re.findall(r"^(\w+) +(\d+)$", printed.stdout + printed.stderr, re.MULTILINE)
         return {rule: int(count) for rule, count in counts if rule not in ("all", "total")}
 
-    def said_of(self, log: str) -> str:
+    def log_of(self, log: str) -> str:
         return (self.folder / "results" / "logs" / f"{log}.log").read_text()
 
     def why(self, target: str) -> subprocess.CompletedProcess:

@@ -75,22 +75,22 @@ def test_the_documented_table_is_the_observed_one():
 ])  # fmt: skip
 def test_why_names_the_change(checkout, edit, target, expected):
     edit(checkout)
-    said = checkout.why(target)
-    assert said.returncode == 0, said.stderr
-    assert said.stdout.splitlines() == expected
+    printed = checkout.why(target)
+    assert printed.returncode == 0, printed.stderr
+    assert printed.stdout.splitlines() == expected
 
 
 def test_why_tells_what_is_new_from_what_is_made_again(checkout):
     EDITS["a seed added"][0](checkout)
     new = ADUE.replace("seed0", "seed2")
-    said = checkout.why(new).stdout.splitlines()
-    assert said[:2] == [f"{new} (evaluate) would be made:", "  it has not been made yet"]
+    printed = checkout.why(new).stdout.splitlines()
+    assert printed[:2] == [f"{new} (evaluate) would be made:", "  it has not been made yet"]
 
 
 def test_why_refuses_a_target_that_no_job_makes(checkout):
-    said = checkout.why("results/nothing.json")
-    assert said.returncode == 2 and said.stdout == ""
-    assert len(said.stderr.splitlines()) == 1 and "results/nothing.json: no job" in said.stderr
+    printed = checkout.why("results/nothing.json")
+    assert printed.returncode == 2 and printed.stdout == ""
+    assert len(printed.stderr.splitlines()) == 1 and "results/nothing.json: no job" in printed.stderr
 
 
 # -- what is due is not always computed ----------------------------------------------------------------
@@ -101,9 +101,9 @@ def test_nothing_is_computed_after_a_preparation_that_gave_the_same_bytes(checko
     keys("config/datasets/words.yaml", version=2)(checkout)
     assert checkout.due(ADUE) == {"prepare_data": 1, "train_lora": 1, "extract": 1, "fit_adue": 1, "evaluate": 1}
     assert checkout.run(ADUE).returncode == 0
-    assert "reused" not in checkout.said_of("prepare_data/words")
+    assert "reused" not in checkout.log_of("prepare_data/words")
     for log in (f"train_lora/{ADAPTER}", f"extract/{ADAPTER}", f"fit_adue/{CELL}/adue", f"evaluate/{CELL}/adue"):
-        assert "unchanged inputs: reused" in checkout.said_of(log), log
+        assert "unchanged inputs: reused" in checkout.log_of(log), log
     assert (checkout.folder / ADUE).read_bytes() == before
     adapter = checkout.folder / "results/adapters" / ADAPTER
     assert {"adapter_config.json", "train_log.jsonl", "training.json"} <= {path.name for path in adapter.iterdir()}
@@ -113,12 +113,12 @@ def test_a_change_that_is_taken_back_costs_nothing(checkout):
     changed = keys(CONFIGURATION, methods__adue__epochs=[1])
     changed(checkout)
     assert checkout.run(ADUE).returncode == 0
-    assert "reused" not in checkout.said_of(f"fit_adue/{CELL}/adue")
+    assert "reused" not in checkout.log_of(f"fit_adue/{CELL}/adue")
     once = (checkout.folder / ADUE).read_bytes()
     checkout.take_back()
     assert checkout.run(ADUE).returncode == 0
     for rule in ("fit_adue", "evaluate"):
-        assert "unchanged inputs: reused" in checkout.said_of(f"{rule}/{CELL}/adue")
+        assert "unchanged inputs: reused" in checkout.log_of(f"{rule}/{CELL}/adue")
     assert (checkout.folder / ADUE).read_bytes() != once
 
 
@@ -129,5 +129,5 @@ def test_an_edited_result_does_not_come_back(checkout):
     with scores.open("r+b") as file:
         file.write(b"edited")
     assert checkout.run("--force", str(scores.relative_to(checkout.folder))).returncode == 0
-    assert "reused" not in checkout.said_of(f"fit_baselines/{CELL}/softmax")
+    assert "reused" not in checkout.log_of(f"fit_baselines/{CELL}/softmax")
     assert scores.read_bytes() == whole

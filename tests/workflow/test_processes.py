@@ -72,10 +72,10 @@ def test_slurm_is_asked_for_two_gpus_and_twice_the_cpus(checkout):
     command = [sys.executable, "-m", "snakemake", "--profile", "slurm", "-j", "1", "--dry-run", "--forceall"]
     done = subprocess.run([*command, faulty.METRICS], cwd=checkout.folder, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
-    told = re.findall(r"^rule train_.*?^ +resources: (.*?)$", done.stdout + done.stderr, re.MULTILINE | re.DOTALL)
-    asked = [set(resources.split(", ")) for resources in told]
+    resources = re.findall(r"^rule train_.*?^ +resources: (.*?)$", done.stdout + done.stderr, re.MULTILINE | re.DOTALL)
+    requested = [set(one.split(", ")) for one in resources]
     expected = ({f"gpu={gpus}", f"cpus_per_task={4 * gpus}", "nodes=1", "mem_mb_per_cpu=8000"} for gpus in (1, 2))
-    assert all(any(wanted <= one for one in asked) for wanted in expected), told
+    assert all(any(wanted <= one for one in requested) for wanted in expected), resources
 
 
 def test_the_log_is_the_first_processs(checkout):

@@ -52,7 +52,7 @@ def test_another_run_gives_the_same_bytes_though_its_jobs_are_killed(quiet, tmp_
     checkpoints = other.folder / "results/checkpoints"
     first = other.run_and_kill("train", lambda: any(checkpoints.rglob("state.safetensors")))
     assert first.returncode != 0
-    for script, outputs in (("extract", "results/records"), ("score", "results/scores")):
+    for script, outputs in (("extract", "results/records"), ("fit_scores", "results/scores")):
         before = set((other.folder / outputs).rglob("*.*"))
         killed = other.run_and_kill(script)
         assert killed.returncode != 0
@@ -88,8 +88,8 @@ def test_a_users_mistake_is_one_line_before_any_job(tmp_path, file, old, new, me
     assert old in path.read_text()
     path.write_text(path.read_text().replace(old, new))
     done = checkout.run("--dry-run")
-    said = done.stdout + done.stderr
-    assert done.returncode != 0 and message in said and "Traceback" not in said
+    printed = done.stdout + done.stderr
+    assert done.returncode != 0 and message in printed and "Traceback" not in printed
 
 
 def test_training_logs_every_epoch(quiet):

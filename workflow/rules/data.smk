@@ -19,8 +19,8 @@ rule fetch_model:
     conda:
         "../../envs/torch.yaml"
     params:
-        spec=jobs.spec_fetch_model,
-        code=jobs.code("fetch_model"),
+        spec=jobs.fetch_model.spec,
+        code=jobs.fetch_model.code,
     shell:
         "HF_HUB_OFFLINE=0 python $PEFTUQ_SCRIPTS/fetch_model.py --spec {params.spec:q}"
         ' --downloads "$PEFTUQ_DOWNLOADS" --log {log}'
@@ -29,7 +29,7 @@ rule fetch_model:
 
 rule fetch_data:
     input:
-        local(jobs.inputs_fetch_data),
+        local(jobs.fetch_data.inputs),
     output:
         provenance=paths.source(),
         files=directory(paths.source_files()),
@@ -39,8 +39,8 @@ rule fetch_data:
     conda:
         "../../envs/torch.yaml"
     params:
-        spec=jobs.spec_fetch_data,
-        code=jobs.code("fetch_data"),
+        spec=jobs.fetch_data.spec,
+        code=jobs.fetch_data.code,
     shell:
         "HF_HUB_OFFLINE=0 python $PEFTUQ_SCRIPTS/fetch_data.py --spec {params.spec:q}"
         ' --downloads "$PEFTUQ_DOWNLOADS" --log {log}'
@@ -49,8 +49,8 @@ rule fetch_data:
 
 rule prepare_data:
     input:
-        source=jobs.source,
-        files=ancient(jobs.source_files),
+        source=jobs.prepare_data.source,
+        files=ancient(jobs.prepare_data.files),
     output:
         train=paths.data("train"),
         valid=paths.data("valid"),
@@ -61,8 +61,8 @@ rule prepare_data:
     conda:
         "../../envs/numeric.yaml"
     params:
-        spec=jobs.spec_prepare_data,
-        code=jobs.code("prepare_data"),
+        spec=jobs.prepare_data.spec,
+        code=jobs.prepare_data.code,
     shell:
         "python $PEFTUQ_SCRIPTS/prepare_data.py --spec {params.spec:q} --code {params.code}"
         " --source {input.source} --train {output.train} --valid {output.valid} --test {output.test} --log {log}"

@@ -3,7 +3,7 @@
 
 rule evaluate:
     input:
-        unpack(jobs.inputs_evaluate),
+        unpack(jobs.evaluate.inputs),
     output:
         paths.metrics(),
     log:
@@ -13,9 +13,9 @@ rule evaluate:
     conda:
         "../../envs/numeric.yaml"
     params:
-        spec=jobs.spec_evaluate,
-        code=jobs.code("evaluate"),
-        scores=jobs.flags("scores"),
+        spec=jobs.evaluate.spec,
+        code=jobs.evaluate.code,
+        scores=input_flags("scores"),
     shell:
         "python $PEFTUQ_SCRIPTS/evaluate.py --spec {params.spec:q} --code {params.code}"
         " --samples {input.samples} {params.scores} --metrics {output} --log {log}"
@@ -23,7 +23,7 @@ rule evaluate:
 
 rule compare:
     input:
-        jobs.inputs_compare,
+        jobs.compare.inputs,
     output:
         paths.comparison(),
     log:
@@ -31,8 +31,8 @@ rule compare:
     conda:
         "../../envs/numeric.yaml"
     params:
-        spec=jobs.spec_compare,
-        code=jobs.code("compare"),
+        spec=jobs.compare.spec,
+        code=jobs.compare.code,
     shell:
         "python $PEFTUQ_SCRIPTS/compare.py --spec {params.spec:q} --code {params.code}"
         " --scores {input} --comparison {output} --log {log}"
@@ -48,15 +48,15 @@ rule list_cells:
     log:
         paths.log("list_cells", "cells"),
     params:
-        spec=jobs.digest_cells,
+        spec=jobs.list_cells.spec,
     run:
-        jobs.write_cells(output[0], log[0])
+        jobs.list_cells.write(output[0], log[0])
 
 
 rule aggregate:
     input:
         cells=paths.cells,
-        metrics=jobs.metrics(),
+        metrics=jobs.aggregate.metrics,
     output:
         table=paths.metrics_table,
         csv=paths.metrics_csv,
@@ -65,9 +65,8 @@ rule aggregate:
     conda:
         "../../envs/numeric.yaml"
     params:
-        code=jobs.code("aggregate"),
-        # Beside its cells: a storage puts both where it likes.
-        results=lambda wildcards, input: os.path.dirname(input.cells),
+        code=jobs.aggregate.code,
+        results=results_folder,
     shell:
         "python $PEFTUQ_SCRIPTS/aggregate.py --cells {input.cells} --results {params.results}"
         " --table {output.table} --csv {output.csv} --log {log}"

@@ -1,28 +1,31 @@
 """Predictive distributions and uncertainty scores from records alone: no model is loaded."""
 
 
-rule predict:
+rule predict_from_records:
     input:
-        jobs.inputs_pool,
+        jobs.predict_from_records.inputs,
     output:
         paths.samples(),
     log:
-        paths.log("predict", "{model}/{dataset}/{recipe}/seed{seed}/{predictive}"),
+        paths.log(
+            "predict_from_records",
+            "{model}/{dataset}/{recipe}/seed{seed}/{predictive}",
+        ),
     wildcard_constraints:
-        predictive=jobs.predictives_that("predict"),
+        predictive=jobs.predict_from_records.predictives,
     conda:
         "../../envs/numeric.yaml"
     params:
-        spec=jobs.spec_pool,
-        code=jobs.code_pool,
+        spec=jobs.predict_from_records.spec,
+        code=jobs.predict_from_records.code,
     shell:
-        "python $PEFTUQ_SCRIPTS/predict.py --spec {params.spec:q} --code {params.code}"
+        "python $PEFTUQ_SCRIPTS/predict_from_records.py --spec {params.spec:q} --code {params.code}"
         " --inputs {input} --samples {output} --log {log}"
 
 
 rule fit_baselines:
     input:
-        jobs.inputs_samples,
+        jobs.fit_scores.inputs,
     output:
         paths.scores(),
     log:
@@ -31,15 +34,15 @@ rule fit_baselines:
             "{model}/{dataset}/{recipe}/seed{seed}/{predictive}/{score}",
         ),
     wildcard_constraints:
-        score=jobs.scores_in("numeric"),
+        score=jobs.fit_scores.scores("fit_baselines"),
     conda:
         "../../envs/numeric.yaml"
     threads: study.config.threads
     params:
-        spec=jobs.spec_score,
-        code=jobs.code_score,
+        spec=jobs.fit_scores.spec,
+        code=jobs.fit_scores.code,
     shell:
-        "python $PEFTUQ_SCRIPTS/score.py --spec {params.spec:q} --code {params.code}"
+        "python $PEFTUQ_SCRIPTS/fit_scores.py --spec {params.spec:q} --code {params.code}"
         " --samples {input} --threads {threads} --scores {output} --log {log}"
 
 
@@ -49,14 +52,14 @@ use rule fit_baselines as fit_adue with:
             "fit_adue", "{model}/{dataset}/{recipe}/seed{seed}/{predictive}/{score}"
         ),
     wildcard_constraints:
-        score=jobs.scores_in("torch"),
+        score=jobs.fit_scores.scores("fit_adue"),
     conda:
         "../../envs/torch.yaml"
 
 
 rule trace:
     input:
-        jobs.inputs_trace,
+        jobs.trace.inputs,
     output:
         curves=paths.trace(),
         examples=paths.trace_examples(),
@@ -65,8 +68,8 @@ rule trace:
     conda:
         "../../envs/numeric.yaml"
     params:
-        spec=jobs.spec_trace,
-        code=jobs.code("trace"),
+        spec=jobs.trace.spec,
+        code=jobs.trace.code,
     shell:
         "python $PEFTUQ_SCRIPTS/trace.py --spec {params.spec:q} --code {params.code}"
         " --epochs {input} --curves {output.curves} --examples {output.examples} --log {log}"

@@ -3,7 +3,7 @@
 
 rule render_report:
     input:
-        unpack(jobs.inputs_report),
+        unpack(jobs.render_report.inputs),
     output:
         pdf=paths.report,
         tables=directory(f"{paths.reports}/tables"),
@@ -13,9 +13,9 @@ rule render_report:
     conda:
         "../../envs/numeric.yaml"
     params:
-        code=jobs.code("render_report", *jobs.sections),
-        template=jobs.template,
-        results=lambda wildcards, input: os.path.dirname(input.cells),
+        code=jobs.render_report.code,
+        template=jobs.render_report.template,
+        results=results_folder,
     shell:
         "python $PEFTUQ_SCRIPTS/render_report.py --cells {input.cells} --metrics {input.metrics}"
         " --results {params.results} --pdf {output.pdf} --tables {output.tables} --figures {output.figures} --log {log}"

@@ -1,9 +1,9 @@
-"""Adapters and what they say of every example."""
+"""Adapters, and their records of every example."""
 
 
 rule train_lora:
     input:
-        unpack(jobs.inputs_train),
+        unpack(jobs.train.inputs),
         model_files=ancient(paths.model_files()),
     output:
         weights=paths.adapter(),
@@ -13,19 +13,19 @@ rule train_lora:
     log:
         paths.log("train_lora", "{model}/{dataset}/{recipe}/seed{seed}"),
     wildcard_constraints:
-        recipe=jobs.recipes_that("train_lora"),
+        recipe=jobs.train.recipes("train_lora"),
     priority: 2  # the longest jobs, on which all others wait
     conda:
         "../../envs/torch.yaml"
     threads: study.config.threads  # of each process
     resources:
-        gpu=jobs.gpus,
-        cpus_per_task=lambda wildcards, threads: threads * jobs.gpus(wildcards),
+        gpu=jobs.train.gpus,
+        cpus_per_task=lambda wildcards, threads: threads * jobs.train.gpus(wildcards),
     params:
-        spec=jobs.spec_train,
-        code=jobs.code_adapter("train"),
+        spec=jobs.train.spec,
+        code=jobs.train.code,
         checkpoint=paths.checkpoint(),
-        epochs=lambda wildcards, output: flag("epochs", output),
+        epochs=output_flags("epochs"),
     shell:
         # exec: Slurm signals every process of a job, and a shell in between would die and take the training along.
         # With more than one GPU the script becomes a launcher of as many processes.
@@ -35,7 +35,7 @@ rule train_lora:
         " --facts {output.facts} --history {output.history} {params.epochs} --log {log}"
 
 
-# A member is its recipe's adapter of that seed, with what it said after every epoch.
+# A member is its recipe's adapter of that seed, with its records after every epoch.
 use rule train_lora as train_ensemble_member with:
     output:
         weights=paths.adapter(),
@@ -46,19 +46,19 @@ use rule train_lora as train_ensemble_member with:
     log:
         paths.log("train_ensemble_member", "{model}/{dataset}/{recipe}/seed{seed}"),
     wildcard_constraints:
-        recipe=jobs.recipes_that("train_ensemble_member"),
+        recipe=jobs.train.recipes("train_ensemble_member"),
 
 
 use rule train_lora as train_mixlora with:
     log:
         paths.log("train_mixlora", "{model}/{dataset}/{recipe}/seed{seed}"),
     wildcard_constraints:
-        recipe=jobs.recipes_that("train_mixlora"),
+        recipe=jobs.train.recipes("train_mixlora"),
 
 
 rule extract:
     input:
-        unpack(jobs.inputs_extract),
+        unpack(jobs.extract.inputs),
         model_files=ancient(paths.model_files()),
     output:
         records=paths.records(),
@@ -70,9 +70,9 @@ rule extract:
         "../../envs/torch.yaml"
     threads: study.config.threads
     params:
-        spec=jobs.spec_extract,
-        code=jobs.code_adapter("extract"),
-        adapter=jobs.flags("adapter", "adapter_config"),
+        spec=jobs.extract.spec,
+        code=jobs.extract.code,
+        adapter=input_flags("adapter", "adapter_config"),
     shell:
         "python $PEFTUQ_SCRIPTS/extract.py --spec {params.spec:q} --code {params.code}"
         " --model {input.model} {params.adapter} --data {input.data}"

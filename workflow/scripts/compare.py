@@ -1,15 +1,15 @@
 """Bootstrap the differences between the scores of one setting, paired by example and seed."""
 
 from dataclasses import dataclass
-from typing import Any
 
 from peftuq.jobs import program
 from peftuq.progress import Log
+from peftuq.specs.compare import Compare
 
 
 @dataclass(frozen=True, kw_only=True)
 class Arguments(program.Arguments):
-    spec: dict[str, Any]
+    spec: Compare
     scores: list[program.Input]  # a file for each of the spec's cells and its scores
     comparison: program.Output
 
@@ -18,9 +18,9 @@ def main(args: Arguments, log: Log) -> None:
     from peftuq import artifacts, files
     from peftuq.evaluation import compare
 
-    predictives = [cell[-1] for cell, scores in args.spec["cells"] for _ in scores]
+    predictives = [cell[-1] for cell, scores in args.spec.cells for _ in scores]
     scored = list(zip(predictives, map(artifacts.read_scores, args.scores), strict=True))
-    found = compare.against_best(scored, args.spec["evals"], args.spec["resamples"])
+    found = compare.against_best(scored, args.spec.evals, args.spec.resamples)
     files.write_json(args.comparison, found)
 
 

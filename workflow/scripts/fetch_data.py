@@ -2,15 +2,15 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from peftuq.jobs import program
 from peftuq.progress import Log
+from peftuq.specs.fetch import FetchData
 
 
 @dataclass(frozen=True, kw_only=True)
 class Arguments(program.Arguments):
-    spec: dict[str, Any]
+    spec: FetchData
     downloads: str
     provenance: program.Output
     files: program.Output
@@ -20,7 +20,7 @@ def main(args: Arguments, log: Log) -> None:
     from peftuq.data import sources
     from peftuq.files import write_json
 
-    fetched = sources.fetch(args.spec["kind"], args.spec["source"], Path(args.files), Path(args.downloads))
+    fetched = sources.fetch(args.spec.kind, args.spec.source, Path(args.files), Path(args.downloads))
     write_json(args.provenance, fetched)
 
 

@@ -2,15 +2,15 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from peftuq.jobs import program
 from peftuq.progress import Log
+from peftuq.specs.fetch import FetchModel
 
 
 @dataclass(frozen=True, kw_only=True)
 class Arguments(program.Arguments):
-    spec: dict[str, Any]
+    spec: FetchModel
     downloads: str
     provenance: program.Output
     files: program.Output
@@ -22,12 +22,12 @@ def main(args: Arguments, log: Log) -> None:
     from peftuq.models import convert
 
     with files.atomic_folder(args.files) as folder:
-        provenance = sources.fetch(args.spec["kind"], args.spec["source"], folder, Path(args.downloads))
-        if args.spec["gguf"]:
-            log(f"dequantising {args.spec['gguf']}")
-            provenance |= convert.from_gguf(folder, args.spec["gguf"])
+        provenance = sources.fetch(args.spec.kind, args.spec.source, folder, Path(args.downloads))
+        if args.spec.gguf:
+            log(f"dequantising {args.spec.gguf}")
+            provenance |= convert.from_gguf(folder, args.spec.gguf)
         provenance |= convert.from_torch(folder)
-        # What was fetched may be gone by now: whoever reads the folder is told by what it became.
+        # What was fetched may be gone by now: the folder's readers find what it became.
         fetched, there = provenance["files"], sources.inventory(folder)
         provenance["made"] = {name: digest for name, digest in there.items() if fetched.get(name) != digest}
     files.write_json(args.provenance, provenance)

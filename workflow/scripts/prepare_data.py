@@ -1,15 +1,15 @@
 """Turn a dataset's source files into its train, valid and test splits."""
 
 from dataclasses import dataclass
-from typing import Any
 
+from peftuq.data.schema import Preparation
 from peftuq.jobs import program
 from peftuq.progress import Log
 
 
 @dataclass(frozen=True, kw_only=True)
 class Arguments(program.Arguments):
-    spec: dict[str, Any]
+    spec: Preparation
     source: program.Input
     train: program.Output
     valid: program.Output

@@ -74,7 +74,7 @@ class Study:
 
     def _expand(self, suite: str, grid: schema.Grid, where: str) -> None:
         self._check(grid, where)
-        grid = trimmed(self, grid)
+        grid = trimmed(grid, self.config.trim, self.pooled, self.recipes.is_sweep)
         for model in grid.models:
             for dataset in grid.datasets:
                 for recipe in self._recipes(grid, where):

@@ -96,7 +96,7 @@ class Splits(Strict):
     test: Annotated[list[Official], Field(min_length=1)] | Carve
 
     @property
-    def used(self) -> list[str]:
+    def used(self) -> list[Official]:
         return [name for part in (self.train, self.valid, self.test) if isinstance(part, list) for name in part]
 
     @model_validator(mode="after")

@@ -19,10 +19,10 @@ from peftuq.errors import UserError
 from peftuq.fetched import PROVENANCE
 
 
-def prepare(spec: dict[str, Any], folder: Path) -> tuple[dict[str, Columns], dict[str, str]]:
+def prepare(spec: Preparation | dict[str, Any], folder: Path) -> tuple[dict[str, Columns], dict[str, str]]:
     """The parts "train", "valid", "test" of a dataset (empty for shift-only sets), and their metadata.
 
-    `spec` is a `schema.Preparation`; `folder` holds the source's files, and beside it is their provenance. Raises
+    `spec`: also as a mapping; `folder` holds the source's files, and beside it is their provenance. Raises
     `UserError`, naming the dataset, for missing columns, labels that are none of its classes, and classes without a
     training example.
     """

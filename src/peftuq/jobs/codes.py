@@ -21,13 +21,13 @@ class Codes:
         return found
 
     def start(self) -> None:
-        """A run begins: all code asked for, so far and from now on, is written down. A dry run leaves no file."""
+        """A run begins: from now on the definitions behind every digest are written. A dry run leaves no file."""
         self._started = True
         for digest in self._sources:
             self._describe(digest)
 
     def now(self, digest: str) -> dict[str, dict[str, str]]:
-        """Definitions in all code that has been asked for: module → definition → digest."""
+        """Definitions in the code of a digest that was made here: module → definition → digest."""
         return identity.definitions(*self._sources[digest])
 
     def _describe(self, digest: str) -> None:

@@ -30,7 +30,8 @@ Output = Annotated[str, OUTPUT]  # a file or folder that the job makes, whole or
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Arguments:
     """Arguments that every script has. A field of a script's own is `--<name> VALUE`, a list `--<name> VALUE …`, and
-    one with a default may be left out; a `spec` is JSON. `code`: the digest of the job's code, which makes it reusable.
+    one with a default may be left out; a `spec` is JSON, of the pydantic model that it is declared as. `code`: the
+    digest of the job's code, which makes it reusable.
     """
 
     log: str | None = None
@@ -49,30 +50,30 @@ def run(
 ) -> None:
     """Parse the command line as a `kind`, and run `main` unless an earlier job has made the same of the same inputs.
 
-    `processes` says how many run it together. What is done once for a job is done before they are launched, or by the
-    main one of them.
+    `processes`: how many processes run it together. What is done once for a job is done before they are launched, or by
+    the main one of them.
     """
     arguments = parse(purpose, kind)
-    outputs = [path for paths in _paths(arguments, OUTPUT).values() for path in paths]
-    _clean_up_when_asked_to_stop()
-    log = Log(arguments.log, f"{Path(sys.argv[0]).stem} {outputs[0]}", launch.rank() or 0)
+    log = _prepare(arguments)
+    entry = _entry(arguments)
+    if entry is not None and launch.rank() is None and entry.restored():
+        log("unchanged inputs: reused")
+        return
+    launch.launch(processes(arguments))
+    _execute(main, arguments, log)
+    if entry is not None:
+        entry.keep(log)
+
+
+def _prepare(arguments: Arguments) -> Log:
+    """The job's log; nothing is left of an attempt that was killed, and nothing half written if this one is stopped."""
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))  # ends as an exception does
+    gc.set_threshold(100_000)  # what is imported stays: to look for garbage in it takes a sixth of a job's start
+    outputs = _outputs(arguments)
     if launch.rank() is None:
         for output in outputs:
             files.sweep(output)
-    gc.set_threshold(100_000)  # what is imported stays: to look for garbage in it takes a sixth of a job's start
-    key = None
-    if arguments.code is not None and "PEFTUQ_STORE" in os.environ and launch.is_main():
-        kept, key = store.Store(Path(os.environ["PEFTUQ_STORE"])), _key(arguments, outputs)
-        if launch.rank() is None and _restored(kept, key, outputs):
-            log("unchanged inputs: reused")
-            return
-    launch.launch(processes(arguments))
-    _execute(main, arguments, log)
-    if key is not None:
-        try:
-            kept.keep(key, outputs)
-        except OSError as error:
-            log(f"done, but not kept for reuse: {error}")
+    return Log(arguments.log, f"{Path(sys.argv[0]).stem} {outputs[0]}", launch.rank() or 0)
 
 
 # -- arguments --------------------------------------------------------------------------------------------
@@ -80,8 +81,8 @@ def run(
 
 def parse(purpose: str | None, kind: type[A], words: list[str] | None = None) -> A:
     """The command line (or `words`) as a `kind`."""
-    parser = argparse.ArgumentParser(description=purpose)
-    for name, hint in typing.get_type_hints(kind).items():
+    parser, hints = argparse.ArgumentParser(description=purpose), typing.get_type_hints(kind)
+    for name, hint in hints.items():
         field = kind.__dataclass_fields__[name]
         required = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
         parser.add_argument(
@@ -89,9 +90,18 @@ def parse(purpose: str | None, kind: type[A], words: list[str] | None = None) ->
             required=required,
             default=None if required else field.default,
             nargs="*" if _is_list(hint) else None,
-            type=json.loads if name == "spec" else int if hint is int else str,
+            type=int if hint is int else str,
         )
-    return kind(**vars(parser.parse_args(words)))
+    values = vars(parser.parse_args(words))
+    if "spec" in hints:
+        model = getattr(hints["spec"], "model_validate_json", json.loads)
+        values["spec"] = model(values["spec"])
+    return kind(**values)
+
+
+def plain(spec: Any) -> Any:
+    """A spec as it was given: what a model adds for itself, such as defaults, is left out."""
+    return spec.model_dump(mode="json", exclude_unset=True) if hasattr(spec, "model_dump") else spec
 
 
 def _is_list(hint: Any) -> bool:
@@ -108,6 +118,10 @@ def _paths(arguments: Arguments, role: str) -> dict[str, list[str]]:
     return found
 
 
+def _outputs(arguments: Arguments) -> list[str]:
+    return [path for paths in _paths(arguments, OUTPUT).values() for path in paths]
+
+
 def _roles(hint: Any) -> set[Any]:
     """The marks on a type, or on what it holds: list[Input], Input | None."""
     marks = set(getattr(hint, "__metadata__", ()))
@@ -117,30 +131,45 @@ def _roles(hint: Any) -> set[Any]:
 # -- reuse ------------------------------------------------------------------------------------------------
 
 
-def _key(arguments: Arguments, outputs: list[str]) -> str:
-    facts = {"script": Path(sys.argv[0]).name, "code": arguments.code, "spec": getattr(arguments, "spec", None)}
-    return store.key(facts, _paths(arguments, INPUT), outputs)
+@dataclasses.dataclass(frozen=True)
+class _Entry:
+    """A job's outputs in the store."""
+
+    store: store.Store
+    key: str
+    outputs: list[str]
+
+    def restored(self) -> bool:
+        """Whether the outputs were there and are back."""
+        try:
+            return self.store.restore(self.key, self.outputs)
+        except OSError:  # a full disk, or a store that is being removed: the job meets it itself, or can do without
+            return False
+
+    def keep(self, log: Log) -> None:
+        try:
+            self.store.keep(self.key, self.outputs)
+        except OSError as error:
+            log(f"done, but not kept for reuse: {error}")
 
 
-def _restored(kept: store.Store, key: str, outputs: list[str]) -> bool:
-    try:
-        return kept.restore(key, outputs)
-    except OSError:  # a full disk, or a store that is being removed: the job says so itself, or can do without
-        return False
+def _entry(arguments: Arguments) -> _Entry | None:
+    """None for a job that is not kept: one without `code` or store, and processes that are not the main one."""
+    if arguments.code is None or "PEFTUQ_STORE" not in os.environ or not launch.is_main():
+        return None
+    spec, outputs = plain(getattr(arguments, "spec", None)), _outputs(arguments)
+    facts = {"script": Path(sys.argv[0]).name, "code": arguments.code, "spec": spec}
+    key = store.key(facts, _paths(arguments, INPUT), outputs)
+    return _Entry(store.Store(Path(os.environ["PEFTUQ_STORE"])), key, outputs)
 
 
 # -- how a job ends ---------------------------------------------------------------------------------------
 
 
-def _clean_up_when_asked_to_stop() -> None:
-    """SIGTERM ends the process as an exception does, so that nothing half written is left."""
-    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
-
-
 def _execute(main: Callable[[A, Log], None], arguments: A, log: Log) -> None:
     """Run `main`: a user's mistake ends in one line, anything else also leaves its traceback in the log.
 
-    Processes that share a job find the same mistakes, and the main one says so.
+    Processes that share a job find the same mistakes, and the main one logs them.
     """
     try:
         main(arguments, log)

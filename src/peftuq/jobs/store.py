@@ -63,7 +63,7 @@ class Store:
         return self.folder / "objects" / digest[:2] / digest
 
     def _is_whole(self, digest: str) -> bool:
-        """Whether the content is there and still itself: a file edited by hand shares its place on disk."""
+        """Whether the content is there and still itself: a file edited by hand is a hard link to it."""
         kept = self._object(digest)
         if not kept.is_file():
             return False
@@ -81,7 +81,7 @@ class Store:
         return digest
 
     def _lay(self, digest: str, path: Path) -> None:
-        """Two results never share a place on disk: the content is linked only if no other result is it already."""
+        """Two results are never one file: the content is linked only if no other result is it already."""
         kept = self._object(digest)
         path.unlink(missing_ok=True)
         if kept.stat().st_nlink == 1:

@@ -1,7 +1,7 @@
 """`peftuq why`: what would make a job run again, in words.
 
-Snakemake decides, by its records of past jobs; here is only read what it compares, and said what differs: keys of the
-configuration and definitions of the code rather than that "params" changed.
+Snakemake decides, by its records of past jobs. This module reads what it compares and names what differs: keys of the
+configuration and definitions of the code rather than "params".
 """
 
 import ast
@@ -141,7 +141,7 @@ class Reasons:
         if name == "code":
             yield from self._code(new, [value for value in old if _looks(value) == "digest"])
         elif list(job.output) == [self._jobs.paths.cells]:
-            now = json.loads(identity.spec(**self._jobs.cells))
+            now = json.loads(identity.spec(**self._jobs.list_cells.cells))
             was = json.loads(identity.spec(**read_json(job.output[0])))
             yield from changes.of_values(was, now)
         else:

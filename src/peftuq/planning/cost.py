@@ -1,12 +1,10 @@
-"""Parameters of models, adapters and heads, from shapes alone.
+"""Parameters of models and heads, from shapes alone.
 
 Counts follow the architectures' definitions; tests compare them with the models themselves, built without storage.
 """
 
 from dataclasses import dataclass
-from typing import Any, Protocol
-
-from peftuq.config.roles import PLACES
+from typing import Any
 
 _GATED = {"llama", "mistral", "qwen2", "gemma3_text"}
 
@@ -64,47 +62,6 @@ class Shape:
     def weights(self) -> int:
         """Weights of blocks and embedding, without biases and norms (under 0.2 % of all)."""
         return self.block_weights + self.vocabulary * self.hidden
-
-
-class LoraSize(Protocol):
-    """An adapter's size, as a recipe gives it."""
-
-    targets: list[str]
-    rank: int
-    top_layers: int | None
-
-
-class AdapterSize(LoraSize, Protocol):
-    sections: dict[str, Any]
-
-
-def lora_parameters(shape: Shape, targets: list[str], rank: int, top_layers: int | None = None) -> int:
-    """Trainable parameters of a LoRA adapter: Σ r (d_in + d_out) over the adapted layers (Hu et al. 2022)."""
-    depth = min(top_layers or shape.depth, shape.depth)
-    return depth * rank * sum(sum(shape.linear(role)) for role in targets)
-
-
-def mixlora_parameters(
-    shape: Shape, targets: list[str], rank: int, experts: int, experts_at: list[str], top_layers: int | None = None
-) -> int:
-    """Σ r (d_in + d_out) over the adapted layers, times E where experts are, plus the routers' E·d_in.
-
-    A gated FFN has one router for all three of its layers; any other layer with experts has its own.
-    """
-    depth = min(top_layers or shape.depth, shape.depth)
-    mixed = [role for place in experts_at for role in PLACES[place] if role in targets]
-    routers = [role for role in mixed if not (shape.gated and role in ("up", "down"))]
-    factors = sum((experts if role in mixed else 1) * rank * sum(shape.linear(role)) for role in targets)
-    return depth * (factors + experts * sum(shape.linear(role)[0] for role in routers))
-
-
-def adapter_parameters(shape: Shape, adapter: AdapterSize) -> int:
-    """Trainable parameters of a recipe's adapter, whatever its kind."""
-    mixture = adapter.sections.get("mixture")
-    if mixture is None:
-        return lora_parameters(shape, adapter.targets, adapter.rank, adapter.top_layers)
-    sizes = (adapter.rank, mixture["experts"], mixture["experts_at"], adapter.top_layers)
-    return mixlora_parameters(shape, adapter.targets, *sizes)
 
 
 def head_parameters(shape: Shape, classes: int, dense: bool) -> int:

@@ -3,8 +3,7 @@
 The formats are those of artifacts.py and laplace/file.py.
 """
 
-from peftuq.config.study import Adapter, Cell
-from peftuq.planning import cost
+from peftuq.cells import Adapter, Cell, Setting
 from peftuq.planning.workload import Workload
 
 CELLS = 100  # samples that a Laplace predictive keeps of all its draws
@@ -27,14 +26,15 @@ class Disk:
 
     def adapter(self, adapter: Adapter) -> int:
         """Adapter and classification head, in float32."""
-        recipe = self._study.recipes.get(adapter.recipe, "recipe", "")
-        if recipe.adapter is None:
+        rule = self._work.jobs.train.rule_of(adapter.recipe)
+        if rule is None:
             return 0
-        return FLOAT * (cost.adapter_parameters(self._work.shape(adapter.model), recipe.adapter) + self._head(adapter))
+        trainable, rehearsed = self._work.trainable(rule, adapter)
+        return FLOAT * (trainable - self._head(rehearsed) + self._head(adapter.setting))
 
-    def _head(self, adapter: Adapter) -> int:
+    def _head(self, setting: Setting) -> int:
         """Numbers of a trained head; a choice task's is the frozen model's."""
-        return 0 if self._study.dataset(adapter.dataset).kind == "choice" else self._work.head(adapter.setting)
+        return 0 if self._study.dataset(setting.dataset).kind == "choice" else self._work.head(setting)
 
     def records(self, adapter: Adapter) -> int:
         """id, label, logits (C), h (d); the answer mass of choice tasks; FLU (L, 2) of mixtures; the head's rows."""
@@ -43,10 +43,12 @@ class Disk:
         row += FLOAT if self._study.dataset(adapter.dataset).kind == "choice" else 0
         if "flu" in self._study.methods.kind(self._study.recipes.get(adapter.recipe, "recipe", "")).provides:
             row += FLOAT * 2 * shape.depth
-        return row * self._rows(adapter, self._work.jobs.parts(adapter)) + FLOAT * self._work.head(adapter.setting)
+        return row * self._rows(adapter, self._work.jobs.extract.parts(adapter)) + FLOAT * self._work.head(
+            adapter.setting
+        )
 
     def epochs(self, adapter: Adapter) -> int:
-        """Records after each epoch, for a recipe that asks for them: id, label, logits, answer mass."""
+        """Records after each epoch, for a recipe with `epoch_records`: id, label, logits, answer mass."""
         recipe = self._study.recipes.get(adapter.recipe, "recipe", "")
         if recipe.epoch_records is None:
             return 0
@@ -91,7 +93,7 @@ class Disk:
             "adapters": sum(made),
             "records": sum(map(self.records, adapters)),
             "epochs": sum(map(self.epochs, adapters)),
-            "laplace": sum(map(self.laplace, self._work.jobs.fits)),
+            "laplace": sum(map(self.laplace, self._work.jobs.fit_laplace.adapters)),
             "samples": sum(self.samples(cell) for cell, _ in cells),
             "scores": sum(self.scores(cell, scores) for cell, scores in cells),
             "one checkpoint": 3 * max(made, default=0),

@@ -19,23 +19,21 @@ from peftuq.planning.workload import Workload, trainings_without_sharing, utilis
 def jobs_per_rule(jobs: Jobs) -> dict[str, int]:
     """How many jobs each rule of the workflow has, were nothing done yet."""
     study = jobs.study
-    trained = Counter(jobs.trained_by(adapter.recipe) for adapter in study.adapters)
-    made = Counter(jobs.made_by(cell.predictive) for cell in study.cells)
-    scored = Counter(
-        "fit_adue" if score == "adue" else "fit_baselines" for scores in study.cells.values() for score in scores
-    )
+    trained = Counter(jobs.train.rule_of(adapter.recipe) for adapter in study.adapters)
+    made = Counter(jobs.predictives.rule_of(cell.predictive) for cell in study.cells)
+    scored = Counter(jobs.fit_scores.rule_of(score) for scores in study.cells.values() for score in scores)
     return {
         "fetch_model": len({setting.model for setting in study.settings}),
-        "fetch_data": len(jobs.sources),
+        "fetch_data": len(jobs.fetch_data.sources),
         "prepare_data": len(study.dataset_names),
         **{rule: count for rule, count in sorted(trained.items(), key=str) if rule is not None},
         "extract": len(study.adapters),
-        "fit_laplace": len(jobs.fits),
-        **{rule: made[rule] for rule in ("predict", "sample")},
+        "fit_laplace": len(jobs.fit_laplace.adapters),
+        **{rule: made[rule] for rule in ("predict_from_records", "predict_with_model")},
         **scored,
-        "trace": len(jobs.traces),
-        "gold_standard": len(study.gold),
-        "evaluate": len(jobs.metrics()),
+        "trace": len(jobs.trace.settings),
+        "compare_posteriors": len(study.gold),
+        "evaluate": len(jobs.aggregate.metrics),
         "compare": len(study.settings),
         "aggregate": 1,
         "render_report": 1,
@@ -49,8 +47,7 @@ def peak_memory(work: Workload) -> dict[tuple[str, str], tuple[float, Setting]]:
         memory = sum(work.results[kind]["peak"].values())
         known = peaks.get((request.rule, request.model))
         if known is None or memory > known[0]:
-            setting = Setting(request.model, request.dataset, request.recipe)
-            peaks[request.rule, request.model] = (memory, setting)
+            peaks[request.rule, request.model] = (memory, request.setting)
     return peaks
 
 
@@ -79,7 +76,7 @@ def _jobs(jobs: Jobs) -> Iterator[str]:
     study, counts = jobs.study, jobs_per_rule(jobs)
     yield f"{len(study.cells)} cells of {len(study.settings)} settings, {sum(counts.values())} jobs:"
     yield from (f"  {rule:<22}{count:>7}" for rule, count in counts.items() if count)
-    trained = sum(jobs.trained_by(adapter.recipe) is not None for adapter in study.adapters)
+    trained = sum(jobs.train.rule_of(adapter.recipe) is not None for adapter in study.adapters)
     alone = len(list(trainings_without_sharing(study)))
     yield f"{trained} trainings; {alone} if suites and ensembles did not share them"
 

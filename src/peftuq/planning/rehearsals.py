@@ -8,7 +8,6 @@ import hashlib
 import multiprocessing
 import sys
 from collections.abc import Callable, Iterable
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -27,15 +26,13 @@ class Rehearsals:
     def __init__(self, folder: Path, card: Card, processes: int = 1):
         self._folder, self.card, self._processes = folder / ".rehearsal", card, processes
 
-    @cached_property
-    def _code(self) -> str:
+    def _code(self, request: Request) -> str:
         """The code of everything that a rehearsal runs."""
-        plugins = [*(PLANNING.parent / "adapters").rglob("*.py"), *(PLANNING.parent / "predictives").rglob("*.py")]
-        return identity.code(PLANNING / "rehearsal" / "trace.py", *sorted(plugins))
+        return identity.code(PLANNING / "rehearsal" / "trace.py", *request.plugins)
 
     def _path(self, request: Request, fitted: bool) -> Path:
-        memory = self.card.memory if request.program == "fit_adue" or fitted else None
-        facts = identity.spec(request=request.identity, code=self._code, memory=memory)
+        memory = self.card.memory if request.program == "fit_score" or fitted else None
+        facts = identity.spec(request=request.identity, code=self._code(request), memory=memory)
         name = hashlib.sha256(facts.encode()).hexdigest()[:16]
         return self._folder / f"{name}{'-largest' if fitted else ''}.json"
 

@@ -6,15 +6,36 @@ No torch here: planning starts in a moment.
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from types import SimpleNamespace
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
-from peftuq.config.study import Adapter, Cell
+from peftuq.cells import Adapter, Cell, Setting
+from peftuq.config.study import PACKAGE
 from peftuq.jobs import identity
 from peftuq.jobs.jobs import Jobs
+from peftuq.jobs.posthoc import FitScores
 from peftuq.planning.rows import rows
 
 Spec = dict[str, Any]
+GPU_SCORES = FitScores.RULES["torch"]  # the rule of scores that compute with torch
+
+
+class ScoredCell(NamedTuple):
+    """A cell and a score of it."""
+
+    model: str
+    dataset: str
+    recipe: str
+    seed: int
+    predictive: str
+    score: str
+
+    @property
+    def setting(self) -> Setting:
+        return Setting(self.model, self.dataset, self.recipe)
+
+
+Work = Adapter | Cell | ScoredCell  # what a job is for; has the attributes that rules take as wildcards
 
 
 @dataclass(frozen=True)
@@ -39,13 +60,24 @@ class Request:
         return identity.spec(program=self.program, spec=self.spec, config=self.config)
 
     @property
+    def setting(self) -> Setting:
+        return Setting(self.model, self.dataset, self.recipe)
+
+    @property
     def name(self) -> str:
         return f"{self.rule} {self.model}/{self.dataset}/{self.recipe}"
 
     @property
     def size(self) -> tuple[int, int]:
-        """Sorts jobs of one kind by what they demand: classes, and for AdUE the rows its heads are fitted on."""
-        return self.spec.get("rows", {}).get("train", 0), len(self.spec["task"]["classes"])
+        """Sorts jobs of one kind by what they demand: the rows that a score is fitted on, and classes."""
+        return sum(self.spec.get("rows", {}).values()), len(self.spec["task"]["classes"])
+
+    @property
+    def plugins(self) -> list[Path]:
+        """Files that the job, or its rehearsal, imports by a name from the spec: the score's, else any."""
+        if self.program == "fit_score":
+            return [PACKAGE.parent.joinpath(*self.spec["module"].split(".")).with_suffix(".py")]
+        return sorted(file for folder in ("adapters", "predictives") for file in (PACKAGE / folder).rglob("*.py"))
 
     @property
     def kind(self) -> str:
@@ -68,56 +100,63 @@ def requests(jobs: Jobs) -> dict[str, Request]:
 def _all(jobs: Jobs) -> Iterator[Request]:
     made: dict[tuple, Request] = {}
     for rule, of in gpu_jobs(jobs):
-        key = (rule, of.setting, getattr(of, "predictive", None) if rule == "sample" else None)
+        key = (rule, of.setting, *of[len(Adapter._fields) :])  # a seed changes nothing
         if key not in made:
             made[key] = request(jobs, rule, of)
         yield made[key]
 
 
-def gpu_jobs(jobs: Jobs) -> Iterator[tuple[str, Adapter | Cell]]:
+def gpu_jobs(jobs: Jobs) -> Iterator[tuple[str, Work]]:
     """Every job that the cluster's profile sends to a GPU."""
     for adapter in jobs.study.adapters:
-        rule = jobs.trained_by(adapter.recipe)
+        rule = jobs.train.rule_of(adapter.recipe)
         if rule is not None:
             yield rule, adapter
         yield "extract", adapter
-    yield from (("fit_laplace", adapter) for adapter in jobs.fits)
+    yield from (("fit_laplace", adapter) for adapter in jobs.fit_laplace.adapters)
     for cell, scores in jobs.study.cells.items():
-        if jobs.made_by(cell.predictive) == "sample":
-            yield "sample", cell
-        if "adue" in scores:
-            yield "fit_adue", cell
+        if jobs.predictives.rule_of(cell.predictive) == "predict_with_model":
+            yield "predict_with_model", cell
+        for score in scores:
+            if jobs.fit_scores.rule_of(score) == GPU_SCORES:
+                yield GPU_SCORES, ScoredCell(*cell, score)
 
 
-def request(jobs: Jobs, rule: str, of: Adapter | Cell) -> Request:
-    """The rehearsal of a job of `rule` for an adapter or cell."""
-    program = "train" if rule.startswith("train_") else rule
+def program_of(rule: str) -> str:
+    """The program of `rehearsal.programs` for the jobs of a rule."""
+    if rule.startswith("train_"):
+        return "train"
+    return "fit_score" if rule == GPU_SCORES else rule
+
+
+def request(jobs: Jobs, rule: str, of: Work) -> Request:
+    """The rehearsal of a job of `rule`."""
+    program = program_of(rule)
     model, setting = jobs.study.models.get(of.model, "model", ""), of.setting
-    spec = {"train": _trained, "fit_adue": _heads}.get(program, _asked)(jobs, program, of)
+    spec = {"train": _trained, "fit_score": _scored}.get(program, _inference)(jobs, program, of)
     return Request(rule, program, of.model, setting.recipe, setting.dataset, spec, model.config)
 
 
 def _trained(jobs: Jobs, program: str, of: Adapter) -> Spec:
-    spec = json.loads(jobs.spec_train(of))
+    spec = json.loads(jobs.train.spec(of))
     recipe = {**_model(spec["recipe"]), **_training(spec["recipe"])}
     return {"task": _task(spec["task"]), "adapter": spec["adapter"], "modules": spec["modules"], "recipe": recipe}
 
 
-def _asked(jobs: Jobs, program: str, of: Adapter | Cell) -> Spec:
-    specs = {"extract": jobs.spec_extract, "sample": jobs.spec_sample, "fit_laplace": jobs.spec_laplace}
-    spec = json.loads(specs[program](of))
+def _inference(jobs: Jobs, program: str, of: Adapter | Cell) -> Spec:
+    spec = json.loads(getattr(jobs, program).spec(of))
     recipe = jobs.study.recipes.get(of.recipe, "recipe", "").model_dump()
     modules = jobs.study.models.get(of.model, "model", "").modules
     base = {"task": _task(spec["task"]), "adapter": spec["adapter"], "modules": modules, "recipe": _model(recipe)}
     return base | {name: spec[name] for name in ("method", "params") if name in spec}
 
 
-def _heads(jobs: Jobs, program: str, of: Cell) -> Spec:
-    task = json.loads(jobs.spec_extract(SimpleNamespace(**of.adapter._asdict())))["task"]
-    parts = rows(jobs.study, of.dataset)
-    params = jobs.study.methods.score("adue").params
-    fitted = {"train": parts[params["train_on"]], "valid": parts["valid"]}
-    return {"task": {**_task(task), "precision": "fp32"}, "params": params, "rows": fitted}
+def _scored(jobs: Jobs, program: str, of: ScoredCell) -> Spec:
+    spec, task = json.loads(jobs.fit_scores.spec(of)), json.loads(jobs.extract.spec(of))["task"]
+    counted = rows(jobs.study, of.dataset)
+    fitted = {part: counted[part] for part in ("train", "valid")}
+    named = {name: spec[name] for name in ("method", "module", "params")}
+    return {"task": {**_task(task), "precision": "fp32"}, **named, "rows": fitted}
 
 
 def _task(task: Spec) -> Spec:

@@ -26,8 +26,8 @@ def rows(wanted: dict[str, Request], rehearsals: Rehearsals) -> list[Row]:
 def _row(request: Request, result: dict[str, Any], card: Card) -> Row:
     names = ("rule", "model", "recipe", "dataset", "jobs")
     row: Row = {name: getattr(request, name) for name in names}
-    if request.program == "sample":
-        row["predictive"] = request.spec["method"]
+    if "method" in request.spec:
+        row["method"] = request.spec["method"]
     if "fault" in result:
         return {**row, "fault": result["fault"]}
     peak = sum(result["peak"].values())
@@ -58,7 +58,7 @@ def lines(found: list[Row], card: Card) -> Iterator[str]:
 
 
 def _cells(row: Row) -> tuple[tuple, tuple]:
-    rule = row["rule"] + (f" {row['predictive']}" if "predictive" in row else "")
+    rule = row["rule"] + (f" {row['method']}" if "method" in row else "")
     names = (rule, row["model"], row["recipe"], row["dataset"], row["jobs"])
     if "fault" in row:
         return (*names, *[""] * 6), ("", "", "", "", "", "refused")
@@ -68,7 +68,7 @@ def _cells(row: Row) -> tuple[tuple, tuple]:
 
 
 def _line(first: tuple, second: tuple) -> str:
-    names = "".join(f"{cell:<{width}}" for cell, width in zip(first[:4], (21, 11, 20, 13), strict=True))
+    names = "".join(f"{cell:<{width}}" for cell, width in zip(first[:4], (31, 11, 20, 13), strict=True))
     sizes = "".join(f"{cell:>{width}}" for cell, width in zip(first[4:], (5, 7, 7, 8, 8, 7, 8), strict=True))
     return names + sizes + "".join(f"{cell:>{width}}" for cell, width in zip(second, (9, 8, 8, 6, 9, 8), strict=True))
 

@@ -6,23 +6,22 @@ a token are those of the longest inputs, whose attention products are a few per 
 
 from collections.abc import Iterator
 from functools import cache, cached_property, partial
-from math import prod
 from typing import Any, NamedTuple
 
-from peftuq.config.study import Adapter, Cell, Setting, Study
+from peftuq.cells import Adapter, Cell, Setting
+from peftuq.config.study import Study
 from peftuq.errors import UserError
 from peftuq.jobs.jobs import Jobs
 from peftuq.planning import cost
 from peftuq.planning.rehearsals import Rehearsals
-from peftuq.planning.requests import Request, gpu_jobs, request, requests
+from peftuq.planning.requests import Request, ScoredCell, Work, gpu_jobs, program_of, request, requests
 from peftuq.planning.rows import rows
 
 PEAK = 312e12  # bf16 FLOP/s of an A100, dense (its data sheet)
 TRAINING, INFERENCE = 0.35, 0.45  # utilisation of it by models of billions of weights
 SMALL, SMALL_BELOW = 0.10, 1e9  # and by smaller ones: an encoder's kernels are short
-FLOAT32 = 0.10 * 19.5e12  # FLOP/s in float32, at the same utilisation: AdUE's batched heads
+FLOAT32 = 0.10 * 19.5e12  # FLOP/s in float32, at the same utilisation: scores fitted with torch
 START, LOAD = 30.0, 1e9  # seconds until a job computes, and bytes/s at which weights are read
-ADUE_FITS = 473 / 144  # all fits of a cell, ablations too, for each of the main grid's
 
 
 def utilisation() -> str:
@@ -42,7 +41,7 @@ class GpuJob(NamedTuple):
     """A job of `seconds` on each of its `gpus`."""
 
     rule: str
-    of: Adapter | Cell
+    of: Work
     seconds: float
     gpus: int = 1
 
@@ -59,6 +58,7 @@ class Workload:
         self.parts = cache(partial(rows, self.study))
         self.shape = cache(self._shape)
         self._per_token = cache(self._flops_a_token)
+        self._kind = cache(lambda rule, of: request(self.jobs, rule, of).kind)
 
     @cached_property
     def requests(self) -> dict[str, Request]:
@@ -75,8 +75,13 @@ class Workload:
 
     def _flops_a_token(self, rule: str, of: Adapter | Cell) -> float:
         """FLOPs of the measured part of a job, for each token of its batch."""
-        result = self.results[request(self.jobs, rule, of).kind]
+        result = self.results[self._kind(rule, of)]
         return result["work"]["flops"] / result["tokens"]
+
+    def trainable(self, rule: str, adapter: Adapter) -> tuple[int, Setting]:
+        """Trainable parameters of the training that was rehearsed for an adapter's, and its setting."""
+        kind = self._kind(rule, adapter._replace(seed=0))
+        return self.results[kind]["trainable"], self.requests[kind].setting
 
     def _shape(self, model: str) -> cost.Shape:
         return cost.Shape.of(self.study.models.get(model, "model", "").config)
@@ -106,22 +111,22 @@ class Workload:
         """Seconds until a job that loads a model computes."""
         return START + 2 * self.shape(model).weights / LOAD
 
-    def _asked(self, of: Adapter | Cell, flops: float, parts: list[str]) -> float:
-        """Seconds of asking about some parts, at so many FLOPs a token."""
+    def _inference(self, of: Adapter | Cell, flops: float, parts: list[str]) -> float:
+        """Seconds of inference on some parts, at so many FLOPs a token."""
         return flops * self.tokens(of.setting, parts) / self._rate(self.shape(of.model), INFERENCE)
 
     def forward(self, adapter: Adapter, parts: list[str]) -> float:
-        """Seconds of asking an adapter about some parts."""
+        """Seconds of an adapter's pass over some parts."""
         first = Adapter(*adapter.setting, 0)  # seeds differ in nothing that counts here
-        return self._asked(adapter, self._per_token("extract", first), parts)
+        return self._inference(adapter, self._per_token("extract", first), parts)
 
     def train(self, adapter: Adapter) -> float:
         """All epochs, with the validation after each, and what a recipe records of each; its GPUs share the work."""
         setting = adapter.setting
         recipe, shape = self.study.recipes.get(setting.recipe, "recipe", ""), self.shape(setting.model)
-        flops = self._per_token(self.jobs.trained_by(setting.recipe), Adapter(*setting, 0))
-        asked = ["valid", *(self.study.evals(setting) if recipe.epoch_records else [])]
-        epoch = flops * self.tokens(setting, ["train"]) / self._rate(shape, TRAINING) + self.forward(adapter, asked)
+        flops = self._per_token(self.jobs.train.rule_of(setting.recipe), Adapter(*setting, 0))
+        parts = ["valid", *(self.study.evals(setting) if recipe.epoch_records else [])]
+        epoch = flops * self.tokens(setting, ["train"]) / self._rate(shape, TRAINING) + self.forward(adapter, parts)
         return self.start(setting.model) + recipe.optimiser.epochs * epoch / recipe.gpus
 
     def gpus(self, rule: str, setting: Setting) -> int:
@@ -130,25 +135,26 @@ class Workload:
         return self.study.recipes.get(setting.recipe, "recipe", "").gpus if trains else 1
 
     def extract(self, adapter: Adapter) -> float:
-        return self.start(adapter.model) + self.forward(adapter, self.jobs.parts(adapter))
+        return self.start(adapter.model) + self.forward(adapter, self.jobs.extract.parts(adapter))
 
-    def sample(self, cell: Cell) -> float:
+    def predict_with_model(self, cell: Cell) -> float:
         """As many passes over valid and the evaluation sets as there are samples."""
         _, size = self.study.predictive(cell.predictive)
-        flops = (size or 1) * self._per_token("sample", cell._replace(seed=0))
-        return self.start(cell.model) + self._asked(cell, flops, ["valid", *self.study.evals(cell.setting)])
+        flops = (size or 1) * self._per_token("predict_with_model", cell._replace(seed=0))
+        return self.start(cell.model) + self._inference(cell, flops, ["valid", *self.study.evals(cell.setting)])
 
     def fit_laplace(self, adapter: Adapter) -> float:
         """The curvature of train, and the predictive distribution of the others: as much for a token of either."""
         flops = self._per_token("fit_laplace", Adapter(*adapter.setting, 0)) / 2  # of a batch of each
-        asked = ["train", "valid", *self.study.evals(adapter.setting)]
-        return self.start(adapter.model) + self._asked(adapter, flops, asked)
+        parts = ["train", "valid", *self.study.evals(adapter.setting)]
+        return self.start(adapter.model) + self._inference(adapter, flops, parts)
 
-    def fit_adue(self, cell: Cell) -> float:
-        """Every fit of the grid over its training rows, forward and backward through a copy of the head."""
-        setting, params = cell.setting, self.study.methods.score("adue").params
-        passes = ADUE_FITS * prod(len(params[name]) for name in ("lr", "alpha", "beta")) * sum(params["epochs"])
-        return START + passes * self.parts(setting.dataset)[params["train_on"]] * 6 * self.head(setting) / FLOAT32
+    def fit_score(self, scored: ScoredCell) -> float:
+        """The work of the rehearsed job, in proportion to the rows that are fitted on and to the head."""
+        kind = self._kind(self.jobs.fit_scores.rule_of(scored.score), scored._replace(seed=0))
+        largest, job = self.requests[kind], self.results[kind]["job"]
+        fitted = self.parts(scored.dataset)[job["part"]] / largest.spec["rows"][job["part"]]
+        return START + job["flops"] * fitted * self.head(scored.setting) / self.head(largest.setting) / FLOAT32
 
     def head(self, setting: Setting) -> int:
         """Numbers from the representation to the logits: an encoder's head has a dense layer."""
@@ -160,8 +166,8 @@ class Workload:
         for rule, of in gpu_jobs(self.jobs):
             yield GpuJob(rule, of, self.seconds(rule, of), self.gpus(rule, of.setting))
 
-    def seconds(self, rule: str, of: Adapter | Cell) -> float:
-        return self.train(of) if rule.startswith("train_") else getattr(self, rule)(of)
+    def seconds(self, rule: str, of: Work) -> float:
+        return getattr(self, program_of(rule))(of)
 
     def hours_of_trainings_without_sharing(self) -> float:
         recipes = self.study.recipes

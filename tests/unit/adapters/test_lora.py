@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from closed_forms import lora_parameters
 from peft import PeftModel
 from tiny import DECODERS, ENCODERS, build
 from transformers import AutoConfig, masking_utils
@@ -42,7 +43,7 @@ def test_attaches_to_q_k_v_of_every_layer_and_nothing_else(name):
     )
     shape = cost.Shape.of(model.config)
     adapter = sum(p.numel() for n, p in peft_lora.trainable(peft).items() if "lora_" in n)
-    assert adapter == cost.lora_parameters(shape, QKV["targets"], 8)
+    assert adapter == lora_parameters(shape, QKV["targets"], 8)
     head = sum(p.numel() for n, p in peft_lora.trainable(peft).items() if "lora_" not in n)
     d = shape.hidden
     assert head == (5 * d if model.kind == "decoder" else d * d + d + 5 * d + 5)
@@ -53,7 +54,7 @@ def test_all_linear_layers_have_the_closed_form_size(name):
     model, hf = on_meta(name, "choice")
     peft = peft_lora.attach(hf, model.modules, ALL, "choice")
     shape = cost.Shape.of(model.config)
-    assert peft_lora.count_parameters(peft)["trainable"] == cost.lora_parameters(shape, ALL["targets"], 80)
+    assert peft_lora.count_parameters(peft)["trainable"] == lora_parameters(shape, ALL["targets"], 80)
     assert all(n.startswith("base_model") and "lora_" in n for n in peft_lora.trainable(peft))
     whole = peft_lora.count_parameters(peft)["all"] - peft_lora.count_parameters(peft)["trainable"]
     untied = 0 if model.config.get("tie_word_embeddings") else shape.vocabulary * shape.hidden

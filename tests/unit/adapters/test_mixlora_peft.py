@@ -5,6 +5,7 @@ from pathlib import Path
 import peft
 import pytest
 import torch
+from closed_forms import mixlora_parameters
 from peft import PeftModel, get_peft_model
 from peft.utils import PeftType
 from tiny import DECODERS, ENCODERS, build
@@ -212,15 +213,15 @@ def test_closed_form_size(name, places):
     sizes = recipe(model.modules, rank=16, mixture={"experts": 8, "experts_at": places})
     adapted = attach(hf, model.modules, sizes, "classification")
     counted = sum(p.numel() for name, p in peft_lora.trainable(adapted).items() if "lora_" in name)
-    assert counted == cost.mixlora_parameters(cost.Shape.of(model.config), sizes["targets"], 16, 8, places)
+    assert counted == mixlora_parameters(cost.Shape.of(model.config), sizes["targets"], 16, 8, places)
 
 
 def test_the_papers_adapter_has_its_size():
     """LLaMA-2-7B, 8 experts of rank 16 on the FFN and LoRA of rank 16 on q, k, v, o (UQ4CT A.6)."""
     shape, d, m = cost.Shape.of(MODELS.get("llama2_7b", "model", "").config), 4096, 11008
     block = 8 * 16 * 3 * (d + m) + 8 * d + 4 * 16 * 2 * d
-    assert cost.mixlora_parameters(shape, list(DECODER), 16, 8, ["ffn"]) == 32 * block
-    assert cost.mixlora_parameters(shape, list(DECODER), 16, 8, ["ffn"], top_layers=2) == 2 * block
+    assert mixlora_parameters(shape, list(DECODER), 16, 8, ["ffn"]) == 32 * block
+    assert mixlora_parameters(shape, list(DECODER), 16, 8, ["ffn"], top_layers=2) == 2 * block
 
 
 @pytest.mark.parametrize("name", ["llama2_7b", "qwen2.5_7b", "mistral_7b"])

@@ -40,27 +40,27 @@ def jobs(tmp_path: Path, *golds: dict | None, **grid) -> Jobs:
 
 def test_nothing_is_compared_unless_asked_for(tmp_path):
     found = jobs(tmp_path, None)
-    assert found.inputs_report(None)["gold"] == []
-    assert found.parts(SECOND) == ["valid", "test", "tweets2"]
+    assert found.render_report.inputs(None)["gold"] == []
+    assert found.extract.parts(SECOND) == ["valid", "test", "tweets2"]
 
 
 def test_the_report_waits_for_what_is_asked_for_and_extraction_answers_the_training_set(tmp_path):
     found = jobs(tmp_path, GOLD)
-    assert found.inputs_report(None)["gold"] == [FILE]
-    assert found.parts(SECOND) == ["train", "valid", "test", "tweets2"]
-    assert found.parts(FIRST) == ["valid", "test", "tweets2"]
-    assert found.cells["suites"]["suite0"]["gold"]["rank"] == 4
+    assert found.render_report.inputs(None)["gold"] == [FILE]
+    assert found.extract.parts(SECOND) == ["train", "valid", "test", "tweets2"]
+    assert found.extract.parts(FIRST) == ["valid", "test", "tweets2"]
+    assert found.list_cells.cells["suites"]["suite0"]["gold"]["rank"] == 4
 
 
 def test_the_job_sees_its_settings_and_evaluation_sets_and_no_names(tmp_path):
-    spec = json.loads(jobs(tmp_path, {**GOLD, "rank": 2}).spec_gold(SimpleNamespace(**SECOND._asdict())))
+    spec = json.loads(jobs(tmp_path, {**GOLD, "rank": 2}).compare_posteriors.spec(SimpleNamespace(**SECOND._asdict())))
     assert spec["evals"] == ["test", "tweets2"]
     assert (spec["seed"], spec["rank"], spec["half_lambda"]) == (1, 2, 1)
     assert not {"model", "dataset", "recipe"} & set(spec)
 
 
 def test_suites_that_ask_for_the_same_share_it(tmp_path):
-    assert jobs(tmp_path, GOLD, GOLD).gold() == [FILE]
+    assert jobs(tmp_path, GOLD, GOLD).compare_posteriors.outputs() == [FILE]
 
 
 @pytest.mark.parametrize("golds, grid, message", [

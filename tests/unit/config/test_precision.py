@@ -21,24 +21,24 @@ def jobs(**keys) -> Jobs:
 
 def tasks(found: Jobs) -> list[dict]:
     """Tasks of every program that runs a model."""
-    specs = (found.spec_train, found.spec_extract, found.spec_sample, found.spec_laplace)
-    return [json.loads(spec(W))["task"] for spec in specs]
+    rules = (found.train, found.extract, found.predict_with_model, found.fit_laplace)
+    return [json.loads(rule.spec(W))["task"] for rule in rules]
 
 
 @pytest.mark.parametrize("native", ["bf16", "fp32"])
 def test_auto_is_resolved_in_every_specification(monkeypatch, native):
     monkeypatch.setattr(precision, "native", lambda: native)
     assert [task["precision"] for task in tasks(jobs())] == [native] * 4
-    assert {r["precision"] for r in jobs().cells["recipes"].values()} == {native}
+    assert {r["precision"] for r in jobs().list_cells.cells["recipes"].values()} == {native}
 
 
 @pytest.mark.parametrize("chosen, native", [("bf16", "fp32"), ("fp32", "bf16")])
 def test_one_key_overrides_all_recipes_and_the_machine(monkeypatch, chosen, native):
     monkeypatch.setattr(precision, "native", lambda: native)
     assert [task["precision"] for task in tasks(jobs(precision=chosen))] == [chosen] * 4
-    resolved = jobs(precision=chosen).spec_train(W)
+    resolved = jobs(precision=chosen).train.spec(W)
     monkeypatch.setattr(precision, "native", lambda: chosen)
-    assert jobs().spec_train(W) == resolved  # however it was decided, it is the same job
+    assert jobs().train.spec(W) == resolved  # however it was decided, it is the same job
 
 
 def test_the_papers_grids_are_planned_in_bf16_wherever():

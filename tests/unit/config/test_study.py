@@ -153,10 +153,10 @@ def test_specs_hold_what_a_job_uses_and_nothing_else(root):
 
     before = Jobs(study(root))
     after = Jobs(study(root, methods={"mahalanobis": {"inverse": "shrinkage"}}, bootstrap=10))
-    assert before.spec_train(Wildcards) == after.spec_train(Wildcards)
-    assert before.spec_score(Wildcards) == after.spec_score(Wildcards)
+    assert before.train.spec(Wildcards) == after.train.spec(Wildcards)
+    assert before.fit_scores.spec(Wildcards) == after.fit_scores.spec(Wildcards)
     Wildcards.score = "mahalanobis"
-    assert before.spec_score(Wildcards) != after.spec_score(Wildcards)
+    assert before.fit_scores.spec(Wildcards) != after.fit_scores.spec(Wildcards)
 
 
 def test_more_seeds_or_members_change_no_training(root):
@@ -166,7 +166,7 @@ def test_more_seeds_or_members_change_no_training(root):
     before = Jobs(study(root))
     suite(root, seeds=6, predictives=["point", "ensemble-6"])
     after = Jobs(study(root))
-    assert before.spec_train(Wildcards) == after.spec_train(Wildcards)
+    assert before.train.spec(Wildcards) == after.train.spec(Wildcards)
     assert len(after.study.adapters) == 6 and len(before.study.adapters) == 2
 
 
@@ -178,10 +178,10 @@ def test_a_sweep_is_a_recipe_a_value_and_shares_what_it_extends(root):
     recipes = [setting.recipe for setting in found.settings]
     assert recipes == ["rates.0.001", "lora_demo", "rates.1"]
     assert [found.recipes.get(name, "", "").optimiser.lr for name in recipes] == [0.001, 0.003, 1]
-    without = Jobs(found).spec_train(wildcards("lora_demo"))
+    without = Jobs(found).train.spec(wildcards("lora_demo"))
     write(root / "recipes/rates.yaml", {**sweep, "sweep": {"key": "optimiser.lr", "values": [0.02]}})
     after = Jobs(study(root))
-    assert after.spec_train(wildcards("lora_demo")) == without  # another value of the sweep reruns only its own
+    assert after.train.spec(wildcards("lora_demo")) == without  # another value of the sweep reruns only its own
 
 
 def wildcards(recipe: str):
@@ -191,9 +191,9 @@ def wildcards(recipe: str):
 def test_mixtures_have_their_own_rule_and_code_and_flu_only_there(root):
     suite(root, recipes=["lora_demo", "uq4ct_demo"], scores=["softmax", "flu"], predictives=["point"])
     jobs = Jobs(study(root))
-    assert [jobs.trained_by(name) for name in ("lora_demo", "uq4ct_demo")] == ["train_lora", "train_mixlora"]
-    assert jobs.recipes_that("train_mixlora") == "uq4ct_demo"
-    code = jobs.code_adapter("train")
+    assert [jobs.train.rule_of(name) for name in ("lora_demo", "uq4ct_demo")] == ["train_lora", "train_mixlora"]
+    assert jobs.train.recipes("train_mixlora") == "uq4ct_demo"
+    code = jobs.train.code
     assert code(wildcards("lora_demo")) != code(wildcards("uq4ct_demo"))
     assert [scores for cell, scores in jobs.study.cells.items() if cell.seed == 0] == [["softmax"], ["softmax", "flu"]]
 
@@ -231,9 +231,9 @@ def test_a_local_folder_is_fetched_and_its_wanted_files_are_watched(root, tmp_pa
         (folder / name).write_text("")
     suite(root, datasets=["sst2"])
     jobs = Jobs(study(root, sources=["local", "registry"], local_root=str(folder.parent)))
-    (key,) = jobs.sources
+    (key,) = jobs.fetch_data.sources
     w = SimpleNamespace(dataset="sst2", source=key)
-    assert jobs.inputs_fetch_data(w) == [str(folder / name) for name in ("train.jsonl", "validation.jsonl")]
-    assert jobs.source(w) == f"results/sources/{key}/provenance.json"
+    assert jobs.fetch_data.inputs(w) == [str(folder / name) for name in ("train.jsonl", "validation.jsonl")]
+    assert jobs.prepare_data.source(w) == f"results/sources/{key}/provenance.json"
     published = Jobs(study(root, sources=["hub", "registry"]))
-    assert all(published.inputs_fetch_data(SimpleNamespace(source=key)) == [] for key in published.sources)
+    assert all(published.fetch_data.inputs(SimpleNamespace(source=key)) == [] for key in published.fetch_data.sources)

@@ -37,7 +37,7 @@ def test_true_is_not_one_and_long_values_are_cut():
 
 
 @given(VALUE, VALUE)
-def test_something_is_said_exactly_when_something_differs(old, new):
+def test_there_is_a_line_exactly_when_something_differs(old, new):
     same = repr(_sorted(old)) == repr(_sorted(new))
     assert (list(changes.of_values({"x": old}, {"x": new})) == []) == same
 
@@ -50,15 +50,15 @@ def _sorted(value):
 
 def test_definitions_that_changed_came_or_went_are_named_with_their_module():
     old = {"peftuq.files": {"function atomic": "1"}, "peftuq.scores.rde": {"function fit": "1", "constant METHOD": "2"}}
-    new = {"peftuq.scores.rde": {"function fit": "3", "class Rde": "4", "constant METHOD": "2"}, "score.py": {}}
+    new = {"peftuq.scores.rde": {"function fit": "3", "class Rde": "4", "constant METHOD": "2"}, "train.py": {}}
     assert list(changes.of_code(old, new)) == [
         "peftuq.files is no longer used",
         "class Rde of peftuq.scores.rde is new",
         "function fit of peftuq.scores.rde changed",
-        "score.py is now used",
+        "train.py is now used",
     ]
 
 
-def test_a_changed_order_is_said():
-    same = {"score.py": {"function f": "1", "function g": "2"}}
+def test_a_changed_order_is_named():
+    same = {"train.py": {"function f": "1", "function g": "2"}}
     assert list(changes.of_code(same, same)) == ["the order of its definitions changed"]

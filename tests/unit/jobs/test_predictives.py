@@ -44,41 +44,47 @@ def wildcards(predictive: str) -> SimpleNamespace:
 def test_every_predictive_is_made_by_exactly_one_rule(root):
     found = jobs(root)
     for key in GRID["predictives"][1:]:
-        rules = [rule for rule in ("predict", "sample") if re.fullmatch(found.predictives_that(rule), key)]
-        assert rules == ["sample" if key in ("mc_dropout-10", "spuq-5") else "predict"]
-    assert not re.fullmatch(jobs(root, predictives=["point"]).predictives_that("sample"), "spuq-5")
+        made = {rule: getattr(found, rule).predictives for rule in ("predict_from_records", "predict_with_model")}
+        rules = [rule for rule, predictives in made.items() if re.fullmatch(predictives, key)]
+        assert rules == ["predict_with_model" if key in ("mc_dropout-10", "spuq-5") else "predict_from_records"]
+    assert not re.fullmatch(jobs(root, predictives=["point"]).predict_with_model.predictives, "spuq-5")
     counts = plan.jobs_per_rule(found)
-    assert (counts["fit_laplace"], counts["predict"], counts["sample"]) == (2, 8, 4)
+    assert (counts["fit_laplace"], counts["predict_from_records"], counts["predict_with_model"]) == (2, 8, 4)
 
 
-def test_one_fit_serves_three_predictives_and_hears_of_the_training_set(root):
+def test_one_fit_serves_three_predictives_and_reads_the_training_set(root):
     found = jobs(root)
-    inputs = {tuple(found.inputs_pool(wildcards(key))) for key in ("laplace", "laplace_probit", "laplace_valid")}
+    inputs = {
+        tuple(found.predict_from_records.inputs(wildcards(key)))
+        for key in ("laplace", "laplace_probit", "laplace_valid")
+    }
     assert inputs == {("results/laplace/minilm/snippets2/lora_demo/seed1.safetensors",)}
-    fit = found.inputs_laplace(wildcards("laplace"))
+    fit = found.fit_laplace.inputs(wildcards("laplace"))
     assert fit["train"].endswith("snippets2/train.parquet")
     files = [Path(fit[name]).name for name in ("adapter", "adapter_config")]
     assert files == ["adapter_model.safetensors", "adapter_config.json"]
     assert [Path(path).parts[-2:] for path in fit["data"]] == [
         ("snippets2", "valid.parquet"), ("snippets2", "test.parquet"), ("tweets2", "test.parquet"),
     ]  # fmt: skip
-    assert found.inputs_sample(wildcards("spuq-5"))["data"] == fit["data"]
+    assert found.predict_with_model.inputs(wildcards("spuq-5"))["data"] == fit["data"]
 
 
 def test_only_parameters_of_the_fit_fit_again(root):
     before, w = jobs(root), wildcards("laplace")
     more = jobs(root, {"methods": {"laplace": {"draws": 1000}}})
-    assert before.spec_laplace(w) == more.spec_laplace(w) and before.spec_pool(w) != more.spec_pool(w)
+    assert before.fit_laplace.spec(w) == more.fit_laplace.spec(w)
+    assert before.predict_from_records.spec(w) != more.predict_from_records.spec(w)
+    probit = wildcards("laplace_probit")
     rank = jobs(root, {"methods": {"laplace": {"rank": 20}}})
-    assert before.spec_laplace(w) != rank.spec_laplace(w)
-    assert before.spec_pool(wildcards("laplace_probit")) == rank.spec_pool(wildcards("laplace_probit"))
+    assert before.fit_laplace.spec(w) != rank.fit_laplace.spec(w)
+    assert before.predict_from_records.spec(probit) == rank.predict_from_records.spec(probit)
 
 
-def test_the_untuned_model_can_be_asked_in_other_words(root):
+def test_the_untuned_model_can_be_prompted_in_other_words(root):
     found = jobs(root, models=["smollm2"], datasets=["snippets2_choice"], recipes=["base"], shifts={},
                  predictives=["spuq-5"], scores=["softmax"])  # fmt: skip
     w = SimpleNamespace(model="smollm2", dataset="snippets2_choice", recipe="base", seed="0", predictive="spuq-5")
-    assert "adapter" not in found.inputs_sample(w)
+    assert "adapter" not in found.predict_with_model.inputs(w)
 
 
 @pytest.mark.parametrize("change, message", [
@@ -87,7 +93,7 @@ def test_the_untuned_model_can_be_asked_in_other_words(root):
     ({"predictives": ["laplace"], "recipes": ["base"]}, r"laplace needs a plain LoRA adapter; .*base\.yaml is none"),
     ({"predictives": ["mc_dropout-3"], "recipes": ["lora_map"]}, r"mc_dropout needs adapter\.dropout above 0 in"),
 ])  # fmt: skip
-def test_what_cannot_be_sampled_is_said_before_any_job(root, change, message):
+def test_a_predictive_that_an_adapter_cannot_have_is_refused_before_any_job(root, change, message):
     with pytest.raises(UserError, match=message) as raised:
         jobs(root, scores=["softmax"], **change)
     assert "\n" not in str(raised.value)

@@ -19,7 +19,9 @@ def test_the_report_looks_for_no_file_that_its_job_is_not_given(tmp_path, monkey
     results = str(tmp_path / "results")
     jobs = Jobs(Study({"suites": suites, "sources": ["registry", "hub"], "results": results}, CONFIG))
     given = {
-        path for paths in jobs.inputs_report(None).values() for path in ([paths] if isinstance(paths, str) else paths)
+        path
+        for paths in jobs.render_report.inputs(None).values()
+        for path in ([paths] if isinstance(paths, str) else paths)
     }
     looked_for, is_file = set(), Path.is_file
 
@@ -28,7 +30,7 @@ def test_the_report_looks_for_no_file_that_its_job_is_not_given(tmp_path, monkey
         return is_file(path)
 
     monkeypatch.setattr(Path, "is_file", noted)
-    cells = json.loads(json.dumps(jobs.cells))
+    cells = json.loads(json.dumps(jobs.list_cells.cells))
     document.sections(Run(cells, {name: [] for name in gather.COLUMNS}, results), "today")
     looked_for = {path for path in looked_for if path.startswith(results)}
     assert {Path(path).relative_to(results).parts[0] for path in looked_for} >= {"models", "data", "adapters", "scores"}

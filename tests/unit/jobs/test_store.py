@@ -12,7 +12,7 @@ import pytest
 from peftuq.jobs import store
 
 ROOT = Path(__file__).parents[3]
-FACTS = {"script": "score.py", "code": "0123456789abcdef", "spec": {"power": 2}}
+FACTS = {"script": "fit_scores.py", "code": "0123456789abcdef", "spec": {"power": 2}}
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ def test_a_key_depends_on_everything_else_that_decides_a_job(tmp_path, monkeypat
         key({"data": [a], "more": [b]}),
         key({"data": [a, b]}, code="0" * 16),
         key({"data": [a, b]}, spec={"power": 3}),
-        key({"data": [a, b]}, script="predict.py"),
+        key({"data": [a, b]}, script="evaluate.py"),
         key({"data": [a, b]}, outputs=["out/b.json"]),
     ]
     assert len(set(keys)) == len(keys)

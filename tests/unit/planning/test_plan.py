@@ -12,11 +12,13 @@ from closed_forms import ClosedForms
 
 from peftuq import artifacts, cli
 from peftuq.artifacts import Head, Record, Samples
+from peftuq.config import study as study_module
 from peftuq.config.study import Adapter, Cell, Setting, Study
 from peftuq.errors import UserError
 from peftuq.jobs.jobs import Jobs
 from peftuq.planning import budget, plan
 from peftuq.planning.disk import Disk
+from peftuq.planning.requests import gpu_jobs
 from peftuq.planning.workload import START, Workload
 from peftuq.predictives.laplace import file as laplace_file
 
@@ -92,17 +94,17 @@ def test_two_gpus_take_half_the_time_and_start_twice(root):
     assert any("1 trainings by lora_wide take 2 GPUs each" in line for line in plan.describe(two.jobs, ClosedForms()))
 
 
-def test_what_is_asked_more_often_takes_longer(root):
+def test_more_passes_take_longer(root):
     work = workload(root, SAMPLED)
     setting, parts = Setting("llama2_7b", "obqa", "lora_wide"), ["valid", "test", "mmlu_law"]
     once = work.forward(Adapter(*setting, 0), parts)
     start = work.start("llama2_7b")
-    assert work.sample(Cell(*setting, 0, "mc_dropout-10")) - start == pytest.approx(10 * once)
+    assert work.predict_with_model(Cell(*setting, 0, "mc_dropout-10")) - start == pytest.approx(10 * once)
     assert work.extract(Adapter(*setting, 0)) - start == pytest.approx(once)
     fitted = work.fit_laplace(Adapter(*setting, 0)) - start
-    asked = work.forward(Adapter(*setting, 0), ["train", *parts])
-    assert fitted == pytest.approx(5 * asked)  # forward, and back from 4 options
-    assert set(work.hours()) == {"train_lora", "extract", "fit_laplace", "sample"}
+    forward = work.forward(Adapter(*setting, 0), ["train", *parts])
+    assert fitted == pytest.approx(5 * forward)  # forward, and back from 4 options
+    assert set(work.hours()) == {"train_lora", "extract", "fit_laplace", "predict_with_model"}
 
 
 def test_long_inputs_count_as_far_as_they_are_read(root):
@@ -139,6 +141,21 @@ def test_memory_is_that_of_the_most_demanding_setting(root):
     assert peaks["fit_adue", "roberta"][0] == pytest.approx(dense)
 
 
+def test_a_score_runs_where_its_declaration_says_whatever_its_name(root, tmp_path, monkeypatch):
+    package = tmp_path / "peftuq"
+    for part in ("scores", "predictives", "adapters"):
+        shutil.copytree(study_module.PACKAGE / part, package / part)
+    for environment in ("torch", "numeric"):
+        declared = f'SCORE = Score(version=1, reads="records", variants=["a"], environment="{environment}")\n'
+        (package / f"scores/with_{environment}.py").write_text(declared)
+    monkeypatch.setattr(study_module, "PACKAGE", package)
+    jobs = Jobs(Study(config(root, {**GRID, "scores": ["with_torch", "with_numeric"]}), root))
+    counts = plan.jobs_per_rule(jobs)
+    assert counts["fit_adue"] == counts["fit_baselines"] == 2 * 5
+    assert [of.score for rule, of in gpu_jobs(jobs) if rule == "fit_adue"] == ["with_torch"] * 10
+    assert jobs.fit_scores.scores("fit_adue") == "adue|with_torch"
+
+
 # -- jobs -------------------------------------------------------------------------------------------------
 
 
@@ -168,7 +185,7 @@ def disk(root) -> Disk:
     return Disk(workload(root, CHOICE, SAMPLED))
 
 
-def test_records_and_epochs_are_as_large_as_said(disk, tmp_path):
+def test_records_and_epochs_are_as_large_as_estimated(disk, tmp_path):
     member = Adapter("mistral_7b", "csqa", "lora_map", 0)
     n, width = 974 + 1221 + 3153, 4096
     record = Record(np.arange(n), np.arange(n), *(np.zeros((n, d), "f4") for d in (5, width)), np.zeros(n, "f4"))
@@ -180,7 +197,7 @@ def test_records_and_epochs_are_as_large_as_said(disk, tmp_path):
     assert disk.epochs(member) == pytest.approx((tmp_path / "b").stat().st_size, rel=1e-2)
 
 
-def test_samples_and_posteriors_are_as_large_as_said(disk, tmp_path):
+def test_samples_and_posteriors_are_as_large_as_estimated(disk, tmp_path):
     cell, n = Cell("llama2_7b", "obqa", "lora_wide", 0, "mc_dropout-10"), 500 + 500 + 1763
     ids = np.arange(n)
     for predictive, kept in (("mc_dropout-10", 10), ("laplace", 100)):
@@ -228,7 +245,7 @@ def test_the_trimmed_configuration_runs_what_was_priced(root):
     assert Cell("mistral_7b", "csqa", "lora_map", 0, "ensemble-20") not in study.cells
 
 
-def test_a_budget_that_cannot_be_met_is_said(root):
+def test_a_budget_that_cannot_be_met_is_refused(root):
     with pytest.raises(UserError, match=r"cannot be trimmed to 0\.001 GPU-hours: \S+ is the least"):
         budget.fit(config(root, GRID), root, 0.001, "c", ClosedForms())
     with pytest.raises(UserError, match="trim: leaves nothing to run"):
@@ -237,7 +254,7 @@ def test_a_budget_that_cannot_be_met_is_said(root):
         Study(config(root, GRID, trim={"models": ["llama"]}), root)
 
 
-def test_the_command_line_writes_only_what_it_is_told_to(root, tmp_path, monkeypatch, capsys):
+def test_the_command_line_writes_only_the_file_that_is_named(root, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(cli, "ROOT", root.parent)
     monkeypatch.setattr(cli, "Rehearsals", lambda *_: ClosedForms())
     path, out = tmp_path / "c.yaml", tmp_path / "out.yaml"

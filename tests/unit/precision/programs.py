@@ -17,7 +17,8 @@ from grid import POSTERIOR, Model
 
 from peftuq.adapters.adapted import Adapted
 from peftuq.config.study import Study
-from peftuq.jobs.jobs import SCRIPTS, Jobs
+from peftuq.jobs.context import SCRIPTS
+from peftuq.jobs.jobs import Jobs
 from peftuq.models.readout import ReadOut
 from peftuq.progress import Log
 from peftuq.training import assemble, loop
@@ -27,7 +28,7 @@ SHARED = ("models", "sources", "data")  # below results: what no precision has a
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")  # what a script sets for its process
 
 
-MADE = {"extract": "records", "sample": "samples", "fit_laplace": "gaussians"}  # a script's main output
+MADE = {"extract": "records", "predict_with_model": "samples", "fit_laplace": "gaussians"}  # a script's main output
 
 
 def run(script: str, spec: str, **arguments: str | list[str]) -> None:
@@ -101,18 +102,24 @@ class Run:
         if program == "train":
             return self._train(model, w)
         if program in ("extract", "gold_features"):  # the reference posterior's inputs are components of records
-            spec, inputs = self.jobs.spec_extract(w), self.jobs.inputs_extract(w)
+            spec, inputs = self.jobs.extract.spec(w), self.jobs.extract.inputs(w)
             return self._ask("extract", self._path("records", w), spec, inputs, model)
         if program == "fit_laplace":
-            spec, inputs = self.jobs.spec_laplace(w), self.jobs.inputs_laplace(w)
+            spec, inputs = self.jobs.fit_laplace.spec(w), self.jobs.fit_laplace.inputs(w)
             return self._ask(program, self._path("laplace", w), spec, inputs, model)
         output = self._path("samples", w)
         if program in POSTERIOR:
             fitted = self.make("fit_laplace", model)
             if not output.exists():
-                run("predict", self.jobs.spec_pool(w), inputs=[str(fitted)], samples=str(output))
+                run(
+                    "predict_from_records",
+                    self.jobs.predict_from_records.spec(w),
+                    inputs=[str(fitted)],
+                    samples=str(output),
+                )
             return output
-        return self._ask("sample", output, self.jobs.spec_sample(w), self.jobs.inputs_sample(w), model)
+        rule = self.jobs.predict_with_model
+        return self._ask("predict_with_model", output, rule.spec(w), rule.inputs(w), model)
 
     def _path(self, of: str, w: Any) -> Path:
         names = (w.model, w.dataset, w.recipe, w.seed)
@@ -133,14 +140,14 @@ class Run:
         if self.adapters_of:
             return self.adapters_of.make("train", model)
         if not output.exists():
-            inputs = self.jobs.inputs_train(w)
+            inputs = self.jobs.train.inputs(w)
             self._prepare(inputs)
             kinds = {"weights": "adapter", "config": "adapter_config", "facts": "training", "history": "training_log"}
-            if self.jobs.trained_by(model.recipe) == "train_ensemble_member":
+            if self.jobs.train.rule_of(model.recipe) == "train_ensemble_member":
                 kinds["epochs"] = "epochs"
             made = {name: str(self._path(kind, w)) for name, kind in {**kinds, "checkpoint": "checkpoint"}.items()}
             with remembered() as self.trained[model]:
-                run("train", self.jobs.spec_train(w), **made, **inputs)
+                run("train", self.jobs.train.spec(w), **made, **inputs)
         return output
 
     def _prepare(self, inputs: dict[str, Any]) -> None:
@@ -149,7 +156,7 @@ class Run:
         if not provenance.exists():
             w = SimpleNamespace(model=provenance.parent.name)
             made = {"provenance": self.paths.model(w.model), "files": self.paths.model_files(w.model)}
-            run("fetch_model", self.jobs.spec_fetch_model(w), downloads="none", **made)
+            run("fetch_model", self.jobs.fetch_model.spec(w), downloads="none", **made)
         for data in (inputs[name] for name in ("train", "data") if name in inputs):
             dataset = Path(data if isinstance(data, str) else data[0]).parent.name
             self._prepare_dataset(SimpleNamespace(dataset=dataset))
@@ -157,12 +164,12 @@ class Run:
     def _prepare_dataset(self, w: Any) -> None:
         splits = {split: self.paths.data(split, w.dataset) for split in ("train", "valid", "test")}
         if not Path(splits["train"]).exists():
-            source = Path(self.jobs.source(w))
+            source = Path(self.jobs.prepare_data.source(w))
             if not source.exists():
                 fetched = SimpleNamespace(source=source.parent.name)
-                made = {"provenance": str(source), "files": self.jobs.source_files(w)}
-                run("fetch_data", self.jobs.spec_fetch_data(fetched), downloads="none", **made)
-            run("prepare_data", self.jobs.spec_prepare_data(w), source=str(source), **splits)
+                made = {"provenance": str(source), "files": self.jobs.prepare_data.files(w)}
+                run("fetch_data", self.jobs.fetch_data.spec(fetched), downloads="none", **made)
+            run("prepare_data", self.jobs.prepare_data.spec(w), source=str(source), **splits)
 
     def wildcards(self, model: Model, predictive: str = "point") -> Any:
         found = {"model": model.architecture, "dataset": model.dataset, "recipe": model.recipe, "seed": "0"}
@@ -171,5 +178,5 @@ class Run:
     def load(self, model: Model) -> Adapted:
         """Model that the programs that run an adapter load."""
         w = self.wildcards(model)
-        spec, inputs = json.loads(self.jobs.spec_extract(w)), self.jobs.inputs_extract(w)
+        spec, inputs = json.loads(self.jobs.extract.spec(w)), self.jobs.extract.inputs(w)
         return Adapted.load(spec, inputs["model"], inputs.get("adapter"), Log(None, "test"))

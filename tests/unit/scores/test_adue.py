@@ -14,6 +14,7 @@ from torch.nn import functional as F
 from peftuq.artifacts import Head, Record, RecordFile, softmax, write_records
 from peftuq.errors import UserError
 from peftuq.scores.adue import method as adue
+from peftuq.scores.adue import search
 
 torch.set_num_threads(1)
 SIZES = {"train": 160, "valid": 120, "test": 90, "shift": 40}
@@ -211,7 +212,7 @@ def test_the_number_of_heads_trained_at_once_changes_nothing(stored, monkeypatch
     file = stored(*problem(0, 3, activation))
     whole = adue.score(file, ["test"], parameters(**SMALL), 1)
     for cache in (1, 3 * 16 * 200):
-        monkeypatch.setattr(adue, "_CACHE", cache)
+        monkeypatch.setattr(search, "_CACHE", cache)
         parts = adue.score(file, ["test"], parameters(**SMALL), 1)
         assert parts[1]["selected"] == whole[1]["selected"]
         assert len(parts[1]["fits"]) == len(whole[1]["fits"])
@@ -311,3 +312,12 @@ def test_random_heads_are_drawn_as_stated():
 def test_grids_that_leave_a_variant_without_a_fit_are_refused(stored, change, message):
     with pytest.raises(UserError, match=message):
         adue.score(stored(*problem(0, 3, "")), ["test"], parameters(**change), 0)
+
+
+# -- planning ------------------------------------------------------------------------------------------
+
+
+def test_the_work_of_a_cell_is_that_of_the_papers_473_fits():
+    """468 of them in equal numbers for each rate and number of epochs, and five of the selected one."""
+    found = adue.work(adue.SCORE.params, 1000, 10)
+    assert found == 6 * 1000 * 10 * (468 / 9 * 3 * (5 + 10 + 20) + 5 * 20)

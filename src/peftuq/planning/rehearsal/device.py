@@ -71,7 +71,7 @@ class _Module:
 
 @cache
 def device() -> torch.device:
-    """The device, registered when first asked for. A process has one."""
+    """The device, registered when it is first used. A process has one."""
     backend_registration._setup_privateuseone_for_python_backend(NAME, _Module())
     autocast.register()
     library = torch.library.Library("aten", "IMPL")
@@ -126,9 +126,9 @@ class DeviceTensor(Tensor):
 
 
 class FakeDevice(TorchDispatchMode):
-    """Runs what is computed on `device()`; `observer(op, args, kwargs, result)` hears of each operation on it.
+    """Runs what is computed on `device()`; `observer(op, args, kwargs, result)` is called after each operation on it.
 
-    `memory`: bytes that it says are free. `reads` counts what makes the host wait for the device. Raises
+    `memory`: bytes that it reports as free. `reads` counts what makes the host wait for the device. Raises
     `refusals.Refused` for what hardware would refuse.
     """
 

@@ -19,7 +19,7 @@ from transformers import AutoConfig, PreTrainedModel
 
 from peftuq.adapters.adapted import Adapted
 from peftuq.adapters.mixlora import experts
-from peftuq.artifacts import Head, Record
+from peftuq.artifacts import Head, Record, RecordFile
 from peftuq.models import backbone
 from peftuq.models.batching import Encoded
 from peftuq.models.readout import ReadOut, head_layers
@@ -27,7 +27,6 @@ from peftuq.planning.rehearsal.batches import Shape, longest
 from peftuq.planning.rehearsal.work import Work
 from peftuq.predictives.laplace import fit, kfac
 from peftuq.progress import Log
-from peftuq.scores.adue import method as adue
 from peftuq.training import loop
 from peftuq.training.assemble import assemble
 
@@ -165,7 +164,7 @@ def extract(spec: Spec, config: dict[str, Any], machine: Machine) -> Work:
     return work[0]
 
 
-def sample(spec: Spec, config: dict[str, Any], machine: Machine) -> Work:
+def predict_with_model(spec: Spec, config: dict[str, Any], machine: Machine) -> Work:
     """One sample of each example of a batch."""
     method = importlib.import_module(spec["module"])
     adapted = _adapted(spec, config, machine)
@@ -190,8 +189,24 @@ def fit_laplace(spec: Spec, config: dict[str, Any], machine: Machine) -> Work:
     return work[0]
 
 
+class TorchScore(Protocol):
+    """The part of a score's module with `environment="torch"` by which its jobs are planned.
+
+    `rows` counts examples of the part that it is fitted on, `head` numbers of the head.
+    """
+
+    def fitting(self, params: Mapping[str, Any]) -> tuple[str, int]:
+        """The part of the records that it is fitted on, and how many of its rows a step takes."""
+
+    def rehearse(self, records: RecordFile, params: Mapping[str, Any], device: str) -> None:
+        """A job with few passes over its rows; the records have shapes, but no values."""
+
+    def work(self, params: Mapping[str, Any], rows: int, head: int) -> float:
+        """FLOPs of a whole job."""
+
+
 class _Records:
-    """Records of a trained model as AdUE reads them: `head`, and parts of so many rows."""
+    """Records of a trained model: `head`, and parts of so many rows."""
 
     def __init__(self, head: Head, rows: dict[str, int]):
         self.head, self._rows = head, rows
@@ -202,7 +217,7 @@ class _Records:
         return Record(label, label, np.zeros((rows, classes), np.float32), np.zeros((rows, width), np.float32))
 
 
-def _head(spec: Spec, config: dict[str, Any]) -> Head:
+def head(spec: Spec, config: dict[str, Any]) -> Head:
     task, hf = spec["task"], _backbone(spec, config)
     if task["kind"] == "choice":
         return Head(np.zeros((len(task["classes"]), hf.config.hidden_size), np.float32))
@@ -214,11 +229,15 @@ def _head(spec: Spec, config: dict[str, Any]) -> Head:
     return Head(**made, activation=layers.activation)
 
 
-def fit_adue(spec: Spec, config: dict[str, Any], machine: Machine) -> Work:
-    """All fits of a cell, in as many epochs as there are numbers of epochs to choose from, in place of those."""
-    params = {**spec["params"], "epochs": list(range(1, len(spec["params"]["epochs"]) + 1))}
-    rows = {params["train_on"]: spec["rows"]["train"], "valid": spec["rows"]["valid"]}
-    records = _Records(_head(spec, config), rows)
+def head_size(head: Head) -> int:
+    """Numbers of a head's layers."""
+    layers = (head.out_weight, head.out_bias, head.dense_weight, head.dense_bias)
+    return sum(array.size for array in layers if array is not None)
+
+
+def fit_score(spec: Spec, config: dict[str, Any], machine: Machine) -> Work:
+    """The rehearsal of a score that computes with torch, as its module (`TorchScore`) defines it."""
+    records = _Records(head(spec, config), spec["rows"])
     with machine.running(), machine.measuring() as work:
-        adue.selected(records, params, 0, str(machine.device))
+        importlib.import_module(spec["module"]).rehearse(records, spec["params"], str(machine.device))
     return work[0]

@@ -1,5 +1,6 @@
 """A request rehearsed: peak memory, work, or what the device refuses, as plain numbers."""
 
+import importlib
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +18,8 @@ PACKAGE = Path(__file__).resolve().parents[2]
 LIMITS = {"train": ("recipe", "micro_batch_tokens"), "fit_laplace": ("params", "batch_tokens")}  # of a batch's tokens
 LIMIT = ("task", "batch_tokens")  # of the other programs
 STEP = 128  # tokens: how exactly the largest batch is found
-_FEW = 2  # batches of AdUE's fits that are traced: its rows enter memory and work linearly
+_FEW = 2  # steps' rows that a score's fit is traced on: rows enter memory and work linearly
+_HOOKS = ("fitting", "rehearse", "work")
 
 Result = dict[str, Any]
 
@@ -27,9 +29,12 @@ class Fault(Exception):
 
 
 def rehearse(program: str, spec: Spec, config: dict[str, Any], card: Card, kernels: Kernels = "cuda") -> Result:
-    """`peak`: bytes by what holds them; `work` of the measured part; its `rows` and `tokens`. Raises `Fault`."""
-    if program == "fit_adue":
-        return _heads(spec, config, card, kernels)
+    """`peak`: bytes by what holds them; `work` of the measured part; its `rows` and `tokens`. Raises `Fault`.
+
+    Of a training also `trainable`: parameters of adapter and trained head; of a score's fit `job`: its whole work.
+    """
+    if program == "fit_score":
+        return _score(spec, config, card, kernels)
     shape = batch(program, spec)
     return {**_traced(program, spec, config, card, kernels), "rows": shape.rows, "tokens": shape.tokens}
 
@@ -51,7 +56,8 @@ def _traced(program: str, spec: Spec, config: dict[str, Any], card: Card, kernel
             work = getattr(programs, program)(spec, config, tracer)
     except Exception as error:
         raise Fault(f"{tracer.where()}: {_line(error)}: {error}") from error
-    return {"peak": tracer.peak(), "work": _numbers(work)}
+    found = {"peak": tracer.peak(), "work": _numbers(work)}
+    return found | ({"trainable": tracer.trainable} if program == "train" else {})
 
 
 def _numbers(work: Work) -> dict[str, float]:
@@ -67,20 +73,30 @@ def _line(error: BaseException) -> str:
     return f"{Path(own[-1].filename).relative_to(PACKAGE.parent)}:{own[-1].lineno}"
 
 
-def _heads(spec: Spec, config: dict[str, Any], card: Card, kernels: Kernels) -> Result:
-    """AdUE's fits on a few batches and on twice as many, carried on to all rows; the work is that of a step."""
-    rows, batch_size = spec["rows"], spec["params"]["batch_size"]
-    sizes = [min(rows["train"], times * _FEW * batch_size) for times in (1, 2)]
-    few, more = (
-        _traced("fit_adue", {**spec, "rows": {**rows, "train": size}}, config, card, kernels) for size in sizes
-    )
+def _score(spec: Spec, config: dict[str, Any], card: Card, kernels: Kernels) -> Result:
+    """A score's fit on the rows of a few steps and on twice as many, carried on to all rows.
+
+    `work`: what the rows of one more step add to the rehearsal.
+
+    `job`: the `flops` of the whole job, the `part` of the records that it is fitted on.
+    """
+    score = importlib.import_module(spec["module"])
+    missing = [name for name in _HOOKS if not hasattr(score, name)]
+    if missing:
+        raise Fault(f"{spec['module']} defines no {', '.join(missing)}: see docs/adding.md")
+    params, rows = spec["params"], spec["rows"]
+    part, batch_size = score.fitting(params)
+    sizes = [min(rows[part], times * _FEW * batch_size) for times in (1, 2)]
+    few, more = (_traced("fit_score", {**spec, "rows": {**rows, part: size}}, config, card, kernels) for size in sizes)
+    flops = score.work(params, rows[part], programs.head_size(programs.head(spec, config)))
+    found = {"rows": batch_size, "tokens": 0, "job": {"flops": flops, "part": part}}
     if sizes[0] == sizes[1]:
-        return {**few, "rows": batch_size, "tokens": 0}
-    times = (rows["train"] - sizes[0]) / (sizes[1] - sizes[0])
+        return {**few, **found}
+    times = (rows[part] - sizes[0]) / (sizes[1] - sizes[0])
     peak = {name: int(few["peak"][name] + times * (more["peak"][name] - few["peak"][name])) for name in few["peak"]}
-    steps = _FEW * sum(range(1, len(spec["params"]["epochs"]) + 1))
+    steps = (sizes[1] - sizes[0]) / batch_size
     work = {name: (more["work"][name] - few["work"][name]) / steps for name in few["work"]}
-    return {"peak": peak, "work": work, "rows": batch_size, "tokens": 0}
+    return {"peak": peak, "work": work, **found}
 
 
 def largest(program: str, spec: Spec, usable: float, peak: Callable[[Spec], float]) -> int | None:

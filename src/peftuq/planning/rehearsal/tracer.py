@@ -53,14 +53,16 @@ class Tracer:
         self._operations: list[tuple[str, float, float]] = []
         self._kernels = 0
         self._modules: list[str] = []
+        self.trainable = 0  # parameters of the models that were placed
 
-    # -- what is asked of it -------------------------------------------------------------------------------
+    # -- as a machine for programs -------------------------------------------------------------------------
 
     def place(self, model: nn.Module) -> None:
         """Move a model to the device in place, and count its parameters as what they are."""
         on_device(model)
         model.to = lambda *_: model  # it is there: torch would swap parameters for themselves, which have references
         adapter = trainable(model)
+        self.trainable += sum(parameter.numel() for parameter in adapter.values())
         for name, tensor in (*model.named_parameters(), *model.named_buffers()):
             self.keep([tensor], CATEGORIES[1] if name in adapter else CATEGORIES[0])
 

@@ -1,4 +1,4 @@
-"""Make the samples of a predictive distribution that asks the model again."""
+"""Make the samples of a predictive distribution for which the model runs again."""
 
 import importlib
 import time

@@ -7,22 +7,22 @@ localrules:
 
 rule gold:
     input:
-        jobs.gold(),
+        jobs.compare_posteriors.outputs(),
 
 
-rule gold_standard:
+rule compare_posteriors:
     input:
         paths.records(),
     output:
         paths.gold(),
     log:
-        paths.log("gold_standard", "{model}/{dataset}/{recipe}/seed{seed}"),
+        paths.log("compare_posteriors", "{model}/{dataset}/{recipe}/seed{seed}"),
     priority: 1
     conda:
         "../../envs/gold.yaml"
     params:
-        spec=jobs.spec_gold,
-        code=jobs.code("gold"),
+        spec=jobs.compare_posteriors.spec,
+        code=jobs.compare_posteriors.code,
     shell:
-        "python $PEFTUQ_SCRIPTS/gold.py --spec {params.spec:q} --code {params.code}"
+        "python $PEFTUQ_SCRIPTS/compare_posteriors.py --spec {params.spec:q} --code {params.code}"
         " --records {input} --comparison {output} --log {log}"

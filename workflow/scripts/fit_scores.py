@@ -6,11 +6,12 @@ from typing import Any
 
 from peftuq.jobs import program
 from peftuq.progress import Log
+from peftuq.specs.score import Score
 
 
 @dataclass(frozen=True, kw_only=True)
 class Arguments(program.Arguments):
-    spec: dict[str, Any]
+    spec: Score
     samples: program.Input  # an adapter's records are samples, too
     scores: program.Output
 
@@ -21,12 +22,12 @@ def main(args: Arguments, log: Log) -> None:
     from peftuq import artifacts
 
     spec = args.spec
-    method = importlib.import_module(spec["module"])
+    method = importlib.import_module(spec.module)
     samples = artifacts.SampleFile(args.samples)
-    inputs = artifacts.RecordFile(args.samples) if spec["reads"] == "records" else samples
-    scores, diagnostics = method.score(inputs, spec["evals"], spec["params"], spec["seed"])
-    columns: dict[str, list] = {"eval": [], "id": [], "error": [], **{variant: [] for variant in scores}}
-    for part in spec["evals"]:
+    inputs = artifacts.RecordFile(args.samples) if spec.reads == "records" else samples
+    scores, diagnostics = method.score(inputs, spec.evals, spec.params, spec.seed)
+    columns: dict[str, list[Any]] = {"eval": [], "id": [], "error": [], **{variant: [] for variant in scores}}
+    for part in spec.evals:
         sample = samples[part]
         columns["eval"] += [part] * len(sample.id)
         columns["id"].append(sample.id)

@@ -1,4 +1,4 @@
-"""A run on a cluster where everything happens that can: told once, and kept for the tests to look at."""
+"""A run on a cluster where everything happens that can: played once, and kept for the tests to look at."""
 
 import contextlib
 import os
@@ -28,7 +28,7 @@ FIT_ADUE = {"slurm_partition": "gpu", "gpu": 0, "gres": "'shard:1'", "mem_mb": "
 
 
 @dataclass
-class Story:
+class Scenario:
     """A checkout, what is done to it, and what Slurm and Snakemake say of it."""
 
     checkout: Checkout
@@ -36,7 +36,7 @@ class Story:
     interrupted: list[int] = field(default_factory=list)  # jobs of the first run when ^C came
     left: list[int] = field(default_factory=list)  # and those of them that were left when it had ended
     returncodes: list[int] = field(default_factory=list)
-    said: list[str] = field(default_factory=list)  # by Snakemake, one text per run
+    outputs: list[str] = field(default_factory=list)  # by Snakemake, one text per run
     jobs: dict[int, dict[str, str]] = field(default_factory=dict)  # by Slurm of every job, in the end
 
     # -- what happened -----------------------------------------------------------------------------------
@@ -62,7 +62,7 @@ class Story:
 
     # -- how it happens ----------------------------------------------------------------------------------
 
-    def tell(self) -> None:
+    def play(self) -> None:
         faulty.slow(self.checkout, 0.8)
         profile = self.checkout.folder / "slurm/config.yaml"
         settings = yaml.safe_load(profile.read_text())
@@ -102,7 +102,7 @@ class Story:
         """The command of the README; the plug-in looks after its jobs 2 s after the last news rather than 40."""
         command = [sys.executable, "-m", "snakemake", "--profile", "slurm", "-j", str(jobs), faulty.METRICS]
         command += ["--slurm-init-seconds-before-status-checks", "2"]
-        output = self.checkout.folder / f"said{len(self.said)}.txt"
+        output = self.checkout.folder / f"output{len(self.outputs)}.txt"
         with open(output, "w") as file:
             run = subprocess.Popen(
                 command, cwd=self.checkout.folder, stdout=file, stderr=subprocess.STDOUT, start_new_session=True,
@@ -115,15 +115,15 @@ class Story:
             if run.poll() is None:
                 os.killpg(run.pid, signal.SIGKILL)
             self.returncodes.append(run.wait())
-            self.said.append(output.read_text())
+            self.outputs.append(output.read_text())
 
     def _wait(self, run: subprocess.Popen, what: str, done: Callable[[], object], seconds: float) -> None:
         try:
             cluster.wait(what, lambda: run.poll() is not None or done(), seconds)
             assert done(), f"Snakemake ended before {what}"
         except (AssertionError, TimeoutError) as error:
-            said = (self.checkout.folder / f"said{len(self.said)}.txt").read_text()
-            raise AssertionError(f"{error}\n{cluster.jobs()}\n{said[-8000:]}") from error
+            output = (self.checkout.folder / f"output{len(self.outputs)}.txt").read_text()
+            raise AssertionError(f"{error}\n{cluster.jobs()}\n{output[-8000:]}") from error
 
     # -- faults of a training's job ------------------------------------------------------------------------
 
@@ -154,11 +154,11 @@ class Story:
 
 
 FAULTS = {
-    "scancel": Story.cancelled,
-    "node down": Story.node_down,
-    "preempted": Story.preempted,
-    "warned": Story.warned_of_its_limit,
-    "out of time": Story.out_of_time,
+    "scancel": Scenario.cancelled,
+    "node down": Scenario.node_down,
+    "preempted": Scenario.preempted,
+    "warned": Scenario.warned_of_its_limit,
+    "out of time": Scenario.out_of_time,
 }
 REQUEUED = ("node down", "preempted")  # by Slurm itself
 assert len(FAULTS) == cluster.NODES
@@ -169,7 +169,7 @@ def _seeds() -> range:
 
 
 def _runs_again(number: int) -> bool:
-    """Whether a requeued job has started; Slurm lets it wait two minutes unless it is told otherwise.
+    """Whether a requeued job has started; Slurm lets it wait two minutes unless a start is set.
 
     A node that has not yet buried the job's first run refuses, and Slurm would hold the job.
     """
@@ -184,9 +184,10 @@ def _slurm(*command: object) -> None:
 
 
 def megabytes(job: dict[str, str]) -> float:
-    """The memory that a job asked for, perhaps for each CPU; Slurm tells it in the unit that it finds readable."""
-    asked, times = (job["MinMemoryCPU"], int(job["NumCPUs"])) if "MinMemoryCPU" in job else (job["MinMemoryNode"], 1)
-    return times * float(asked[:-1]) * {"M": 1, "G": 1024}[asked[-1]]
+    """The memory that a job requested, perhaps for each CPU; Slurm shows it in the unit that it finds readable."""
+    each = "MinMemoryCPU" in job
+    requested, times = (job["MinMemoryCPU"], int(job["NumCPUs"])) if each else (job["MinMemoryNode"], 1)
+    return times * float(requested[:-1]) * {"M": 1, "G": 1024}[requested[-1]]
 
 
 def of(jobs: dict[int, dict[str, str]], rule: str, seed: int | None = None) -> list[dict[str, str]]:
@@ -202,4 +203,4 @@ def trainings(seed: int) -> list[int]:
 
 def active() -> list[int]:
     """Jobs that run or wait."""
-    return [int(number) for number in cluster.said("squeue", "--noheader", "--format=%i")]
+    return [int(number) for number in cluster.words("squeue", "--noheader", "--format=%i")]

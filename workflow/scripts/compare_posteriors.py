@@ -1,15 +1,15 @@
 """Compare ensembles, Laplace and dropout with the exact posterior of a model that is small enough to have one."""
 
 from dataclasses import dataclass
-from typing import Any
 
 from peftuq.jobs import program
 from peftuq.progress import Log
+from peftuq.specs.posterior import ComparePosteriors
 
 
 @dataclass(frozen=True, kw_only=True)
 class Arguments(program.Arguments):
-    spec: dict[str, Any]
+    spec: ComparePosteriors
     records: program.Input
     comparison: program.Output
 
@@ -18,9 +18,8 @@ def main(args: Arguments, log: Log) -> None:
     from peftuq import artifacts
     from peftuq.reference_posterior import compare, file
 
-    spec = dict(args.spec)
-    evals = spec.pop("evals")
-    predictions, facts = compare.compare(artifacts.RecordFile(args.records), evals, spec, log)
+    settings = args.spec.model_dump(exclude={"evals"})
+    predictions, facts = compare.compare(artifacts.RecordFile(args.records), args.spec.evals, settings, log)
     file.write(args.comparison, predictions, facts)
 
 

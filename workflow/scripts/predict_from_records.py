@@ -2,15 +2,15 @@
 
 import importlib
 from dataclasses import dataclass
-from typing import Any
 
 from peftuq.jobs import program
 from peftuq.progress import Log
+from peftuq.specs.predict import PredictFromRecords
 
 
 @dataclass(frozen=True, kw_only=True)
 class Arguments(program.Arguments):
-    spec: dict[str, Any]
+    spec: PredictFromRecords
     inputs: list[program.Input]
     samples: program.Output
 
@@ -20,10 +20,10 @@ def main(args: Arguments, log: Log) -> None:
     from peftuq.predictives.laplace.file import LaplaceFile
 
     spec = args.spec
-    method = importlib.import_module(spec["module"])
-    read = {"records": artifacts.RecordFile, "epochs": artifacts.EpochFile, "laplace": LaplaceFile}[spec["reads"]]
+    method = importlib.import_module(spec.module)
+    read = {"records": artifacts.RecordFile, "epochs": artifacts.EpochFile, "laplace": LaplaceFile}[spec.reads]
     inputs = [read(file) for file in args.inputs]
-    samples, facts = method.predict(inputs, spec["evals"], spec["params"], spec["seed"], spec["size"])
+    samples, facts = method.predict(inputs, spec.evals, spec.params, spec.seed, spec.size)
     artifacts.write_samples(args.samples, samples, facts)
 
 

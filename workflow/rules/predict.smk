@@ -1,34 +1,36 @@
-"""Predictive distributions around a saved adapter: the model is asked again, nothing is trained."""
+"""Predictive distributions around a saved adapter: its model runs again, nothing is trained."""
 
 
-rule sample:
+rule predict_with_model:
     input:
-        unpack(jobs.inputs_sample),
+        unpack(jobs.predict_with_model.inputs),
         model_files=ancient(paths.model_files()),
     output:
         samples=paths.samples(),
         facts=paths.duration(paths.samples()),
     log:
-        paths.log("sample", "{model}/{dataset}/{recipe}/seed{seed}/{predictive}"),
+        paths.log(
+            "predict_with_model", "{model}/{dataset}/{recipe}/seed{seed}/{predictive}"
+        ),
     wildcard_constraints:
-        predictive=jobs.predictives_that("sample"),
+        predictive=jobs.predict_with_model.predictives,
     priority: 1
     conda:
         "../../envs/torch.yaml"
     threads: study.config.threads
     params:
-        spec=jobs.spec_sample,
-        code=jobs.code_sample,
-        adapter=jobs.flags("adapter", "adapter_config"),
+        spec=jobs.predict_with_model.spec,
+        code=jobs.predict_with_model.code,
+        adapter=input_flags("adapter", "adapter_config"),
     shell:
-        "python $PEFTUQ_SCRIPTS/sample.py --spec {params.spec:q} --code {params.code}"
+        "python $PEFTUQ_SCRIPTS/predict_with_model.py --spec {params.spec:q} --code {params.code}"
         " --model {input.model} {params.adapter} --data {input.data}"
         " --threads {threads} --samples {output.samples} --facts {output.facts} --log {log}"
 
 
 rule fit_laplace:
     input:
-        unpack(jobs.inputs_laplace),
+        unpack(jobs.fit_laplace.inputs),
         model_files=ancient(paths.model_files()),
     output:
         gaussians=paths.laplace(),
@@ -40,8 +42,8 @@ rule fit_laplace:
         "../../envs/torch.yaml"
     threads: study.config.threads
     params:
-        spec=jobs.spec_laplace,
-        code=jobs.code_adapter("fit_laplace"),
+        spec=jobs.fit_laplace.spec,
+        code=jobs.fit_laplace.code,
     shell:
         "python $PEFTUQ_SCRIPTS/fit_laplace.py --spec {params.spec:q} --code {params.code}"
         " --model {input.model} --adapter {input.adapter} --adapter-config {input.adapter_config}"
