@@ -12,6 +12,7 @@ from peftuq.models import inference, readout
 from peftuq.planning.cards import CARDS
 from peftuq.planning.rehearsal import programs, trace
 from peftuq.planning.rehearsal.batches import Shape, longest
+from peftuq.planning.rehearsal.specs import Rehearsed
 from peftuq.planning.rehearsal.tracer import CATEGORIES, Tracer
 from peftuq.planning.rehearsal.work import Work
 
@@ -84,7 +85,8 @@ def test_categories_make_up_the_peak():
     for _, change in sorted(changes):
         most = max(most, now := now + change)
     assert sum(peak.values()) == most
-    frozen = sum(p.numel() * p.element_size() for p in programs._backbone(wanted, DECODER).parameters())
+    backbone = programs._backbone(Rehearsed.model_validate(wanted).task, DECODER)
+    frozen = sum(p.numel() * p.element_size() for p in backbone.parameters())
     assert peak["weights"] == pytest.approx(frozen, rel=0.1)  # rounded up to the allocator's blocks, and buffers
 
 
@@ -125,9 +127,9 @@ def test_checkpointing_trades_memory_for_work():
 def test_every_program_runs():
     sampled = {**spec(DECODER), "params": {"choice": ["options"], "classification": ["dummy"]}}
     for program, config, wanted in (
-        ("sample", DECODER, {**sampled, "method": "mc_dropout"}),
-        ("sample", DECODER, {**sampled, "method": "spuq"}),
-        ("sample", ENCODER, {**sampled, **spec(ENCODER), "method": "mc_dropout"}),
+        ("sample", DECODER, {**sampled, "module": "peftuq.predictives.mc_dropout"}),
+        ("sample", DECODER, {**sampled, "module": "peftuq.predictives.spuq"}),
+        ("sample", ENCODER, {**sampled, **spec(ENCODER), "module": "peftuq.predictives.mc_dropout"}),
         ("extract", ENCODER, spec(ENCODER)),
     ):
         assert sum(trace.rehearse(program, wanted, config, CARD)["peak"].values()) > 0
@@ -137,7 +139,7 @@ def test_fits_of_heads_grow_with_their_rows():
     from peftuq.scores.adue.method import SCORE
 
     params = {**SCORE.params, "lr": [1e-3], "alpha": [0.0, 0.1], "beta": [0.1], "epochs": [1, 2]}
-    wanted = {**spec(ENCODER, "fp32"), "params": params}
+    wanted = {"task": spec(ENCODER, "fp32")["task"], "params": params}
     few, more = (
         trace.rehearse("fit_adue", {**wanted, "rows": {"train": rows, "valid": 600}}, ENCODER, CARD)
         for rows in (1000, 100_000)

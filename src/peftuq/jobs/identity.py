@@ -1,7 +1,8 @@
 """A job's identity: exactly the configuration it uses, and the meaning of the code it runs.
 
 `spec` is canonical JSON: sorted keys, no spaces, numbers normalised (4.0 and 4 are one). `code` digests the abstract
-syntax of a script and of every `peftuq` module that it imports, directly or not, without docstrings and comments.
+syntax of a script and of every `peftuq` module that it imports, directly or not, without docstrings, comments and what
+only type checkers import.
 Snakemake stores both as job parameters and reruns a job when one differs.
 """
 
@@ -98,12 +99,18 @@ def module(file: Path) -> str:
 @cache
 def _parse(file: Path) -> Source:
     tree = ast.parse(file.read_text())
+    tree.body = [node for node in tree.body if not _for_type_checkers(node)]
     nodes = list(ast.walk(tree))  # once: every job of a cluster starts with this
     imported = [path for node in nodes if isinstance(node, _IMPORTS) for path in _imports(node)]
     for node in nodes:
         if isinstance(node, _DOCUMENTED) and ast.get_docstring(node, clean=False) is not None:
             node.body = node.body[1:]
     return Source(tree, ast.dump(tree), imported)
+
+
+def _for_type_checkers(node: ast.stmt) -> bool:
+    """Whether a statement is `if TYPE_CHECKING: …`, which no job executes."""
+    return isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
 
 
 def _imports(node: ast.AST) -> list[Path]:

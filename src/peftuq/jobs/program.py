@@ -30,7 +30,8 @@ Output = Annotated[str, OUTPUT]  # a file or folder that the job makes, whole or
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Arguments:
     """Arguments that every script has. A field of a script's own is `--<name> VALUE`, a list `--<name> VALUE …`, and
-    one with a default may be left out; a `spec` is JSON. `code`: the digest of the job's code, which makes it reusable.
+    one with a default may be left out; a `spec` is JSON, of the pydantic model that it is declared as. `code`: the
+    digest of the job's code, which makes it reusable.
     """
 
     log: str | None = None
@@ -80,8 +81,8 @@ def run(
 
 def parse(purpose: str | None, kind: type[A], words: list[str] | None = None) -> A:
     """The command line (or `words`) as a `kind`."""
-    parser = argparse.ArgumentParser(description=purpose)
-    for name, hint in typing.get_type_hints(kind).items():
+    parser, hints = argparse.ArgumentParser(description=purpose), typing.get_type_hints(kind)
+    for name, hint in hints.items():
         field = kind.__dataclass_fields__[name]
         required = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
         parser.add_argument(
@@ -91,7 +92,16 @@ def parse(purpose: str | None, kind: type[A], words: list[str] | None = None) ->
             nargs="*" if _is_list(hint) else None,
             type=json.loads if name == "spec" else int if hint is int else str,
         )
-    return kind(**vars(parser.parse_args(words)))
+    values = vars(parser.parse_args(words))
+    for name, hint in hints.items():
+        if hasattr(hint, "model_validate"):
+            values[name] = hint.model_validate(values[name])
+    return kind(**values)
+
+
+def plain(spec: Any) -> Any:
+    """A spec as it was given: what a model adds for itself, such as defaults, is left out."""
+    return spec.model_dump(mode="json", exclude_unset=True) if hasattr(spec, "model_dump") else spec
 
 
 def _is_list(hint: Any) -> bool:
@@ -118,7 +128,7 @@ def _roles(hint: Any) -> set[Any]:
 
 
 def _key(arguments: Arguments, outputs: list[str]) -> str:
-    facts = {"script": Path(sys.argv[0]).name, "code": arguments.code, "spec": getattr(arguments, "spec", None)}
+    facts = {"script": Path(sys.argv[0]).name, "code": arguments.code, "spec": plain(getattr(arguments, "spec", None))}
     return store.key(facts, _paths(arguments, INPUT), outputs)
 
 

@@ -15,6 +15,12 @@ from peftuq.jobs.jobs import Jobs
 from peftuq.planning.rows import rows
 
 Spec = dict[str, Any]
+# In place of a job's own: neither shapes what it computes.
+STEADY = {"lr": 1e-4, "weight_decay": 0, "epochs": 1, "schedule": "constant", "warmup": 0}
+PROMPT = {
+    "version": 1, "title": "any", "prompt": "{question}{options}", "option": "{text}", "labels": ["A", "B"],
+    "answers": ["{label}"],
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -109,7 +115,7 @@ def _asked(jobs: Jobs, program: str, of: Adapter | Cell) -> Spec:
     recipe = jobs.study.recipes.get(of.recipe, "recipe", "").model_dump()
     modules = jobs.study.models.get(of.model, "model", "").modules
     base = {"task": _task(spec["task"]), "adapter": spec["adapter"], "modules": modules, "recipe": _model(recipe)}
-    return base | {name: spec[name] for name in ("method", "params") if name in spec}
+    return base | {name: spec[name] for name in ("method", "module", "params") if name in spec}
 
 
 def _heads(jobs: Jobs, program: str, of: Cell) -> Spec:
@@ -122,8 +128,7 @@ def _heads(jobs: Jobs, program: str, of: Cell) -> Spec:
 
 def _task(task: Spec) -> Spec:
     """How many classes there are, not what they are called; a prompt that shows its options."""
-    prompt = {"prompt": "{options}"} if task["kind"] == "choice" else None
-    return {**task, "classes": list(map(str, range(len(task["classes"])))), "prompt": prompt}
+    return {**task, "classes": list(map(str, range(len(task["classes"])))), "prompt": task["prompt"] and PROMPT}
 
 
 def _model(recipe: Spec) -> Spec:
@@ -132,7 +137,9 @@ def _model(recipe: Spec) -> Spec:
     if adapter is not None:
         adapter = {**adapter, "alpha": 1, "dropout": 0.1 if adapter["dropout"] else 0}
     loss = {"answer": "vocabulary", "balance": None, "calibration": None}
-    return {"adapter": adapter, "gradient_checkpointing": False, "spectral_norm": "none", "loss": loss}
+    optimiser = None if adapter is None else {**STEADY, "batch_size": 1}
+    steady = {"version": 1, "gradient_checkpointing": False, "spectral_norm": "none"}
+    return {**steady, "adapter": adapter, "optimiser": optimiser, "loss": loss}
 
 
 def _training(recipe: Spec) -> Spec:
@@ -143,10 +150,9 @@ def _training(recipe: Spec) -> Spec:
         balance = {**balance, "weight": 1, "coefficient": 1}
     if calibration is not None:
         calibration = {**calibration, "weight": 1, "schedule": "constant"} if calibration["weight"] else None
-    steady = {"lr": 1e-4, "weight_decay": 0, "epochs": 1, "schedule": "constant", "warmup": 0}
     clip = None if optimiser["clip"] is None else 1
     return {
-        "optimiser": {**steady, "batch_size": optimiser["batch_size"], "clip": clip},
+        "optimiser": {**STEADY, "batch_size": optimiser["batch_size"], "clip": clip},
         "loss": {**loss, "balance": balance, "calibration": calibration},
         "prior": None if prior is None else {**prior, "half_lambda": 1},
         "checkpoint_steps": 10**9,

@@ -1,6 +1,7 @@
 """Deep ensembles (Lakshminarayanan et al. 2017) of adapters: one sample per member, probabilities side by side."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -25,10 +26,10 @@ def pool(members: Sequence[Samples]) -> Samples:
 
 
 def predict(
-    records: Sequence[RecordFile], evals: Sequence[str], params: dict, seed: int, size: int | None
+    inputs: Sequence[RecordFile], evals: Sequence[str], params: Mapping[str, Any], seed: int, size: int | None
 ) -> tuple[dict[str, Samples], dict[str, str]]:
     def sample(record: RecordFile, part: str) -> Samples:
         here = record[part]
         return Samples(here.id, here.label, softmax(here.logits)[None])
 
-    return {part: pool([sample(record, part) for record in records]) for part in evals}, {}
+    return {part: pool([sample(record, part) for record in inputs]) for part in evals}, {}

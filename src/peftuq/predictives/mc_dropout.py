@@ -94,7 +94,12 @@ def dropping(read_out: ReadOut, seed: int, draw: int) -> Iterator[None]:
 
 
 def predict(
-    adapted: Adapted, data: Mapping[str, Mapping[str, Any]], evals: Sequence[str], params: dict, seed: int, size: int
+    adapted: Adapted,
+    data: Mapping[str, Mapping[str, Any]],
+    evals: Sequence[str],
+    params: Mapping[str, Any],
+    seed: int,
+    size: int | None,
 ) -> tuple[dict[str, Samples], dict[str, str]]:
     """`size` samples of each evaluation set. Raises `UserError` if the adapter has no dropout."""
     encoded = {part: adapted.encode(data[part]) for part in evals}

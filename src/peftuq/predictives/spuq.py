@@ -17,6 +17,7 @@ from peftuq.errors import UserError
 from peftuq.plugins import Predictive
 from peftuq.predictives.ensemble import pool
 from peftuq.progress import Progress
+from peftuq.specs.task import Task
 
 PREDICTIVE = Predictive(
     version=1,
@@ -102,16 +103,16 @@ PERTURBATIONS: dict[str, dict[str, Perturbation]] = {
 }
 
 
-def perturbations(task: dict[str, Any], params: dict[str, Any]) -> list[str]:
+def perturbations(task: Task, params: Mapping[str, Any]) -> list[str]:
     """Kinds of perturbation for a task, in turn. `UserError` for unknown ones.
 
     A prompt that does not show its options has fixed answers: to reorder them would change the question.
     """
-    kinds, known = params[task["kind"]], PERTURBATIONS[task["kind"]]
+    kinds, known = params[task.kind], PERTURBATIONS[task.kind]
     unknown = [kind for kind in kinds if kind not in known]
     if unknown or not kinds:
-        raise UserError(f"config: methods.spuq.{task['kind']}: {unknown or 'empty'}; allowed: {', '.join(known)}")
-    shown = task["kind"] == "classification" or "{options}" in task["prompt"]["prompt"]
+        raise UserError(f"config: methods.spuq.{task.kind}: {unknown or 'empty'}; allowed: {', '.join(known)}")
+    shown = task.prompt is None or "{options}" in task.prompt.prompt
     return [kind for kind in kinds if shown or kind != "options"]
 
 
@@ -119,14 +120,19 @@ def rows_of(columns: Mapping[str, Any]) -> list[Row]:
     return [{"system": "", **dict(zip(columns, row, strict=True))} for row in zip(*columns.values(), strict=True)]
 
 
+def _opened(task: Task, line: str) -> Task:
+    """The task with a prompt that begins with `line`."""
+    assert task.prompt is not None
+    prompt = task.prompt.model_copy(update={"prompt": line + task.prompt.prompt})
+    return task.model_copy(update={"prompt": prompt})
+
+
 def probabilities(adapted: Adapted, rows: Sequence[Row], progress: Progress | None = None) -> np.ndarray:
     """Probabilities (N, C) of rows that may each begin with a line of their own."""
     probs: np.ndarray | None = None
     for system in dict.fromkeys(row["system"] for row in rows):
         here = [i for i, row in enumerate(rows) if row["system"] == system]
-        task = adapted.task
-        if system:
-            task = {**task, "prompt": {**task["prompt"], "prompt": system + task["prompt"]["prompt"]}}
+        task = adapted.task if not system else _opened(adapted.task, system)
         columns = {name: [rows[i][name] for i in here] for name in rows[0] if name != "system"}
         columns |= {name: np.asarray(columns[name]) for name in ("id", "label")}
         answers = softmax(adapted.run(adapted.encode(columns, task), progress).logits)
@@ -144,10 +150,15 @@ def put_back(probs: np.ndarray, orders: Sequence[Sequence[int]]) -> np.ndarray:
 
 
 def predict(
-    adapted: Adapted, data: Mapping[str, Mapping[str, Any]], evals: Sequence[str], params: dict, seed: int, size: int
+    adapted: Adapted,
+    data: Mapping[str, Mapping[str, Any]],
+    evals: Sequence[str],
+    params: Mapping[str, Any],
+    seed: int,
+    size: int | None,
 ) -> tuple[dict[str, Samples], dict[str, str]]:
     """`size` samples of each evaluation set, each from one kind of perturbation, drawn for every example anew."""
-    kind = adapted.task["kind"]
+    kind = adapted.task.kind
     names = perturbations(adapted.task, params)
     progress = Progress(adapted.log, "prompts", size * sum(len(data[part]["id"]) for part in evals), "examples")
     samples = {}

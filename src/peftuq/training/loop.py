@@ -17,6 +17,7 @@ import torch
 from peftuq import launch
 from peftuq.adapters.peft_lora import trainable
 from peftuq.artifacts import Record
+from peftuq.config.recipe import Optimiser, Recipe
 from peftuq.errors import UserError
 from peftuq.models import inference
 from peftuq.models.batching import Encoded, collate, epoch_batches, token_batches
@@ -41,7 +42,7 @@ class Job:
     job: only its own checkpoint is resumed.
     """
 
-    recipe: dict
+    recipe: Recipe
     extra_loss: ExtraLoss
     seed: int
     pad: int
@@ -52,12 +53,12 @@ class Job:
     log: Log
 
 
-def schedule(step: int, steps: int, optimiser: dict) -> float:
+def schedule(step: int, steps: int, optimiser: Optimiser) -> float:
     """Factor of the learning rate at a step in [0, steps): linear warm-up, then linear decay to 0 or constant."""
-    warmup = math.ceil(optimiser["warmup"] * steps)
+    warmup = math.ceil(optimiser.warmup * steps)
     if step < warmup:
         return (step + 1) / (warmup + 1)
-    return 1.0 if optimiser["schedule"] == "constant" else (steps - step) / max(1, steps - warmup)
+    return 1.0 if optimiser.schedule == "constant" else (steps - step) / max(1, steps - warmup)
 
 
 def step_seed(seed: int, step: int, process: int) -> int:
@@ -90,7 +91,7 @@ def train(
     Raises `UserError` if the loss stops being a number, `SystemExit(REQUEUE)` after a signal; of several processes all
     do, at the same step, whichever of them noticed.
     """
-    return Run(model, data, job, Group(job.recipe["gpus"])).to_the_end(at_epoch)
+    return Run(model, data, job, Group(job.recipe.gpus)).to_the_end(at_epoch)
 
 
 class Run:
@@ -98,9 +99,9 @@ class Run:
 
     def __init__(self, model: ReadOut, data: dict[str, Encoded], job: Job, group: Group):
         self.job, self.data, self.group = job, data, group
-        self.optim = job.recipe["optimiser"]
+        self.optim = job.recipe.optimiser
         self.model = model.to(group.device)
-        prior, examples = job.recipe["prior"], len(data["train"])
+        prior, examples = job.recipe.prior, len(data["train"])
         self.step = Step(
             self.model,
             job.recipe,
@@ -109,8 +110,8 @@ class Run:
             job.dtype,
             self.group.add_gradients,
         )
-        self.per_epoch = math.ceil(len(data["train"]) / self.optim["batch_size"])
-        self.steps = self.per_epoch * self.optim["epochs"]
+        self.per_epoch = math.ceil(len(data["train"]) / self.optim.batch_size)
+        self.steps = self.per_epoch * self.optim.epochs
         self.diverged = False
         self.started = time.monotonic()
 
@@ -133,8 +134,8 @@ class Run:
         self.step.restart(position.running[self.group.rank] if position.running else {})
         progress = Progress(self.job.log, "step", self.steps, "steps", position.step)
         # Counted by what the log has: a training may have been stopped after an epoch's last step, before its end.
-        while (epoch := len(position.log)) < self.optim["epochs"]:
-            batches = epoch_batches(self.data["train"].lengths, self.optim["batch_size"], self.job.seed, epoch)
+        while (epoch := len(position.log)) < self.optim.epochs:
+            batches = epoch_batches(self.data["train"].lengths, self.optim.batch_size, self.job.seed, epoch)
             for rows in batches[position.step - epoch * self.per_epoch :]:
                 self.update(rows, position.step)
                 position.step += 1
@@ -150,7 +151,7 @@ class Run:
         torch.manual_seed(step_seed(self.job.seed, number, rank))
         share = rows[rank::size]
         train = self.data["train"]
-        parts = [share[part] for part in token_batches(train.lengths[share], self.job.recipe["micro_batch_tokens"])]
+        parts = [share[part] for part in token_batches(train.lengths[share], self.job.recipe.micro_batch_tokens)]
         batches = [collate(train, part, self.job.pad).to(self.group.device) for part in parts]
         self.step(batches, number, schedule(number, self.steps, self.optim), 1 / len(rows))
         # A head is normalised once a part, and processes have different numbers of parts.
@@ -172,12 +173,12 @@ class Run:
         if not math.isfinite(loss):
             raise UserError(
                 f"training diverged: after step {position.step} the loss is {loss}; "
-                f"lower optimiser.lr (now {self.optim['lr']:g}) or set optimiser.clip in the recipe"
+                f"lower optimiser.lr (now {self.optim.lr:g}) or set optimiser.clip in the recipe"
             )
 
     def _go_on_or_stop(self, position: Position) -> None:
         stop = self.group.any(self.interrupt.asked or self.diverged)
-        if stop or (position.step % self.job.recipe["checkpoint_steps"] == 0 and position.step < self.steps):
+        if stop or (position.step % self.job.recipe.checkpoint_steps == 0 and position.step < self.steps):
             self._save(position)
         if stop:
             self.job.log(f"asked to stop: checkpoint at step {position.step} of {self.steps} written")
@@ -206,7 +207,7 @@ class Run:
         self.job.log(" ".join(f"{k} {v:.4f}" if isinstance(v, float) else f"{k} {v}" for k, v in row.items()))
         if at_epoch is not None:
             at_epoch(epoch, self.record, valid)
-        if epoch < self.optim["epochs"]:
+        if epoch < self.optim.epochs:
             self._save(position)
 
     def record(self, data: Encoded) -> Record:

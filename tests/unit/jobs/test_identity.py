@@ -86,6 +86,17 @@ def test_code_ignores_comments_docstrings_and_formatting(package):
     assert digest() == before
 
 
+def test_code_ignores_what_only_type_checkers_import(package):
+    folder, digest = package
+    low = folder / "peftuq/low.py"
+    low.write_text(f"from typing import TYPE_CHECKING\n\n{low.read_text()}")
+    before = digest()
+    low.write_text(f"{low.read_text()}\n\nif TYPE_CHECKING:\n    from peftuq.other import VALUE\n")
+    assert digest() == before
+    (folder / "peftuq/other.py").write_text("VALUE = 2\n")
+    assert digest() == before
+
+
 def test_code_includes_a_plugin_that_no_import_names(package):
     folder, digest = package
     plugin = folder / "peftuq/sub/plugin.py"

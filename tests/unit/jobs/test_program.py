@@ -11,12 +11,14 @@ from typing import Any
 import pytest
 
 from peftuq.jobs import program
+from peftuq.strict import Strict
 
 SCRIPT = """
 import os, signal
 from dataclasses import dataclass
 from peftuq import files
 from peftuq.jobs import program
+from peftuq.strict import Strict
 
 @dataclass(frozen=True, kw_only=True)
 class Arguments(program.Arguments):
@@ -95,3 +97,19 @@ def test_an_argument_too_few_or_too_many_is_named(capsys, words, message):
     with pytest.raises(SystemExit):
         program.parse("p", Example, words)
     assert message in capsys.readouterr().err
+
+
+class Spec(Strict):
+    numbers: dict[str, float]
+    named: str = "default"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Typed(program.Arguments):
+    spec: Spec
+
+
+def test_a_spec_is_parsed_into_its_model_and_back():
+    parsed = program.parse(None, Typed, ["--spec", '{"numbers":{"one":1}}'])
+    assert parsed.spec == Spec(numbers={"one": 1.0})
+    assert program.plain(parsed.spec) == {"numbers": {"one": 1}}

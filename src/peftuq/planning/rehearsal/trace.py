@@ -7,9 +7,10 @@ from typing import Any
 
 from peftuq.planning.cards import CARDS, Card
 from peftuq.planning.rehearsal import programs
-from peftuq.planning.rehearsal.batches import Shape, longest
+from peftuq.planning.rehearsal.batches import Shape
 from peftuq.planning.rehearsal.device import Kernels
 from peftuq.planning.rehearsal.programs import Spec
+from peftuq.planning.rehearsal.specs import Rehearsed
 from peftuq.planning.rehearsal.tracer import Tracer
 from peftuq.planning.rehearsal.work import Work
 
@@ -38,10 +39,9 @@ def batch(program: str, spec: Spec) -> Shape:
     """The batch that is measured."""
     if program == "train":
         return programs.trained(spec)
-    tokens = spec["task"]["batch_tokens"]
-    if program == "fit_laplace":
-        tokens = min(tokens, spec["params"]["batch_tokens"])
-    return longest(spec["task"]["max_length"], tokens, tokens)
+    task = Rehearsed.model_validate(spec).task
+    tokens = min(task.batch_tokens, spec["params"]["batch_tokens"]) if program == "fit_laplace" else task.batch_tokens
+    return programs.inferred(task, tokens)
 
 
 def _traced(program: str, spec: Spec, config: dict[str, Any], card: Card, kernels: Kernels) -> Result:

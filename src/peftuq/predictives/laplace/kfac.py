@@ -60,9 +60,6 @@ class Execution:
             return model(batch.input_ids, batch.lengths, batch.n_options).logits
 
 
-# the rehearsal still asks for this name
-
-
 def softmax_hessian_root(logits: Float[Tensor, "n C"]) -> Float[Tensor, "n C k"]:
     """L with L Lᵀ = diag(p) - p pᵀ, p = softmax(logits), and k = C - 1 columns: its Cholesky factor.
 

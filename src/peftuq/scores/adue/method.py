@@ -259,7 +259,9 @@ def check(params: Mapping[str, Any]) -> None:
             raise UserError(f"config: methods.adue.{key}: needs values >= 0, one of them > 0, got {params[key]!r}")
 
 
-def selected(inputs: RecordFile, params: dict, seed: int, device: str) -> tuple[dict[str, Chosen], list[dict]]:
+def selected(
+    inputs: RecordFile, params: Mapping[str, Any], seed: int, device: str
+) -> tuple[dict[str, Chosen], list[dict[str, Any]]]:
     """The head of every variant, and all fits with their hyper-parameters and valid AUROC."""
     fitted = Part.of(inputs[params["train_on"]], torch.float32, device)
     search = Search(fitted, Part.of(inputs["valid"], torch.float64, device), params, seed)
@@ -284,7 +286,9 @@ def selected(inputs: RecordFile, params: dict, seed: int, device: str) -> tuple[
     return chosen, table
 
 
-def score(inputs: RecordFile, evals: list[str], params: dict, seed: int) -> tuple[dict, dict]:
+def score(
+    inputs: RecordFile, evals: Sequence[str], params: Mapping[str, Any], seed: int
+) -> tuple[dict[str, dict[str, np.ndarray]], dict[str, Any]]:
     """Clamped U per variant and eval part, and diagnostics.
 
     `selected`: per variant the hyper-parameters, their valid AUROC (None if valid has no error, or nothing
