@@ -8,7 +8,7 @@ from peftuq.config.recipe import Loss
 from peftuq.models.readout import Output, ReadOut
 from peftuq.plugins import AdapterKind
 
-__all__ = ["attach", "extra_loss", "load", "read_out"]
+__all__ = ["KIND", "attach", "extra_loss", "load", "read_out"]
 
 KIND = AdapterKind(section=None, provides=["lora"], takes=["prior"])
 

@@ -25,7 +25,7 @@ def of_values(old: Any, new: Any, path: str = "") -> Iterator[str]:
             yield f"{path}: {_short(old)} → {_short(new)}"
 
 
-def _of_lists(old: list, new: list, path: str) -> Iterator[str]:
+def _of_lists(old: list[Any], new: list[Any], path: str) -> Iterator[str]:
     if len(old) == len(new):
         for index, (before, after) in enumerate(zip(old, new, strict=True)):
             yield from of_values(before, after, f"{path}.{index}")

@@ -20,6 +20,7 @@ def predict(
     inputs: Sequence[EpochFile], evals: Sequence[str], params: Mapping[str, Any], seed: int, size: int | None
 ) -> tuple[dict[str, Samples], dict[str, str]]:
     """Samples of the last `size` epochs. Raises `UserError` if the training had fewer."""
+    assert size is not None  # as `sized`
     (file,) = inputs
     if size > file.epochs:
         raise UserError(f"checkpoint_ensemble-{size}: the recipe trains {file.epochs} epochs; lower the size")

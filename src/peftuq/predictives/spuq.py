@@ -59,7 +59,7 @@ Perturbation = Callable[[Row, np.random.Generator], Perturbed]
 
 
 def _pick(rng: np.random.Generator, choices: Sequence[str]) -> str:
-    return choices[rng.integers(len(choices))]
+    return choices[int(rng.integers(len(choices)))]
 
 
 def _options(row: Row, rng: np.random.Generator) -> Perturbed:
@@ -129,16 +129,15 @@ def _opened(task: Task, line: str) -> Task:
 
 def probabilities(adapted: Adapted, rows: Sequence[Row], progress: Progress | None = None) -> np.ndarray:
     """Probabilities (N, C) of rows that may each begin with a line of their own."""
-    probs: np.ndarray | None = None
+    found: dict[int, np.ndarray] = {}
     for system in dict.fromkeys(row["system"] for row in rows):
         here = [i for i, row in enumerate(rows) if row["system"] == system]
         task = adapted.task if not system else _opened(adapted.task, system)
-        columns = {name: [rows[i][name] for i in here] for name in rows[0] if name != "system"}
+        columns: dict[str, Any] = {name: [rows[i][name] for i in here] for name in rows[0] if name != "system"}
         columns |= {name: np.asarray(columns[name]) for name in ("id", "label")}
         answers = softmax(adapted.run(adapted.encode(columns, task), progress).logits)
-        probs = np.zeros((len(rows), answers.shape[1])) if probs is None else probs
-        probs[here] = answers
-    return probs
+        found |= dict(zip(here, answers, strict=True))
+    return np.stack([found[i] for i in range(len(rows))])
 
 
 def put_back(probs: np.ndarray, orders: Sequence[Sequence[int]]) -> np.ndarray:
@@ -158,6 +157,7 @@ def predict(
     size: int | None,
 ) -> tuple[dict[str, Samples], dict[str, str]]:
     """`size` samples of each evaluation set, each from one kind of perturbation, drawn for every example anew."""
+    assert size is not None  # as `sized`
     kind = adapted.task.kind
     names = perturbations(adapted.task, params)
     progress = Progress(adapted.log, "prompts", size * sum(len(data[part]["id"]) for part in evals), "examples")

@@ -24,7 +24,7 @@ from scipy.linalg.lapack import dpocon, dtrtri
 from peftuq.artifacts import RecordFile
 from peftuq.errors import UserError
 from peftuq.plugins import Score
-from peftuq.representation import NORMALISATIONS, spectrally_normalised
+from peftuq.representation import NORMALISATIONS, representation, spectrally_normalised
 
 SCORE = Score(
     version=1,
@@ -126,14 +126,14 @@ def score(
     diagnostics: dict[str, Any] = {}
     for suffix, normalise in NORMALISATIONS.items():
         train = inputs["train"]
-        fitted = fit_class_gaussians(normalise(head.representation(train.h)), train.label, params["inverse"])
+        fitted = fit_class_gaussians(normalise(representation(head, train)), train.label, params["inverse"])
         diagnostics[f"md{suffix}"] = {
             "rank": fitted.within.shape[1],
             "background_rank": fitted.background.shape[1],
             "classes": fitted.classes.tolist(),
         }
         for part in evals:
-            z = normalise(head.representation(inputs[part].h))
+            z = normalise(representation(head, inputs[part]))
             md = fitted.md(z)
             scores[f"md{suffix}"][part] = md
             scores[f"rmd{suffix}"][part] = md - fitted.md0(z)

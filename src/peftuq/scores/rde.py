@@ -33,7 +33,7 @@ from sklearn.metrics.pairwise import rbf_kernel
 from peftuq.artifacts import RecordFile
 from peftuq.errors import UserError
 from peftuq.plugins import Score
-from peftuq.representation import NORMALISATIONS, spectrally_normalised
+from peftuq.representation import NORMALISATIONS, representation, spectrally_normalised
 
 SCORE = Score(
     version=1,
@@ -291,13 +291,13 @@ def score(
     scores: dict[str, dict[str, np.ndarray]] = {}
     diagnostics: dict[str, Any] = {}
     for suffix, normalise in NORMALISATIONS.items():
-        fitted = fit_rde(normalise(head.representation(train.h)), train.label, params, seed)
+        fitted = fit_rde(normalise(representation(head, train)), train.label, params, seed)
         diagnostics[f"rde{suffix}"] = {
             "components": fitted.pca.projection.shape[1],
             "kpca_rows": len(fitted.pca.landmarks),
             "estimators": {str(label): estimator for label, (estimator, _) in fitted.classes.items()},
         }
         scores[f"rde{suffix}"] = {
-            part: fitted.distance(normalise(head.representation(inputs[part].h))) for part in evals
+            part: fitted.distance(normalise(representation(head, inputs[part]))) for part in evals
         }
     return scores, diagnostics

@@ -24,6 +24,7 @@ def assemble(
     `adapters`: the module of the recipe's kind of adapter; `modules`: names of linear layers by role; `kind`: of the
     task; `answer_tokens`: of a choice task. Raises `UserError` for what the recipe asks and the architecture lacks.
     """
+    assert recipe.adapter is not None
     peft = adapters.attach(hf, modules, recipe.adapter, kind)
     if recipe.gradient_checkpointing:
         if not hf.supports_gradient_checkpointing:

@@ -10,7 +10,7 @@ from peftuq.adapters.peft_lora import load
 from peftuq.config.recipe import Loss
 from peftuq.plugins import AdapterKind
 
-__all__ = ["attach", "extra_loss", "load", "read_out"]
+__all__ = ["KIND", "attach", "extra_loss", "load", "read_out"]
 
 KIND = AdapterKind(
     section="mixture",

@@ -1,7 +1,7 @@
 """The jobs of a GPU, each through the code that its script runs, on models and batches of true size without data.
 
-A program takes a request's `spec` (`Rehearsed` or `Heads`), the model's `config` (its transformers configuration as a
-mapping) and the machine to run on, and returns the work of its measured part.
+A program takes a request's `spec` (`Rehearsed` or `RehearsedScore`), the model's `config` (its transformers
+configuration as a mapping) and the machine to run on, and returns the work of its measured part.
 """
 
 import os
@@ -25,7 +25,7 @@ from peftuq.models import backbone
 from peftuq.models.batching import Encoded
 from peftuq.models.readout import ReadOut, head_layers
 from peftuq.planning.rehearsal.batches import Shape, longest
-from peftuq.planning.rehearsal.specs import Heads, Rehearsed
+from peftuq.planning.rehearsal.specs import Rehearsed, RehearsedScore
 from peftuq.planning.rehearsal.work import Work
 from peftuq.predictives.laplace import fit, kfac
 from peftuq.predictives.protocol import ModelPredictive
@@ -224,7 +224,7 @@ def _head(task: Task, config: dict[str, Any]) -> Head:
 
 def fit_adue(spec: Spec, config: dict[str, Any], machine: Machine) -> Work:
     """All fits of a cell, in as many epochs as there are numbers of epochs to choose from, in place of those."""
-    job = Heads.model_validate(spec)
+    job = RehearsedScore.model_validate(spec)
     params = {**job.params, "epochs": list(range(1, len(job.params["epochs"]) + 1))}
     rows = {params["train_on"]: job.rows["train"], "valid": job.rows["valid"]}
     records = _Records(_head(job.task, config), rows)

@@ -19,9 +19,11 @@ class Rehearsed(Strict):
     params: dict[str, Any] = {}
 
 
-class Heads(Strict):
-    """AdUE's fits: its `params`, and the number of `rows` of each part that it reads."""
+class RehearsedScore(Strict):
+    """A score's fit: the `params` of the `method`, and the number of `rows` of each part that it reads."""
 
     task: Task
+    method: str | None = None
+    module: str | None = None
     params: dict[str, Any]
     rows: dict[str, int]
