@@ -32,6 +32,7 @@ from torch import Tensor
 from peftuq.artifacts import Head, Record, RecordFile, softmax
 from peftuq.errors import UserError
 from peftuq.metrics.detection import auroc
+from peftuq.models.determinism import use_deterministic_kernels
 from peftuq.plugins import Score
 from peftuq.scores.adue.head_stack import HeadStack, Plan, train
 from peftuq.scores.adue.smoothmax import FLOOR, ErrorLoss, uncertainty
@@ -300,6 +301,7 @@ def score(
     Raises `UserError` for a grid that leaves a variant without a fit.
     """
     check(params)
+    use_deterministic_kernels()
     device = "cuda" if torch.cuda.is_available() else "cpu"
     chosen, table = selected(inputs, params, seed, device)
     result: dict[str, dict[str, np.ndarray]] = {variant: {} for variant in SCORE.variants}
