@@ -1,4 +1,4 @@
-"""What a rehearsal finds: memory against the profiler on the CPU, operations counted by hand, and planted faults."""
+"""Findings of a rehearsal: memory against the profiler on the CPU, operations counted by hand, and planted faults."""
 
 import contextlib
 import inspect

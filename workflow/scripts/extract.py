@@ -1,4 +1,4 @@
-"""Write the record of every example of every evaluation set: what one adapter says of it."""
+"""Write the record of every example of every evaluation set: the outputs of one adapter."""
 
 import time
 from dataclasses import dataclass

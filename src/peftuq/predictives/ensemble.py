@@ -18,10 +18,10 @@ PREDICTIVE = Predictive(
 
 
 def pool(members: Sequence[Samples]) -> Samples:
-    """The members' samples stacked: probs (M, N, C). All must have answered the same examples in the same order."""
+    """The members' samples stacked: probs (M, N, C). All must be of the same examples in the same order."""
     first = members[0]
     if any(not np.array_equal(first.id, member.id) for member in members):
-        raise ValueError("the members of an ensemble must have answered the same examples")
+        raise ValueError("the members of an ensemble must be of the same examples in the same order")
     return Samples(first.id, first.label, np.concatenate([member.probs for member in members]))
 
 
@@ -29,7 +29,7 @@ def predict(
     inputs: Sequence[RecordFile], evals: Sequence[str], params: Mapping[str, Any], seed: int, size: int | None
 ) -> tuple[dict[str, Samples], dict[str, str]]:
     def sample(record: RecordFile, part: str) -> Samples:
-        here = record[part]
-        return Samples(here.id, here.label, softmax(here.logits)[None])
+        of = record[part]
+        return Samples(of.id, of.label, softmax(of.logits)[None])
 
     return {part: pool([sample(record, part) for record in inputs]) for part in evals}, {}

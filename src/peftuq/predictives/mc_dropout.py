@@ -1,7 +1,7 @@
-"""Monte-Carlo dropout (Gal and Ghahramani 2016) of an adapter: its own dropout stays on while it answers.
+"""Monte-Carlo dropout (Gal and Ghahramani 2016) of an adapter: its own dropout stays on at inference.
 
-Nothing else is sampled: the model stays in evaluation mode. An element's fate is a hash of the seed, the pass, the
-example's tokens, the position, the layer and the channel, so that samples depend neither on batches nor on padding.
+Nothing else is sampled: the model stays in evaluation mode. Whether an element is dropped is a hash of the seed, the
+pass, the example's tokens, the position, the layer and the channel: samples depend neither on batches nor on padding.
 """
 
 import contextlib

@@ -1,8 +1,8 @@
 """Sampling by perturbing the prompt (SPUQ, Gao et al. 2024), with perturbations that need no other model.
 
-A sample asks every example in another way, in turn: for choice tasks with its options in another order, an instruction
-in other words, dummy tokens, or a line such as a system message; for classification with dummy tokens, other letter
-case, other spacing, or a prefix. The question stays the same. Options are put back in their order before averaging.
+Each sample perturbs every example in one way, in turn: for choice tasks by another order of options, an instruction,
+dummy tokens, or a line such as a system message; for classification by dummy tokens, other letter case, other spacing,
+or a prefix. The question stays the same. Options are put back in their order before averaging.
 """
 
 import re
@@ -131,17 +131,17 @@ def probabilities(adapted: Adapted, rows: Sequence[Row], progress: Progress | No
     """Probabilities (N, C) of rows that may each begin with a line of their own."""
     found: dict[int, np.ndarray] = {}
     for system in dict.fromkeys(row["system"] for row in rows):
-        here = [i for i, row in enumerate(rows) if row["system"] == system]
+        alike = [i for i, row in enumerate(rows) if row["system"] == system]
         task = adapted.task if not system else _opened(adapted.task, system)
-        columns: dict[str, Any] = {name: [rows[i][name] for i in here] for name in rows[0] if name != "system"}
+        columns: dict[str, Any] = {name: [rows[i][name] for i in alike] for name in rows[0] if name != "system"}
         columns |= {name: np.asarray(columns[name]) for name in ("id", "label")}
-        answers = softmax(adapted.run(adapted.encode(columns, task), progress).logits)
-        found |= dict(zip(here, answers, strict=True))
+        probs = softmax(adapted.run(adapted.encode(columns, task), progress).logits)
+        found |= dict(zip(alike, probs, strict=True))
     return np.stack([found[i] for i in range(len(rows))])
 
 
 def put_back(probs: np.ndarray, orders: Sequence[Sequence[int]]) -> np.ndarray:
-    """Probabilities (N, C) of reordered options, in the order of the originals; classes beyond the options stay."""
+    """Probabilities (N, C) of reordered options, in the order of the originals; classes without an option stay."""
     original = probs.copy()
     for row, order in enumerate(orders):
         original[row, list(order)] = probs[row, : len(order)]

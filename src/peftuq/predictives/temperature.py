@@ -43,6 +43,6 @@ def predict(
     temperature = fit(valid.logits, valid.label, params["bounds"])
     samples = {}
     for part in evals:
-        here = record[part]
-        samples[part] = Samples(here.id, here.label, softmax(here.logits / temperature)[None])
+        of = record[part]
+        samples[part] = Samples(of.id, of.label, softmax(of.logits / temperature)[None])
     return samples, {"temperature": repr(temperature)}

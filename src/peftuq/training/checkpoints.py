@@ -17,14 +17,14 @@ FILE = "state.safetensors"
 
 @dataclass
 class Position:
-    """How far a training is: `step` of all its steps; `log` holds the finished epochs, `running` sums since the last.
+    """Progress of a training: steps taken, a row of `log` for each finished epoch, `sums` since the last of them.
 
-    Each process has sums of its own, and `running` has them by its number; nothing has been summed where it is empty.
+    `sums` has those of every process, by its number; empty where nothing has been summed.
     """
 
     step: int
     log: list[dict]
-    running: list[dict[str, float]]
+    sums: list[dict[str, float]]
     seconds: float
 
 

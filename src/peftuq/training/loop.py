@@ -28,7 +28,7 @@ from peftuq.training.checkpoints import Position
 from peftuq.training.distributed import Group
 from peftuq.training.step import ExtraLoss, Step
 
-REQUEUE = 75  # exit status of a training that was asked to stop and has left a checkpoint (EX_TEMPFAIL)
+REQUEUE = 75  # exit status of a training that a signal ended, and that left a checkpoint (EX_TEMPFAIL)
 
 
 AtEpoch = Callable[[int, Callable[[Encoded], Record], Record], None]
@@ -66,19 +66,19 @@ def step_seed(seed: int, step: int, process: int) -> int:
 
 
 class Interrupt:
-    """Notices SIGTERM and SIGUSR1, so that the loop can leave a checkpoint before it goes."""
+    """SIGTERM and SIGUSR1 as a request to stop, so that the loop can write a checkpoint before it ends."""
 
     def __init__(self) -> None:
-        self._asked = False
+        self._signalled = False
         for number in (signal.SIGTERM, signal.SIGUSR1):
-            signal.signal(number, self._ask)
+            signal.signal(number, self._signal)
 
-    def _ask(self, *_: object) -> None:
-        self._asked = True
+    def _signal(self, *_: object) -> None:
+        self._signalled = True
 
     @property
-    def asked(self) -> bool:
-        return self._asked or launch.abandoned()
+    def requested(self) -> bool:
+        return self._signalled or launch.abandoned()
 
 
 def train(
@@ -87,7 +87,7 @@ def train(
     """Train in place on `data["train"]`; return a row per epoch (loss and accuracy on train and valid) and seconds.
 
     `at_epoch(epoch, record, valid)` is called after each epoch, before its checkpoint; `record` runs the model over
-    examples, `valid` is what it said of the validation split.
+    examples, `valid` is the record of the validation split.
     Raises `UserError` if the loss stops being a number, `SystemExit(REQUEUE)` after a signal; of several processes all
     do, at the same step, whichever of them noticed.
     """
@@ -131,9 +131,9 @@ class Run:
         else:
             self.job.log(f"resumed at step {position.step} of {self.steps}")
         self.group.spread(self.state().values())
-        self.step.restart(position.running[self.group.rank] if position.running else {})
+        self.step.restart(position.sums[self.group.rank] if position.sums else {})
         progress = Progress(self.job.log, "step", self.steps, "steps", position.step)
-        # Counted by what the log has: a training may have been stopped after an epoch's last step, before its end.
+        # Epochs are counted by the log: a training may have been stopped after an epoch's last step, before its end.
         while (epoch := len(position.log)) < self.optim.epochs:
             batches = epoch_batches(self.data["train"].lengths, self.optim.batch_size, self.job.seed, epoch)
             for rows in batches[position.step - epoch * self.per_epoch :]:
@@ -164,12 +164,12 @@ class Run:
         return f"loss {sums['loss'] / max(sums['examples'], 1):.4f}"
 
     def _read(self, position: Position) -> None:
-        """Bring `position.running` up to date with what the devices have added up.
+        """Bring `position.sums` up to date with the devices' sums.
 
-        Raises `UserError` where the loss is no number: this is called before a checkpoint is written, and every epoch.
+        Raises `UserError` where the loss is no number. To be called before a checkpoint is written, and every epoch.
         """
-        position.running = self.group.gather(self.step.read())
-        loss = sum(sums["loss"] for sums in position.running)
+        position.sums = self.group.gather(self.step.read())
+        loss = sum(sums["loss"] for sums in position.sums)
         if not math.isfinite(loss):
             raise UserError(
                 f"training diverged: after step {position.step} the loss is {loss}; "
@@ -177,11 +177,11 @@ class Run:
             )
 
     def _go_on_or_stop(self, position: Position) -> None:
-        stop = self.group.any(self.interrupt.asked or self.diverged)
+        stop = self.group.any(self.interrupt.requested or self.diverged)
         if stop or (position.step % self.job.recipe.checkpoint_steps == 0 and position.step < self.steps):
             self._save(position)
         if stop:
-            self.job.log(f"asked to stop: checkpoint at step {position.step} of {self.steps} written")
+            self.job.log(f"signal received: checkpoint at step {position.step} of {self.steps} written")
             self.group.wait()  # the others would take the one that writes along
             raise SystemExit(REQUEUE)
 
@@ -194,7 +194,7 @@ class Run:
 
     def _end_epoch(self, epoch: int, position: Position, at_epoch: AtEpoch | None) -> None:
         self._read(position)
-        totals = {name: sum(sums[name] for sums in position.running) for name in position.running[0]}
+        totals = {name: sum(sums[name] for sums in position.sums) for name in position.sums[0]}
         valid = self.record(self.data["valid"])
         row = {
             "epoch": epoch,

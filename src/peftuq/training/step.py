@@ -1,6 +1,6 @@
 """One step of training: forward, loss, backward and update, on whatever device the model is.
 
-Nothing here waits for the device: losses are added up on it, and read when the loop asks for them.
+Nothing here waits for the device: losses are added up on it, and read when the loop calls `read`.
 """
 
 from collections.abc import Callable, Sequence

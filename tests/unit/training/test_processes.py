@@ -106,7 +106,7 @@ def test_a_killed_then_a_stopped_training_ends_in_the_same_bits(tmp_path, pair):
     assert run(tmp_path, BROKEN, fault="SIGKILL", process=0, step=5) != 0
     assert position(tmp_path, BROKEN)["step"] == 5
     assert run(tmp_path, BROKEN, fault="SIGTERM", process=1, step=2 * EPOCH - 1) != 0
-    assert "asked to stop: checkpoint at step 10 of 15" in (tmp_path / "log").read_text()
+    assert "signal received: checkpoint at step 10 of 15" in (tmp_path / "log").read_text()
     assert position(tmp_path, BROKEN)["step"] == 2 * EPOCH
     assert run(tmp_path, BROKEN) == 0
     assert "resumed at step 10 of 15" in (tmp_path / "log").read_text()

@@ -25,7 +25,7 @@ def patterns(
     `ffn`: gate, up, down) get experts, the others one LoRA. Where the model's file maps a gate, the experts span the
     whole FFN; else each layer has its own. Raises `UserError` for a role that matches nothing or half a gated FFN.
     """
-    mixed = [role for place in mixture.experts_at for role in PLACES[place] if role in adapter.targets]
+    mixed = [role for part in mixture.experts_at for role in PLACES[part] if role in adapter.targets]
     spanning = [role for role in mixed if role in FFN] if "gate" in modules else []
     if spanning and set(spanning) != set(FFN):
         raise UserError(

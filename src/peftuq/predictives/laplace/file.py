@@ -35,7 +35,7 @@ def write(path: str | os.PathLike, parts: Mapping[str, GaussianLogits], facts: M
 
 
 class LaplaceFile:
-    """The file, read lazily: `parts` names its evaluation parts, `[part]` reads one, `facts` are those it was given."""
+    """The file, read lazily: `parts` names its evaluation parts, `[part]` reads one, `facts` are those of the fit."""
 
     def __init__(self, path: str | os.PathLike):
         self._arrays = ArrayFile(path)
