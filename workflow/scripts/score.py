@@ -25,7 +25,7 @@ def main(args: Arguments, log: Log) -> None:
     samples = artifacts.SampleFile(args.samples)
     inputs = artifacts.RecordFile(args.samples) if spec["reads"] == "records" else samples
     scores, diagnostics = method.score(inputs, spec["evals"], spec["params"], spec["seed"])
-    columns: dict[str, list] = {"eval": [], "id": [], "error": [], **{variant: [] for variant in scores}}
+    columns: dict[str, list[Any]] = {"eval": [], "id": [], "error": [], **{variant: [] for variant in scores}}
     for part in spec["evals"]:
         sample = samples[part]
         columns["eval"] += [part] * len(sample.id)

@@ -80,8 +80,8 @@ def main(args: Arguments, log: Log) -> None:
         files.write_lines(temporary / Path(args.history).name, history)
         facts = {**counts, "seconds": seconds, "dtype": str(dtype), "device": str(backbone.device())}
         files.write_json(temporary / Path(args.facts).name, {**facts, "examples": len(data["train"])})
-    if at_epoch is not None:
-        artifacts.write_epochs(args.epochs, at_epoch.all(recipe.optimiser.epochs))
+    if args.epochs is not None and at_epoch is not None:
+        artifacts.write_epochs(args.epochs, at_epoch.all(len(history)))
     shutil.rmtree(args.checkpoint, ignore_errors=True)
 
 

@@ -27,14 +27,16 @@ def tokenise(tokenizer: PreTrainedTokenizerFast, columns: Mapping[str, Any], tas
         tokens = [ids or [tokenizer.pad_token_id] for ids in encoded]
         n_options = np.full(n, len(task.classes))
     else:
+        assert task.prompt is not None
+        prompt = task.prompt
         rows = zip(columns["id"], columns["context"], columns["question"], columns["options"], strict=True)
-        tokens = [prompts.encode(tokenizer, task.prompt, row, task.max_length) for row in rows]
+        tokens = [prompts.encode(tokenizer, prompt, row, task.max_length) for row in rows]
         n_options = np.array([len(options) for options in columns["options"]])
     return Encoded(columns["id"], columns["label"], tokens, n_options)
 
 
 def answer_tokens(tokenizer: PreTrainedTokenizerFast, task: Task) -> list[int] | None:
     """The answer tokens of a choice task, one a class; None for classification."""
-    if task.kind == "classification":
+    if task.prompt is None:
         return None
     return prompts.answer_token_ids(tokenizer, task.prompt, len(task.classes))

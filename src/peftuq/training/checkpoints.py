@@ -4,6 +4,7 @@ import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -23,13 +24,13 @@ class Position:
     """
 
     step: int
-    log: list[dict]
+    log: list[dict[str, Any]]
     sums: list[dict[str, float]]
     seconds: float
 
 
 def save(
-    folder: str | os.PathLike,
+    folder: str | os.PathLike[str],
     identity: str,
     position: Position,
     state: dict[str, Tensor],
@@ -46,7 +47,7 @@ def save(
 
 
 def restore(
-    folder: str | os.PathLike, identity: str, state: dict[str, Tensor], optimiser: torch.optim.Optimizer
+    folder: str | os.PathLike[str], identity: str, state: dict[str, Tensor], optimiser: torch.optim.Optimizer
 ) -> Position | None:
     """Load a checkpoint of the same job into `state` and `optimiser`; None: there is none, start afresh."""
     try:

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -32,6 +33,7 @@ REQUEUE = 75  # exit status of a training that a signal ended, and that left a c
 
 
 AtEpoch = Callable[[int, Callable[[Encoded], Record], Record], None]
+Row = dict[str, Any]  # of the log: an epoch's number, loss and accuracy on train and valid
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,7 @@ class Interrupt:
 
 def train(
     model: ReadOut, data: dict[str, Encoded], job: Job, at_epoch: AtEpoch | None = None
-) -> tuple[list[dict], float]:
+) -> tuple[list[Row], float]:
     """Train in place on `data["train"]`; return a row per epoch (loss and accuracy on train and valid) and seconds.
 
     `at_epoch(epoch, record, valid)` is called after each epoch, before its checkpoint; `record` runs the model over
@@ -99,6 +101,7 @@ class Run:
 
     def __init__(self, model: ReadOut, data: dict[str, Encoded], job: Job, group: Group):
         self.job, self.data, self.group = job, data, group
+        assert job.recipe.optimiser is not None
         self.optim = job.recipe.optimiser
         self.model = model.to(group.device)
         prior, examples = job.recipe.prior, len(data["train"])
@@ -123,7 +126,7 @@ class Run:
         """All tensors that training changes."""
         return {**trainable(self.model), **self.buffers()}
 
-    def to_the_end(self, at_epoch: AtEpoch | None) -> tuple[list[dict], float]:
+    def to_the_end(self, at_epoch: AtEpoch | None) -> tuple[list[Row], float]:
         self.interrupt = Interrupt()
         position = checkpoints.restore(self.job.checkpoint, self.job.identity, self.state(), self.step.optimiser)
         if position is None:
@@ -221,8 +224,9 @@ class Run:
         parts = self.group.gather(part)
         order = np.argsort(np.concatenate([r for r in rows if len(r)]))
         kept = [p for p, r in zip(parts, rows, strict=True) if len(r)]
-        fields = {name: [getattr(p, name) for p in kept] for name in vars(part)}
-        return Record(**{n: None if v[0] is None else np.concatenate(v)[order] for n, v in fields.items()})
+        fields: dict[str, list[Any]] = {name: [getattr(p, name) for p in kept] for name in vars(part)}
+        arrays: dict[str, Any] = {n: None if v[0] is None else np.concatenate(v)[order] for n, v in fields.items()}
+        return Record(**arrays)
 
 
 def _validation(record: Record) -> dict[str, float]:

@@ -36,7 +36,8 @@ class Step:
     ):
         self.model, self.recipe, self.extra_loss, self.prior, self.dtype = model, recipe, extra_loss, prior, dtype
         self.parameters, self.add_gradients = list(trainable(model).values()), add_gradients
-        optim = recipe.optimiser
+        assert recipe.optimiser is not None
+        self.optim = optim = recipe.optimiser
         self.optimiser = torch.optim.AdamW(self.parameters, lr=optim.lr, weight_decay=optim.weight_decay, fused=True)
         self._sums = torch.zeros(2, dtype=torch.float64, device=self.parameters[0].device)
         self._examples = 0
@@ -51,7 +52,7 @@ class Step:
         `factor` scales the learning rate; `weight` is that of an example in the loss.
         """
         for group in self.optimiser.param_groups:
-            group["lr"] = self.recipe.optimiser.lr * factor
+            group["lr"] = self.optim.lr * factor
         self.model.train()
         for part in parts:
             size = len(part.label)
@@ -62,14 +63,15 @@ class Step:
             self._sums += torch.stack([loss.detach().double() * size, right.double()])
             self._examples += size
         self.add_gradients(self.parameters)
-        if self.recipe.optimiser.clip is not None:
-            nn.utils.clip_grad_norm_(self.parameters, self.recipe.optimiser.clip)
+        if self.optim.clip is not None:
+            nn.utils.clip_grad_norm_(self.parameters, self.optim.clip)
         self.optimiser.step()
         self.optimiser.zero_grad(set_to_none=True)
 
     def _forward(self, batch: Batch) -> Output:
         with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.dtype == torch.bfloat16):
-            return self.model(batch.input_ids, batch.lengths, batch.n_options)
+            output: Output = self.model(batch.input_ids, batch.lengths, batch.n_options)
+        return output
 
     def _loss(self, output: Output, label: Tensor, number: int) -> Tensor:
         loss = losses.cross_entropy(output, label, self.recipe.loss.answer)
