@@ -28,6 +28,7 @@ from peftuq.jobs.jobs import Jobs
 from peftuq.models import backbone, convert, encode, inference
 from peftuq.models.batching import Encoded
 from peftuq.models.readout import ReadOut
+from peftuq.specs.task import Task
 
 ROOT = Path(__file__).parents[1]
 CASES = [("smollm2", "boolq", "lora_choice_demo"), ("minilm", "amazon2", "lora_demo")]
@@ -69,13 +70,13 @@ def contest(jobs: Jobs, case: tuple[str, str, str], args: argparse.Namespace, fo
     model, dataset, recipe = case
     fetch_model(jobs, model, folder / model)
     file = prepare(jobs, dataset, folder / dataset)
-    task = jobs.context.task(Setting(model, dataset, recipe), ["test"])
+    task = Task.model_validate(jobs.context.task(Setting(model, dataset, recipe), ["test"]))
     tokenizer = backbone.tokenizer(folder / model)
     torch.manual_seed(0)
-    hf = backbone.load(folder / model, task["kind"], len(task["classes"]), torch.float32).eval()
+    hf = backbone.load(folder / model, task.kind, len(task.classes), torch.float32).eval()
     answers = encode.answer_tokens(tokenizer, task)
     data = encode.encode(tokenizer, file, task)
-    examples = args.examples if task["kind"] == "choice" else 4 * args.examples  # a sentence is over soon
+    examples = args.examples if task.kind == "choice" else 4 * args.examples  # a sentence is over soon
     data = data.take(np.random.default_rng(0).permutation(len(data))[:examples])
     read_out = ReadOut(hf, hf, answers)
     sides = {
@@ -92,7 +93,7 @@ def contest(jobs: Jobs, case: tuple[str, str, str], args: argparse.Namespace, fo
     ratio = statistics.median(a / b for a, b in zip(seconds["padded"], seconds["ours"], strict=True))
     worst = np.abs(logits["padded"] - logits["ours"]).max()
     spread = np.percentile(data.lengths, [10, 50, 90]).astype(int)
-    print(f"{model} on {dataset} ({task['kind']}), {len(data)} examples of {spread[0]}/{spread[1]}/{spread[2]} tokens")
+    print(f"{model} on {dataset} ({task.kind}), {len(data)} examples of {spread[0]}/{spread[1]}/{spread[2]} tokens")
     for name, times in seconds.items():
         print(f"  {name:<7}{len(data) / statistics.median(times):8.1f} examples/s")
     print(f"  ratio  {ratio:8.2f}    largest difference of logits {worst:.1e}", flush=True)

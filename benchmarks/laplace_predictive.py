@@ -21,13 +21,14 @@ import torch
 from transformers import AutoModelForSequenceClassification, BertConfig
 
 from peftuq.adapters import peft_lora
+from peftuq.config.recipe import Adapter
 from peftuq.models.batching import Encoded, collate
 from peftuq.models.readout import ReadOut
 from peftuq.predictives.laplace import kfac, predictive
 from peftuq.predictives.laplace.layers import layers_of
 
 SHAPE = {"vocab_size": 3000, "hidden_size": 384, "num_hidden_layers": 6, "num_attention_heads": 12}
-ADAPTER = {"targets": ["q", "k", "v"], "rank": 8, "alpha": 16, "dropout": 0.0, "top_layers": None}
+ADAPTER = Adapter(targets=["q", "k", "v"], rank=8, alpha=16, dropout=0.0)
 ROLES = {"q": "query", "k": "key", "v": "value"}
 PRECISION, SEED = 5.0, 0
 warnings.filterwarnings("ignore")  # laplace-torch's imports and torch.func's missing batching rules

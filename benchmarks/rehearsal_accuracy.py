@@ -23,6 +23,7 @@ from peftuq.models.readout import ReadOut
 from peftuq.planning.cards import CARDS
 from peftuq.planning.rehearsal import programs, trace
 from peftuq.planning.rehearsal.work import Work
+from peftuq.planning.requests import PROMPT
 
 ROOT = Path(__file__).parents[1]
 ATTENTION, ALL = ["q", "k", "v"], ["q", "k", "v", "o", "gate", "up", "down"]
@@ -81,20 +82,19 @@ class Case:
 
 def spec(kind: str, targets: list[str], mixture: dict | None, modules: dict, precision: str) -> dict[str, Any]:
     """A job's specification: adapters of rank 8 with dropout, batches of 8 x 64 tokens."""
-    adapter = {"targets": targets, "rank": 8, "alpha": 16, "dropout": 0.1, "top_layers": None, "mixture": mixture}
-    balance = {"weight": 1, "coefficient": 1, "count": "argmax", "over": "mean"} if mixture else None
-    optimiser = {"lr": 1e-4, "weight_decay": 0, "batch_size": 16, "epochs": 1, "schedule": "constant", "warmup": 0}
+    adapter = {"targets": targets, "rank": 8, "alpha": 16, "dropout": 0.1, "mixture": mixture}
+    balance = {"coefficient": 1} if mixture else None
+    optimiser = {"lr": 1e-4, "weight_decay": 0, "batch_size": 16, "epochs": 1, "schedule": "constant"}
     return {
         "task": {
-            "kind": kind, "classes": list("abcd"), "max_length": 64, "prompt": None, "precision": precision,
-            "batch_tokens": 1024,
+            "kind": kind, "classes": list("abcd"), "max_length": 64, "prompt": PROMPT if kind == "choice" else None,
+            "precision": precision, "batch_tokens": 1024,
         },
         "adapter": "peftuq.adapters.mixlora.method" if mixture else "peftuq.adapters.lora",
         "modules": modules,
         "recipe": {
-            "adapter": adapter, "gradient_checkpointing": False, "spectral_norm": "none", "prior": None,
-            "loss": {"answer": "vocabulary", "balance": balance, "calibration": None},
-            "optimiser": {**optimiser, "clip": 1.0}, "micro_batch_tokens": 512, "checkpoint_steps": 10**9,
+            "version": 1, "adapter": adapter, "loss": {"balance": balance}, "optimiser": {**optimiser, "clip": 1.0},
+            "micro_batch_tokens": 512, "checkpoint_steps": 10**9,
         },
         "params": {
             "positions": "all", "head": "excluded", "rank": 10, "exact_below": 512, "batch_tokens": 256,

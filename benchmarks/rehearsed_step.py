@@ -8,7 +8,6 @@ backbone's own loss (`labels`), in as many micro-batches as ours or, where it sa
 
 import contextlib
 import importlib.util
-import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -25,8 +24,10 @@ from peftuq.config.study import Study
 from peftuq.jobs.jobs import Jobs
 from peftuq.planning.cards import CARDS, GIB
 from peftuq.planning.rehearsal import programs
+from peftuq.planning.rehearsal.specs import Rehearsed
 from peftuq.planning.rehearsal.tracer import Tracer
 from peftuq.planning.rehearsal.work import Work
+from peftuq.planning.requests import request
 
 ROOT = Path(__file__).parents[1]
 CARD = CARDS["a100-80"]
@@ -55,23 +56,23 @@ def untouched(stack: contextlib.ExitStack) -> None:
 class Plain(nn.Module):
     """A backbone with PEFT's adapter, nothing of ours in it."""
 
-    def __init__(self, spec: dict[str, Any], config: dict[str, Any]):
+    def __init__(self, spec: Rehearsed, config: dict[str, Any]):
         super().__init__()
         with torch.device("meta"), mock.patch.object(peft_lora, "recompute", lambda model: None):
-            hf = programs._backbone(spec, config)
-            self.model = lora.attach(hf, spec["modules"], spec["recipe"]["adapter"], spec["task"]["kind"])
-        self.choice = spec["task"]["kind"] == "choice"
+            hf = programs._backbone(spec.task, config)
+            self.model = lora.attach(hf, spec.modules, spec.recipe.adapter, spec.task.kind)
+        self.choice = spec.task.kind == "choice"
 
     def forward(self, tokens: Tensor, labels: Tensor) -> Tensor:
         return self.model(input_ids=tokens, attention_mask=torch.ones_like(tokens), labels=labels).loss
 
 
-def plain(spec: dict[str, Any], config: dict[str, Any], micro_batches: int) -> tuple[dict[str, int], list[Work]]:
+def plain(spec: Rehearsed, config: dict[str, Any], micro_batches: int) -> tuple[dict[str, int], list[Work]]:
     """Peak memory, and the work of one step of a training by plain PEFT."""
     tracer = Tracer("cuda", CARD.memory)
     model = Plain(spec, config)
     tracer.place(model)
-    rows = spec["recipe"]["optimiser"]["batch_size"]
+    rows = spec.recipe.optimiser.batch_size
     parameters = list(trainable(model).values())
     with contextlib.ExitStack() as stack, tracer.running(model):
         untouched(stack)
@@ -122,13 +123,14 @@ def main(cases: list[tuple[str, str, str]]) -> None:
     print(f"{'':34}{'GiB':>8}{'kept':>8}{'TFLOP':>9}{'GB':>8}{'kernels':>9}{'reads':>7}{'s':>8}")
     for case in cases:
         adapter = next(adapter for adapter in study.adapters if adapter[:3] == tuple(case))
-        spec, config = json.loads(jobs.spec_train(adapter)), study.models.get(case[0], "model", "").config
+        spec = request(jobs, jobs.train.rule_of(adapter.recipe), adapter).spec
+        config = study.models.get(case[0], "model", "").config
         name = f"{case[0]} {case[2]}"
         peak, work, parts = ours(spec, config)
         print(line(f"{name}: ours, {parts} parts", peak, work[0]), flush=True)
         if spec["recipe"]["adapter"].get("mixture") is None:
             for count in dict.fromkeys((parts, 1)):
-                peak, work = plain(spec, config, count)
+                peak, work = plain(Rehearsed.model_validate(spec), config, count)
                 print(line(f"{name}: plain, {count if count > 1 else 'whole'}", peak, work[0]), flush=True)
 
 

@@ -13,6 +13,7 @@ _UNIT = ("adapters", "models", "planning", "precision", "predictives/laplace", "
 for _helpers in (*(f"unit/{folder}" for folder in _UNIT), "rehearsal", "workflow", "slurm"):
     sys.path.insert(0, str(ROOT / "tests" / _helpers))
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # as `jobs.environment` has it; before CUDA starts
 if "PYTEST_XDIST_WORKER" in os.environ:  # one worker per core: threads beyond that get in each other's way
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 

@@ -68,7 +68,7 @@ _HEAD_FIELDS = ("out_weight", "out_bias", "dense_weight", "dense_bias")
 
 
 def write_records(
-    path: str | os.PathLike, records: Mapping[str, Record], head: Head, metadata: Mapping[str, str] = {}
+    path: str | os.PathLike[str], records: Mapping[str, Record], head: Head, metadata: Mapping[str, str] = {}
 ) -> None:
     """Write an adapter's records by part ("train", "valid", "test", or the name of a shift set) and its head."""
     arrays = {
@@ -84,24 +84,25 @@ def write_records(
 class RecordFile:
     """An adapter's records: `parts` names them, `[part]` reads one, `head` is the head they came through."""
 
-    def __init__(self, path: str | os.PathLike):
+    def __init__(self, path: str | os.PathLike[str]):
         self._arrays = ArrayFile(path)
         self.metadata = self._arrays.metadata
         self.parts: list[str] = json.loads(self.metadata["parts"])
 
     def __getitem__(self, part: str) -> Record:
-        return Record(**{field: self._arrays.get(f"{part}/{field}") for field in _RECORD_FIELDS})
+        fields: dict[str, Any] = {field: self._arrays.get(f"{part}/{field}") for field in _RECORD_FIELDS}
+        return Record(**fields)
 
     @property
     def head(self) -> Head:
-        arrays = {field: self._arrays.get(f"head/{field}") for field in _HEAD_FIELDS}
+        arrays: dict[str, Any] = {field: self._arrays.get(f"head/{field}") for field in _HEAD_FIELDS}
         return Head(**arrays, activation=self.metadata["activation"])
 
 
 # -- records of every epoch -----------------------------------------------------------------------------
 
 
-def write_epochs(path: str | os.PathLike, epochs: Sequence[Mapping[str, Record]]) -> None:
+def write_epochs(path: str | os.PathLike[str], epochs: Sequence[Mapping[str, Record]]) -> None:
     """Write what one training's model said after each epoch, by part; the representations are not kept."""
     arrays = {
         f"{epoch}/{part}/{field}": getattr(record, field)
@@ -116,14 +117,14 @@ def write_epochs(path: str | os.PathLike, epochs: Sequence[Mapping[str, Record]]
 class EpochFile:
     """A training's epochs, counted from 1: `parts` names what was recorded after each."""
 
-    def __init__(self, path: str | os.PathLike):
+    def __init__(self, path: str | os.PathLike[str]):
         self._arrays = ArrayFile(path)
         self.epochs = int(self._arrays.metadata["epochs"])
         self.parts: list[str] = json.loads(self._arrays.metadata["parts"])
 
     def record(self, epoch: int, part: str) -> Record:
         """The model's record after an epoch, without h."""
-        fields = {field: self._arrays.get(f"{epoch}/{part}/{field}") for field in _RECORD_FIELDS}
+        fields: dict[str, Any] = {field: self._arrays.get(f"{epoch}/{part}/{field}") for field in _RECORD_FIELDS}
         return Record(**fields)
 
     def samples(self, epoch: int, part: str) -> "Samples":
@@ -156,7 +157,9 @@ def softmax(logits: np.ndarray) -> np.ndarray:
     return shifted / shifted.sum(axis=-1, keepdims=True)
 
 
-def write_samples(path: str | os.PathLike, samples: Mapping[str, Samples], metadata: Mapping[str, str] = {}) -> None:
+def write_samples(
+    path: str | os.PathLike[str], samples: Mapping[str, Samples], metadata: Mapping[str, str] = {}
+) -> None:
     """Write samples by eval set ("test", or the name of a shift set)."""
     arrays = {f"{part}/{f}": getattr(s, f) for part, s in samples.items() for f in ("id", "label", "probs")}
     write_arrays(path, arrays, {**metadata, "parts": json.dumps(list(samples))})
@@ -165,7 +168,7 @@ def write_samples(path: str | os.PathLike, samples: Mapping[str, Samples], metad
 class SampleFile:
     """Samples by eval set, from a samples file or (M = 1) straight from an adapter's records."""
 
-    def __init__(self, path: str | os.PathLike):
+    def __init__(self, path: str | os.PathLike[str]):
         self._arrays = ArrayFile(path)
         self.metadata = self._arrays.metadata
         self.parts: list[str] = json.loads(self.metadata["parts"])
@@ -184,7 +187,7 @@ class SampleFile:
 # -- scores -------------------------------------------------------------------------------------------
 
 
-def write_scores(path: str | os.PathLike, columns: Mapping[str, Any], diagnostics: Mapping[str, Any]) -> None:
+def write_scores(path: str | os.PathLike[str], columns: Mapping[str, Any], diagnostics: Mapping[str, Any]) -> None:
     """Write a method's scores: `eval`, `id`, `error`, then one float column a variant."""
     write_columns(path, columns, {"diagnostics": canonical(diagnostics)})
 
@@ -205,7 +208,7 @@ class Scores:
         return Scores(self.eval[rows], self.id[rows], self.error[rows], variants, self.diagnostics)
 
 
-def read_scores(path: str | os.PathLike) -> Scores:
+def read_scores(path: str | os.PathLike[str]) -> Scores:
     import pyarrow.parquet as pq
 
     columns = read_columns(path)

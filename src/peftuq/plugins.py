@@ -4,8 +4,9 @@ A plug-in's file holds one of these as a literal. The workflow reads and checks 
 the file: no numerical library is loaded, and a mistake is one line.
 """
 
+import importlib
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar, cast
 
 Environment = Literal["numeric", "torch"]  # of envs/: torch where a job computes with it, and asks for a GPU
 
@@ -93,3 +94,9 @@ class AdapterKind(Parametrised):
 
 
 Plugin = Score | Predictive | AdapterKind
+M = TypeVar("M")
+
+
+def load(module: str, protocol: type[M]) -> M:
+    """The plug-in in a `module` of the library, as the protocol of its sort: `AdapterModule`, `ScoreModule`, …."""
+    return cast(M, importlib.import_module(module))

@@ -1,10 +1,11 @@
 """Which representations distances are measured on: z as it is, at length 1, or through a normalised head."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 
-from peftuq.artifacts import Head
+from peftuq.artifacts import Head, Record
 from peftuq.errors import UserError
 
 
@@ -18,10 +19,16 @@ def spectrally_normalised(head: Head, spectral_norm: str) -> Head:
     return replace(head, dense_weight=weight / np.linalg.norm(weight, 2))
 
 
+def representation(head: Head, record: Record) -> np.ndarray:
+    """z (N, d) in float64 of a record's examples."""
+    assert record.h is not None  # as of every record but an epoch's
+    return head.representation(record.h)
+
+
 def l2_normalised(z: np.ndarray) -> np.ndarray:
     """Rows of `z` (N, d) at length 1; a row of zeros stays."""
     length = np.linalg.norm(z, axis=1, keepdims=True)
     return z / np.where(length > 0, length, 1.0)
 
 
-NORMALISATIONS = {"": lambda z: z, "_l2": l2_normalised}
+NORMALISATIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {"": lambda z: z, "_l2": l2_normalised}

@@ -1,19 +1,18 @@
 """The device of these tests, and what they measure on it; without `--device cuda` a processor stands in."""
 
-import os
 import platform
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-# Before CUDA starts: cuBLAS gives the same bits twice only with a workspace of fixed size.
-os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
 sys.path.insert(0, str(Path(__file__).parent))
 
 import pytest
 import torch
 from hardware import Cuda, Processor
 from measurements import Measurements
+
+from peftuq.models.determinism import use_deterministic_kernels
 
 TABLE = Path(__file__).parents[2] / "results" / "gpu.md"
 
@@ -29,6 +28,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture(scope="session")
 def hardware(pytestconfig) -> Processor:
+    use_deterministic_kernels()  # as jobs do
     return Cuda() if pytestconfig.getoption("device") == "cuda" else Processor()
 
 

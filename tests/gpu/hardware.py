@@ -1,4 +1,4 @@
-"""What is asked of a CUDA device, and of a processor that stands in for it where the tests themselves are tested."""
+"""A CUDA device to test on, and a processor in its place where the tests themselves are tested."""
 
 import contextlib
 import gc
@@ -28,7 +28,7 @@ class Measured:
 
 
 class Processor:
-    """Stands in for a device: everything runs, memory is the profiler's, and waiting is not noticed."""
+    """A processor in place of a device: memory is the profiler's, and waiting is not noticed."""
 
     device = torch.device("cpu")
     name = "cpu"

@@ -7,11 +7,13 @@ from typing import Any, NamedTuple
 
 import torch
 from hardware import Processor
+from recipes import recipe
 from trainings import DATA, job
 from transformers import BertConfig, LlamaConfig, MistralConfig, PretrainedConfig, Qwen2Config
 
 from peftuq.adapters import lora
 from peftuq.adapters.mixlora import method as mixlora
+from peftuq.config.load import merge
 from peftuq.config.recipe import Recipe
 from peftuq.models import backbone
 from peftuq.models.readout import ReadOut
@@ -25,21 +27,21 @@ BERT = {"q": "query", "v": "value"}
 OTHER = {"q": "q_proj", "v": "v_proj", "gate": "gate_proj", "up": "up_proj", "down": "down_proj"}
 CLASSES = 3
 PLAIN = {"targets": ["q", "v"], "rank": 2, "alpha": 4, "dropout": 0.1}
-MIXTURE = {**PLAIN, "targets": ["q", "gate", "up", "down"], "mixture": {"experts": 4, "top_k": 2}}
+MIXTURE = {**PLAIN, "targets": ["q", "gate", "up", "down"], "mixture": {}}
 OPTIMISER = {"lr": 0.001, "weight_decay": 0.1, "batch_size": 4, "epochs": 3, "warmup": 0.1, "clip": 1.0}
-COMMON = {"version": 1, "optimiser": OPTIMISER, "micro_batch_tokens": 16, "checkpoint_steps": 2}
+COMMON = {"optimiser": OPTIMISER, "micro_batch_tokens": 16, "checkpoint_steps": 2}
 
 
 class Kind(NamedTuple):
-    """An architecture, what it is asked, and its adapter with what its recipe has beside the common keys."""
+    """An architecture, its task, and its adapter with what its recipe has beside the common keys."""
 
     config: PretrainedConfig
     task: str
     adapters: ModuleType
     recipe: dict[str, Any]
 
-    def trained_by(self) -> dict[str, Any]:
-        return Recipe.model_validate({**COMMON, **self.recipe}).model_dump()
+    def trained_by(self) -> Recipe:
+        return recipe(**merge(COMMON, self.recipe))
 
 
 ROUTED = {"adapter": MIXTURE, "loss": {"balance": {}, "calibration": {}}}
@@ -59,8 +61,8 @@ def read_out(name: str, hardware: Processor, dtype: torch.dtype = torch.bfloat16
     hf = backbone.on_meta(kind.config, kind.task, CLASSES, dtype)
     hardware.place(hf)
     modules = BERT if name == "encoder" else OTHER
-    spec = {"recipe": kind.trained_by(), "modules": modules, "task": {"kind": kind.task}}
-    return assemble(hf, kind.adapters, spec, list(range(50, 50 + CLASSES)) if choice else None).to(hardware.device)
+    answers = list(range(50, 50 + CLASSES)) if choice else None
+    return assemble(hf, kind.adapters, kind.trained_by(), modules, kind.task, answers).to(hardware.device)
 
 
 def train(name: str, model: ReadOut, folder: Path, dtype: torch.dtype = torch.bfloat16) -> list[dict]:

@@ -14,6 +14,7 @@ from peftuq.planning import cost
 from peftuq.planning.cards import CARDS
 from peftuq.planning.rehearsal import programs, trace
 from peftuq.planning.rehearsal.batches import Shape, longest
+from peftuq.planning.rehearsal.specs import Rehearsed
 from peftuq.planning.rehearsal.tracer import CATEGORIES, Tracer
 from peftuq.planning.rehearsal.work import Work
 
@@ -86,7 +87,8 @@ def test_categories_make_up_the_peak():
     for _, change in sorted(changes):
         most = max(most, now := now + change)
     assert sum(peak.values()) == most
-    frozen = sum(p.numel() * p.element_size() for p in programs._backbone(wanted, DECODER).parameters())
+    backbone = programs._backbone(Rehearsed.model_validate(wanted).task, DECODER)
+    frozen = sum(p.numel() * p.element_size() for p in backbone.parameters())
     assert peak["weights"] == pytest.approx(frozen, rel=0.1)  # rounded up to the allocator's blocks, and buffers
 
 
@@ -127,9 +129,9 @@ def test_checkpointing_trades_memory_for_work():
 def test_every_program_runs():
     sampled = {**spec(DECODER), "params": {"choice": ["options"], "classification": ["dummy"]}}
     for program, config, wanted in (
-        ("predict_with_model", DECODER, {**sampled, "method": "mc_dropout"}),
-        ("predict_with_model", DECODER, {**sampled, "method": "spuq"}),
-        ("predict_with_model", ENCODER, {**sampled, **spec(ENCODER), "method": "mc_dropout"}),
+        ("predict_with_model", DECODER, {**sampled, "module": "peftuq.predictives.mc_dropout"}),
+        ("predict_with_model", DECODER, {**sampled, "module": "peftuq.predictives.spuq"}),
+        ("predict_with_model", ENCODER, {**sampled, **spec(ENCODER), "module": "peftuq.predictives.mc_dropout"}),
         ("extract", ENCODER, spec(ENCODER)),
     ):
         assert sum(trace.rehearse(program, wanted, config, CARD)["peak"].values()) > 0
@@ -139,7 +141,7 @@ def test_fits_of_heads_grow_with_their_rows():
     from peftuq.scores.adue.method import SCORE
 
     params = {**SCORE.params, "lr": [1e-3], "alpha": [0.0, 0.1], "beta": [0.1], "epochs": [1, 2]}
-    wanted = {**spec(ENCODER, "fp32"), "module": "peftuq.scores.adue.method", "params": params}
+    wanted = {"task": spec(ENCODER, "fp32")["task"], "module": "peftuq.scores.adue.method", "params": params}
     few, more = (
         trace.rehearse("fit_score", {**wanted, "rows": {"train": rows, "valid": 600}}, ENCODER, CARD)
         for rows in (1000, 100_000)

@@ -118,7 +118,7 @@ def test_what_slurm_requeues_is_left_to_slurm(scenario, fault):
 
 
 def test_a_warned_training_leaves_a_checkpoint_before_its_limit(scenario):
-    assert "asked to stop: checkpoint at step" in scenario.slurm_log(scenario.jobs[scenario.hit["warned"]])
+    assert "signal received: checkpoint at step" in scenario.slurm_log(scenario.jobs[scenario.hit["warned"]])
 
 
 def test_logs_are_where_the_readme_says(scenario):

@@ -2,15 +2,15 @@
 
 import time
 from dataclasses import dataclass
-from typing import Any
 
 from peftuq.jobs import program
 from peftuq.progress import Log
+from peftuq.specs.adapted import Extract
 
 
 @dataclass(frozen=True, kw_only=True)
 class Arguments(program.Arguments):
-    spec: dict[str, Any]
+    spec: Extract
     model: program.Input
     data: list[program.Input]  # a file for each of the spec's parts
     records: program.Output
@@ -28,7 +28,7 @@ def main(args: Arguments, log: Log) -> None:
 
     torch.set_num_threads(args.threads)
     adapted = Adapted.load(args.spec, args.model, args.adapter, log)
-    parts = zip(args.spec["parts"], args.data, strict=True)
+    parts = zip(args.spec.parts, args.data, strict=True)
     data = {part: adapted.encode(files.read_columns(file)) for part, file in parts}
     n, started = sum(map(len, data.values())), time.monotonic()
     progress = Progress(log, "examples", n, "examples")

@@ -2,15 +2,15 @@
 
 import time
 from dataclasses import dataclass
-from typing import Any
 
 from peftuq.jobs import program
 from peftuq.progress import Log
+from peftuq.specs.adapted import FitLaplace
 
 
 @dataclass(frozen=True, kw_only=True)
 class Arguments(program.Arguments):
-    spec: dict[str, Any]
+    spec: FitLaplace
     model: program.Input
     adapter: program.Input
     adapter_config: program.Input
@@ -31,11 +31,11 @@ def main(args: Arguments, log: Log) -> None:
     spec = args.spec
     adapted = Adapted.load(spec, args.model, args.adapter, log)
     train = adapted.encode(read_columns(args.train))
-    evals = {part: adapted.encode(read_columns(data)) for part, data in zip(spec["evals"], args.data, strict=True)}
-    tokens = min(spec["task"]["batch_tokens"], spec["params"]["batch_tokens"])
+    evals = {part: adapted.encode(read_columns(data)) for part, data in zip(spec.evals, args.data, strict=True)}
+    tokens = min(spec.task.batch_tokens, spec.params.batch_tokens)
     execution = kfac.Execution(adapted.tokenizer.pad_token_id, tokens, adapted.dtype)
     started = time.monotonic()
-    gaussians, facts = fit.fit(adapted.read_out, train, evals, execution, spec["params"], spec["seed"], log)
+    gaussians, facts = fit.fit(adapted.read_out, train, evals, execution, spec.params, spec.seed, log)
     log(f"prior precision {facts['precision']}, validation NLL {facts['valid_nll']}")
     took = duration(sum(map(len, evals.values())), started)
     file.write(args.gaussians, gaussians, facts)

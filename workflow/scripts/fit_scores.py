@@ -1,6 +1,5 @@
 """Score every example of every evaluation set with one method, fitted where the method needs it."""
 
-import importlib
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,10 +18,11 @@ class Arguments(program.Arguments):
 def main(args: Arguments, log: Log) -> None:
     import numpy as np
 
-    from peftuq import artifacts
+    from peftuq import artifacts, plugins
+    from peftuq.scores.protocol import ScoreModule
 
     spec = args.spec
-    method = importlib.import_module(spec.module)
+    method = plugins.load(spec.module, ScoreModule[artifacts.SampleFile | artifacts.RecordFile])
     samples = artifacts.SampleFile(args.samples)
     inputs = artifacts.RecordFile(args.samples) if spec.reads == "records" else samples
     scores, diagnostics = method.score(inputs, spec.evals, spec.params, spec.seed)

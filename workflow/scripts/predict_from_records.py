@@ -1,6 +1,5 @@
 """Make the samples of a post-hoc predictive distribution from records, or from a fitted posterior."""
 
-import importlib
 from dataclasses import dataclass
 
 from peftuq.jobs import program
@@ -16,11 +15,12 @@ class Arguments(program.Arguments):
 
 
 def main(args: Arguments, log: Log) -> None:
-    from peftuq import artifacts
+    from peftuq import artifacts, plugins
     from peftuq.predictives.laplace.file import LaplaceFile
+    from peftuq.predictives.protocol import FilePredictive
 
     spec = args.spec
-    method = importlib.import_module(spec.module)
+    method = plugins.load(spec.module, FilePredictive)
     read = {"records": artifacts.RecordFile, "epochs": artifacts.EpochFile, "laplace": LaplaceFile}[spec.reads]
     inputs = [read(file) for file in args.inputs]
     samples, facts = method.predict(inputs, spec.evals, spec.params, spec.seed, spec.size)

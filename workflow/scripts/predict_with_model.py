@@ -1,17 +1,16 @@
 """Make the samples of a predictive distribution for which the model runs again."""
 
-import importlib
 import time
 from dataclasses import dataclass
-from typing import Any
 
 from peftuq.jobs import program
 from peftuq.progress import Log
+from peftuq.specs.adapted import PredictWithModel
 
 
 @dataclass(frozen=True, kw_only=True)
 class Arguments(program.Arguments):
-    spec: dict[str, Any]
+    spec: PredictWithModel
     model: program.Input
     data: list[program.Input]  # a file for each of the spec's evaluation sets
     samples: program.Output
@@ -23,16 +22,17 @@ class Arguments(program.Arguments):
 def main(args: Arguments, log: Log) -> None:
     import torch
 
-    from peftuq import artifacts, files
+    from peftuq import artifacts, files, plugins
     from peftuq.adapters.adapted import Adapted, duration
+    from peftuq.predictives.protocol import ModelPredictive
 
     torch.set_num_threads(args.threads)
     spec = args.spec
-    method = importlib.import_module(spec["module"])
+    method = plugins.load(spec.module, ModelPredictive)
     adapted = Adapted.load(spec, args.model, args.adapter, log)
-    data = {part: files.read_columns(file) for part, file in zip(spec["evals"], args.data, strict=True)}
+    data = {part: files.read_columns(file) for part, file in zip(spec.evals, args.data, strict=True)}
     started = time.monotonic()
-    samples, facts = method.predict(adapted, data, spec["evals"], spec["params"], spec["seed"], spec["size"])
+    samples, facts = method.predict(adapted, data, spec.evals, spec.params, spec.seed, spec.size)
     took = duration(sum(len(columns["id"]) for columns in data.values()), started)
     artifacts.write_samples(args.samples, samples, facts)
     files.write_json(args.facts, took)

@@ -1,19 +1,18 @@
 """Train one adapter and save it in PEFT's format."""
 
-import importlib
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from peftuq import launch
 from peftuq.jobs import program
 from peftuq.progress import Log
+from peftuq.specs.train import Train
 
 
 @dataclass(frozen=True, kw_only=True)
 class Arguments(program.Arguments):
-    spec: dict[str, Any]
+    spec: Train
     model: program.Input
     train: program.Input
     valid: program.Input
@@ -30,22 +29,26 @@ def main(args: Arguments, log: Log) -> None:
     import numpy as np
     import torch
 
-    from peftuq import artifacts, fetched, files
+    from peftuq import artifacts, fetched, files, plugins
     from peftuq.adapters.peft_lora import count_parameters
+    from peftuq.adapters.protocol import AdapterModule
     from peftuq.models import backbone, encode
+    from peftuq.models.determinism import use_deterministic_kernels
     from peftuq.training import epochs, loop
     from peftuq.training.assemble import assemble
 
     torch.set_num_threads(args.threads)
-    adapters = importlib.import_module(args.spec["adapter"])
-    task, recipe, seed = args.spec["task"], args.spec["recipe"], args.spec["seed"]
+    adapters = plugins.load(args.spec.adapter, AdapterModule)
+    task, recipe, seed = args.spec.task, args.spec.recipe, args.spec.seed
     folder = fetched.files(args.model)
+    use_deterministic_kernels()
     torch.manual_seed(loop.step_seed(seed, 0, 0))
-    dtype = backbone.dtype(task["precision"])
+    dtype = backbone.dtype(task.precision)
     tokenizer = backbone.tokenizer(folder)
     data = {part: encode.encode(tokenizer, getattr(args, part), task) for part in ("train", "valid")}
-    hf = backbone.load(folder, task["kind"], len(task["classes"]), dtype)
-    model = assemble(hf, adapters, args.spec, encode.answer_tokens(tokenizer, task))
+    hf = backbone.load(folder, task.kind, len(task.classes), dtype)
+    answers = encode.answer_tokens(tokenizer, task)
+    model = assemble(hf, adapters, recipe, args.spec.modules, task.kind, answers)
     counts = count_parameters(model)
     log(f"{counts['trainable']:,} trainable of {counts['all']:,} parameters, {dtype}, {len(data['train'])} examples")
     job = loop.Job(
@@ -54,17 +57,17 @@ def main(args: Arguments, log: Log) -> None:
         seed=seed,
         pad=tokenizer.pad_token_id,
         dtype=dtype,
-        max_tokens=task["batch_tokens"],
+        max_tokens=task.batch_tokens,
         checkpoint=Path(args.checkpoint),
-        identity=f"{files.canonical(args.spec)} {args.code}",
+        identity=f"{files.canonical(program.plain(args.spec))} {args.code}",
         log=log,
     )
     at_epoch = None
     if args.epochs is not None:
         # Drawn with a seed of its own: the same examples for every member, whatever order the file has.
         shuffled = np.random.default_rng(0).permutation(len(data["train"]))
-        parts = {"train": data["train"].take(shuffled[: recipe["epoch_records"]])}
-        for part, file in zip(args.spec["evals"], args.evals, strict=True):
+        parts = {"train": data["train"].take(shuffled[: recipe.epoch_records])}
+        for part, file in zip(args.spec.evals, args.evals, strict=True):
             parts[part] = encode.encode(tokenizer, file, task)
         at_epoch = epochs.Recorder(parts, job.checkpoint, writes=launch.is_main())
     history, seconds = loop.train(model, data, job, at_epoch)
@@ -77,9 +80,9 @@ def main(args: Arguments, log: Log) -> None:
         files.write_lines(temporary / Path(args.history).name, history)
         facts = {**counts, "seconds": seconds, "dtype": str(dtype), "device": str(backbone.device())}
         files.write_json(temporary / Path(args.facts).name, {**facts, "examples": len(data["train"])})
-    if at_epoch is not None:
-        artifacts.write_epochs(args.epochs, at_epoch.all(recipe["optimiser"]["epochs"]))
+    if args.epochs is not None and at_epoch is not None:
+        artifacts.write_epochs(args.epochs, at_epoch.all(len(history)))
     shutil.rmtree(args.checkpoint, ignore_errors=True)
 
 
-program.run(__doc__, Arguments, main, processes=lambda args: args.spec["recipe"]["gpus"])
+program.run(__doc__, Arguments, main, processes=lambda args: args.spec.recipe.gpus)

@@ -1,6 +1,7 @@
 """LoRA adapters through PEFT: where they attach, how they are made and loaded."""
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -8,31 +9,33 @@ from peft import LoraConfig, PeftConfig, PeftModel, TaskType, get_peft_model
 from torch import nn
 from transformers import PreTrainedModel
 
+from peftuq.config.recipe import Adapter
 from peftuq.errors import UserError
 from peftuq.models.readout import head_modules
 from peftuq.models.recompute.install import recompute
+from peftuq.specs.task import Kind
 
 
-def target_pattern(model: PreTrainedModel, modules: dict[str, str], adapter: dict) -> str:
+def target_pattern(model: PreTrainedModel, modules: Mapping[str, str], adapter: Adapter) -> str:
     """A regular expression that matches exactly the linear layers to adapt.
 
     `modules` maps the roles q, k, v, … to name endings (regular expressions) in this architecture. Raises
     `UserError` for a role that the model's file does not map or that matches nothing.
     """
     names = [name for name, module in model.named_modules() if isinstance(module, nn.Linear)]
-    for role in adapter["targets"]:
+    for role in adapter.targets:
         ending = modules.get(role)
         if ending is None or not any(re.fullmatch(rf".*\.(?:{ending})", name) for name in names):
             raise UserError(f"{type(model).__name__}: modules.{role} = {ending!r} matches no linear layer")
     layers = r".*\."
-    if adapter["top_layers"] is not None:
+    if adapter.top_layers is not None:
         depth = model.config.get_text_config().num_hidden_layers
-        kept = range(max(0, depth - adapter["top_layers"]), depth)
+        kept = range(max(0, depth - adapter.top_layers), depth)
         layers = rf".*\.(?:{'|'.join(map(str, kept))})\.(?:.*\.)?"
-    return rf"{layers}(?:{'|'.join(modules[role] for role in adapter['targets'])})"
+    return rf"{layers}(?:{'|'.join(modules[role] for role in adapter.targets)})"
 
 
-def attach(model: PreTrainedModel, modules: dict[str, str], adapter: dict, kind: str) -> PeftModel:
+def attach(model: PreTrainedModel, modules: Mapping[str, str], adapter: Adapter, kind: Kind) -> PeftModel:
     """Freeze the backbone and add a fresh adapter (and, for classification, a trainable head), both in float32.
 
     Initialisation draws from torch's global generator.
@@ -41,7 +44,7 @@ def attach(model: PreTrainedModel, modules: dict[str, str], adapter: dict, kind:
 
 
 def wrap(
-    model: PreTrainedModel, kind: str, method: type[PeftConfig], adapter: dict, **where: str | int | None
+    model: PreTrainedModel, kind: Kind, method: type[PeftConfig], adapter: Adapter, **where: str | int | None
 ) -> PeftModel:
     """`model` frozen, with a fresh adapter of a PEFT `method` and what a task of this kind trains beside it.
 
@@ -49,9 +52,9 @@ def wrap(
     """
     classification = kind == "classification"
     config = method(
-        r=adapter["rank"],
-        lora_alpha=adapter["alpha"],
-        lora_dropout=adapter["dropout"],
+        r=adapter.rank,
+        lora_alpha=adapter.alpha,
+        lora_dropout=adapter.dropout,
         modules_to_save=head_modules(model) if classification else None,
         task_type=TaskType.SEQ_CLS if classification else TaskType.CAUSAL_LM,
         **where,

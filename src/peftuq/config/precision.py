@@ -7,7 +7,7 @@ given it through the environment, since their own processors may differ.
 import ctypes
 import os
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast
 
 Precision = Literal["bf16", "fp32"]
 VARIABLE = "PEFTUQ_PRECISION"  # what `auto` means, for the jobs of a run
@@ -19,7 +19,7 @@ def native() -> Precision:
     """bf16 if the planning machine multiplies it natively, on its GPU if it has one; else fp32."""
     resolved = os.environ.get(VARIABLE)
     if resolved in ("bf16", "fp32"):
-        return resolved
+        return cast(Precision, resolved)
     capability = _compute_capability()
     fast = _cpu_has_bf16() if capability is None else capability >= _AMPERE
     return "bf16" if fast else "fp32"

@@ -50,6 +50,9 @@ class Balance(Strict):
     over: Literal["mean", "sum", "pooled"] = "mean"
 
 
+FluTokens = Literal["mean", "last"]  # in the order of the last axis of an output's `flu`
+
+
 class Calibration(Strict):
     """The functional-level calibration loss: adds β·(1[correct] − FLU)² (UQ4CT eq. 13).
 
@@ -60,7 +63,7 @@ class Calibration(Strict):
     weight: NonNegativeFloat = 1.0
     schedule: Literal["constant", "incremental"] = "constant"
     steps: PositiveInt = 50
-    flu_tokens: Literal["mean", "last"] = "mean"
+    flu_tokens: FluTokens = "mean"
 
 
 class Loss(Strict):

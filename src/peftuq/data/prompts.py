@@ -77,7 +77,7 @@ def render(template: Template, context: str, question: str, options: Sequence[st
     return Prompt(before.format(**filling) + opening, context, closing + after.format(**filling))
 
 
-def encode(tokenizer: Any, template: dict | Template, row: Sequence[Any], max_length: int) -> list[int]:
+def encode(tokenizer: Any, template: Template, row: Sequence[Any], max_length: int) -> list[int]:
     """Token ids of the prompt for `row` = (id, context, question, options), at most `max_length` of them.
 
     Too long a prompt loses tokens from its passage's end; the others stay what they were. Special tokens that
@@ -85,7 +85,7 @@ def encode(tokenizer: Any, template: dict | Template, row: Sequence[Any], max_le
     question, the options and the answer cue alone are longer than `max_length`.
     """
     example, context, question, options = row
-    prompt = render(Template.model_validate(template), context, question, options)
+    prompt = render(template, context, question, options)
     ids, offsets = _tokenise(tokenizer, prompt.text)
     excess = len(ids) - max_length
     if excess <= 0:
@@ -102,12 +102,11 @@ def encode(tokenizer: Any, template: dict | Template, row: Sequence[Any], max_le
     return [token for i, token in enumerate(ids) if i not in dropped]
 
 
-def answer_token_ids(tokenizer: Any, template: dict | Template, n_options: int) -> list[int]:
+def answer_token_ids(tokenizer: Any, template: Template, n_options: int) -> list[int]:
     """The answer token of each of the first `n_options` labels, in order: single and pairwise distinct.
 
     Raises `UserError`, naming tokenizer and label, if no form of the labels gives such tokens.
     """
-    template = Template.model_validate(template)
     prompt = render(template, "", "Which?", ["this"] * n_options).text
     problems = []
     for form in template.answers:

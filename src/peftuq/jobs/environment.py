@@ -21,6 +21,7 @@ def export_environment(root: Path, config: Config, planning: bool) -> None:
         "PEFTUQ_SCRIPTS": str(root / "workflow" / "scripts"),  # whatever the working directory
         "PEFTUQ_STORE": f"{config.results}/.store",
         "PEFTUQ_DOWNLOADS": config.downloads,
+        "CUBLAS_WORKSPACE_CONFIG": ":4096:8",  # of fixed size: only so does cuBLAS give the same bits twice
         "PYTHONHASHSEED": "0",  # PEFT writes sets: the same adapter is to be the same bytes
         "HF_HUB_OFFLINE": "1",
         "TOKENIZERS_PARALLELISM": "false",

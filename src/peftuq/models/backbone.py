@@ -17,7 +17,7 @@ from transformers import (
 from peftuq.errors import UserError
 from peftuq.models.readout import head_modules
 
-# Its bars and advice (a fresh head is "missing") would drown the job's own lines; mistakes are raised below.
+# Its progress bars and warnings (a fresh head is "missing") would hide the job's own lines; mistakes are raised below.
 transformers.logging.set_verbosity_error()
 transformers.logging.disable_progress_bar()
 warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")
@@ -43,8 +43,8 @@ def dtype(precision: str) -> torch.dtype:
 def load(folder: str | Path, kind: str, n_classes: int, dtype: torch.dtype) -> PreTrainedModel:
     """The backbone with a classification head of `n_classes` (`classification`) or its LM head (`choice`).
 
-    A classification head is float32 from the start, whatever `dtype`: cast up later it would keep rounded weights. One
-    that the weights lack is initialised from torch's global generator: seed it first.
+    A classification head is float32 from the start, whatever `dtype`: converted later it would keep rounded weights.
+    One that the weights lack is initialised from torch's global generator: seed it first.
     """
     config = _config(AutoConfig.from_pretrained(folder, local_files_only=True), n_classes, kind)
     auto = AutoModelForCausalLM if kind == "choice" else _with_float32_head(type(on_meta(config, kind, n_classes)))
@@ -89,7 +89,7 @@ def _with_float32_head(cls: type[PreTrainedModel]) -> type[PreTrainedModel]:
 def _config(config, n_classes: int, kind: str):
     if kind == "classification":
         config.num_labels = n_classes
-        # Decoders read the last token by position here; transformers only asks that some pad token exists.
+        # Decoders read the last token by position here; transformers only needs that some pad token exists.
         if getattr(config, "pad_token_id", None) is None:
             eos = config.eos_token_id
             config.pad_token_id = eos[0] if isinstance(eos, list) else eos

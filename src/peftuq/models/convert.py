@@ -9,7 +9,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
 
 
 def from_gguf(folder: Path, name: str) -> dict[str, str]:
-    """Replace `folder/name` by float32 safetensors and its tokenizer; return what to say of it in the report."""
+    """Replace `folder/name` by float32 safetensors and its tokenizer; return the report's note on it."""
     logging.getLogger("transformers").setLevel(logging.ERROR)
     config = GgufConfig(gguf_file=name, dequantize=True)
     model = AutoModelForCausalLM.from_pretrained(

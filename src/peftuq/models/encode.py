@@ -10,30 +10,33 @@ from transformers import PreTrainedTokenizerFast
 from peftuq import files
 from peftuq.data import prompts
 from peftuq.models.batching import Encoded
+from peftuq.specs.task import Task
 
 
-def encode(tokenizer: PreTrainedTokenizerFast, file: str | Path, task: dict) -> Encoded:
+def encode(tokenizer: PreTrainedTokenizerFast, file: str | Path, task: Task) -> Encoded:
     """Tokenise a prepared split; over-long inputs lose text (classification) or passage (choice), nothing else."""
     return tokenise(tokenizer, files.read_columns(file), task)
 
 
-def tokenise(tokenizer: PreTrainedTokenizerFast, columns: Mapping[str, Any], task: dict) -> Encoded:
+def tokenise(tokenizer: PreTrainedTokenizerFast, columns: Mapping[str, Any], task: Task) -> Encoded:
     """The same of examples in memory: the columns of a prepared split."""
     n = len(columns["id"])
-    if task["kind"] == "classification":
-        encoded = tokenizer(columns["text"], truncation=True, max_length=task["max_length"])["input_ids"]
+    if task.kind == "classification":
+        encoded = tokenizer(columns["text"], truncation=True, max_length=task.max_length)["input_ids"]
         # A text can be empty (newsgroups, once stripped), and a tokenizer without special tokens then gives none.
         tokens = [ids or [tokenizer.pad_token_id] for ids in encoded]
-        n_options = np.full(n, len(task["classes"]))
+        n_options = np.full(n, len(task.classes))
     else:
+        assert task.prompt is not None
+        prompt = task.prompt
         rows = zip(columns["id"], columns["context"], columns["question"], columns["options"], strict=True)
-        tokens = [prompts.encode(tokenizer, task["prompt"], row, task["max_length"]) for row in rows]
+        tokens = [prompts.encode(tokenizer, prompt, row, task.max_length) for row in rows]
         n_options = np.array([len(options) for options in columns["options"]])
     return Encoded(columns["id"], columns["label"], tokens, n_options)
 
 
-def answer_tokens(tokenizer: PreTrainedTokenizerFast, task: dict) -> list[int] | None:
+def answer_tokens(tokenizer: PreTrainedTokenizerFast, task: Task) -> list[int] | None:
     """The answer tokens of a choice task, one a class; None for classification."""
-    if task["kind"] == "classification":
+    if task.prompt is None:
         return None
-    return prompts.answer_token_ids(tokenizer, task["prompt"], len(task["classes"]))
+    return prompts.answer_token_ids(tokenizer, task.prompt, len(task.classes))

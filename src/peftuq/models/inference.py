@@ -1,4 +1,4 @@
-"""Run a model over examples, in the order of lengths, and return what it says in theirs."""
+"""Inference over examples, in batches of like lengths; records are in the order of the examples."""
 
 import numpy as np
 import torch
@@ -16,7 +16,7 @@ def run(
 ) -> Record:
     """The record of every example; dropout is off, and the model is left in the mode it was in.
 
-    `max_tokens` bounds a batch after padding. The results depend on neither beyond rounding.
+    `max_tokens` bounds a batch after padding. The results do not depend on it but for rounding.
     """
     was_training, device = model.training, next(model.parameters()).device
     model.eval()

@@ -1,4 +1,4 @@
-"""Where an answer is read: from tokens to h and logits, for both kinds of task.
+"""The read-out: from tokens to h and logits, for both kinds of task.
 
 Classification reads the head of `AutoModelForSequenceClassification`; choice reads the rows of the LM head that
 belong to the answer tokens, at the one position that matters. The read-out is computed in float32 even
@@ -154,7 +154,7 @@ class ReadOut(nn.Module):
             nn.utils.parametrize.remove_parametrizations(dense, "weight", leave_parametrized=True)
 
     def head(self) -> Head:
-        """The layers from h to the logits as arrays; for a choice task the LM head's rows of the answers."""
+        """The layers from h to the logits as arrays; for a choice task the LM head's rows of the answer tokens."""
         if self.answer_tokens is not None:
             return Head(_array(self.hf.get_output_embeddings().weight[self.answer_tokens]))
         layers = head_layers(self.hf)

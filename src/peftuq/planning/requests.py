@@ -36,6 +36,12 @@ class ScoredCell(NamedTuple):
 
 
 Work = Adapter | Cell | ScoredCell  # what a job is for; has the attributes that rules take as wildcards
+# In place of a job's own: neither shapes what it computes.
+STEADY = {"lr": 1e-4, "weight_decay": 0, "epochs": 1, "schedule": "constant", "warmup": 0}
+PROMPT = {
+    "version": 1, "title": "any", "prompt": "{question}{options}", "option": "{text}", "labels": ["A", "B"],
+    "answers": ["{label}"],
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -148,7 +154,7 @@ def _inference(jobs: Jobs, program: str, of: Adapter | Cell) -> Spec:
     recipe = jobs.study.recipes.get(of.recipe, "recipe", "").model_dump()
     modules = jobs.study.models.get(of.model, "model", "").modules
     base = {"task": _task(spec["task"]), "adapter": spec["adapter"], "modules": modules, "recipe": _model(recipe)}
-    return base | {name: spec[name] for name in ("method", "params") if name in spec}
+    return base | {name: spec[name] for name in ("method", "module", "params") if name in spec}
 
 
 def _scored(jobs: Jobs, program: str, of: ScoredCell) -> Spec:
@@ -161,8 +167,7 @@ def _scored(jobs: Jobs, program: str, of: ScoredCell) -> Spec:
 
 def _task(task: Spec) -> Spec:
     """How many classes there are, not what they are called; a prompt that shows its options."""
-    prompt = {"prompt": "{options}"} if task["kind"] == "choice" else None
-    return {**task, "classes": list(map(str, range(len(task["classes"])))), "prompt": prompt}
+    return {**task, "classes": list(map(str, range(len(task["classes"])))), "prompt": task["prompt"] and PROMPT}
 
 
 def _model(recipe: Spec) -> Spec:
@@ -171,7 +176,9 @@ def _model(recipe: Spec) -> Spec:
     if adapter is not None:
         adapter = {**adapter, "alpha": 1, "dropout": 0.1 if adapter["dropout"] else 0}
     loss = {"answer": "vocabulary", "balance": None, "calibration": None}
-    return {"adapter": adapter, "gradient_checkpointing": False, "spectral_norm": "none", "loss": loss}
+    optimiser = None if adapter is None else {**STEADY, "batch_size": 1}
+    steady = {"version": 1, "gradient_checkpointing": False, "spectral_norm": "none"}
+    return {**steady, "adapter": adapter, "optimiser": optimiser, "loss": loss}
 
 
 def _training(recipe: Spec) -> Spec:
@@ -182,10 +189,9 @@ def _training(recipe: Spec) -> Spec:
         balance = {**balance, "weight": 1, "coefficient": 1}
     if calibration is not None:
         calibration = {**calibration, "weight": 1, "schedule": "constant"} if calibration["weight"] else None
-    steady = {"lr": 1e-4, "weight_decay": 0, "epochs": 1, "schedule": "constant", "warmup": 0}
     clip = None if optimiser["clip"] is None else 1
     return {
-        "optimiser": {**steady, "batch_size": optimiser["batch_size"], "clip": clip},
+        "optimiser": {**STEADY, "batch_size": optimiser["batch_size"], "clip": clip},
         "loss": {**loss, "balance": balance, "calibration": calibration},
         "prior": None if prior is None else {**prior, "half_lambda": 1},
         "checkpoint_steps": 10**9,

@@ -1,6 +1,7 @@
 """Checkpoint ensembles (Chen et al. 2017): the last epochs of one training, averaged as if they were members."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from peftuq.artifacts import EpochFile, Samples
 from peftuq.errors import UserError
@@ -16,10 +17,11 @@ PREDICTIVE = Predictive(
 
 
 def predict(
-    epochs: Sequence[EpochFile], evals: Sequence[str], params: dict, seed: int, size: int | None
+    inputs: Sequence[EpochFile], evals: Sequence[str], params: Mapping[str, Any], seed: int, size: int | None
 ) -> tuple[dict[str, Samples], dict[str, str]]:
     """Samples of the last `size` epochs. Raises `UserError` if the training had fewer."""
-    (file,) = epochs
+    assert size is not None  # as `sized`
+    (file,) = inputs
     if size > file.epochs:
         raise UserError(f"checkpoint_ensemble-{size}: the recipe trains {file.epochs} epochs; lower the size")
     last = range(file.epochs - size + 1, file.epochs + 1)

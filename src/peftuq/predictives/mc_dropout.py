@@ -1,11 +1,11 @@
-"""Monte-Carlo dropout (Gal and Ghahramani 2016) of an adapter: its own dropout stays on while it answers.
+"""Monte-Carlo dropout (Gal and Ghahramani 2016) of an adapter: its own dropout stays on at inference.
 
-Nothing else is sampled: the model stays in evaluation mode. An element's fate is a hash of the seed, the pass, the
-example's tokens, the position, the layer and the channel, so that samples depend neither on batches nor on padding.
+Nothing else is sampled: the model stays in evaluation mode. Whether an element is dropped is a hash of the seed, the
+pass, the example's tokens, the position, the layer and the channel: samples depend neither on batches nor on padding.
 """
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -77,7 +77,7 @@ def dropping(read_out: ReadOut, seed: int, draw: int) -> Iterator[None]:
     def note(_: nn.Module, args: tuple[Tensor, ...]) -> None:
         keys[:] = [example_keys(args[0], args[1]) ^ salt]
 
-    def drop(layer: int):
+    def drop(layer: int) -> Callable[[nn.Dropout, tuple[Tensor], Tensor], Tensor]:
         def dropped(module: nn.Dropout, args: tuple[Tensor], output: Tensor) -> Tensor:
             x = args[0]
             return x * kept(keys[0], layer, x.shape[-1], module.p).to(x.dtype).view(x.shape)
@@ -94,9 +94,15 @@ def dropping(read_out: ReadOut, seed: int, draw: int) -> Iterator[None]:
 
 
 def predict(
-    adapted: Adapted, data: Mapping[str, Mapping[str, Any]], evals: Sequence[str], params: dict, seed: int, size: int
+    adapted: Adapted,
+    data: Mapping[str, Mapping[str, Any]],
+    evals: Sequence[str],
+    params: Mapping[str, Any],
+    seed: int,
+    size: int | None,
 ) -> tuple[dict[str, Samples], dict[str, str]]:
     """`size` samples of each evaluation set. Raises `UserError` if the adapter has no dropout."""
+    assert size is not None  # as `sized`
     encoded = {part: adapted.encode(data[part]) for part in evals}
     progress = Progress(adapted.log, "passes", size * sum(map(len, encoded.values())), "examples")
     samples = {}

@@ -1,8 +1,8 @@
 """Sampling by perturbing the prompt (SPUQ, Gao et al. 2024), with perturbations that need no other model.
 
-A sample asks every example in another way, in turn: for choice tasks with its options in another order, an instruction
-in other words, dummy tokens, or a line such as a system message; for classification with dummy tokens, other letter
-case, other spacing, or a prefix. The question stays the same. Options are put back in their order before averaging.
+Each sample perturbs every example in one way, in turn: for choice tasks by another order of options, an instruction,
+dummy tokens, or a line such as a system message; for classification by dummy tokens, other letter case, other spacing,
+or a prefix. The question stays the same. Options are put back in their order before averaging.
 """
 
 import re
@@ -17,6 +17,7 @@ from peftuq.errors import UserError
 from peftuq.plugins import Predictive
 from peftuq.predictives.ensemble import pool
 from peftuq.progress import Progress
+from peftuq.specs.task import Task
 
 PREDICTIVE = Predictive(
     version=1,
@@ -58,7 +59,7 @@ Perturbation = Callable[[Row, np.random.Generator], Perturbed]
 
 
 def _pick(rng: np.random.Generator, choices: Sequence[str]) -> str:
-    return choices[rng.integers(len(choices))]
+    return choices[int(rng.integers(len(choices)))]
 
 
 def _options(row: Row, rng: np.random.Generator) -> Perturbed:
@@ -102,16 +103,16 @@ PERTURBATIONS: dict[str, dict[str, Perturbation]] = {
 }
 
 
-def perturbations(task: dict[str, Any], params: dict[str, Any]) -> list[str]:
+def perturbations(task: Task, params: Mapping[str, Any]) -> list[str]:
     """Kinds of perturbation for a task, in turn. `UserError` for unknown ones.
 
     A prompt that does not show its options has fixed answers: to reorder them would change the question.
     """
-    kinds, known = params[task["kind"]], PERTURBATIONS[task["kind"]]
+    kinds, known = params[task.kind], PERTURBATIONS[task.kind]
     unknown = [kind for kind in kinds if kind not in known]
     if unknown or not kinds:
-        raise UserError(f"config: methods.spuq.{task['kind']}: {unknown or 'empty'}; allowed: {', '.join(known)}")
-    shown = task["kind"] == "classification" or "{options}" in task["prompt"]["prompt"]
+        raise UserError(f"config: methods.spuq.{task.kind}: {unknown or 'empty'}; allowed: {', '.join(known)}")
+    shown = task.prompt is None or "{options}" in task.prompt.prompt
     return [kind for kind in kinds if shown or kind != "options"]
 
 
@@ -119,24 +120,28 @@ def rows_of(columns: Mapping[str, Any]) -> list[Row]:
     return [{"system": "", **dict(zip(columns, row, strict=True))} for row in zip(*columns.values(), strict=True)]
 
 
+def _opened(task: Task, line: str) -> Task:
+    """The task with a prompt that begins with `line`."""
+    assert task.prompt is not None
+    prompt = task.prompt.model_copy(update={"prompt": line + task.prompt.prompt})
+    return task.model_copy(update={"prompt": prompt})
+
+
 def probabilities(adapted: Adapted, rows: Sequence[Row], progress: Progress | None = None) -> np.ndarray:
     """Probabilities (N, C) of rows that may each begin with a line of their own."""
-    probs: np.ndarray | None = None
+    found: dict[int, np.ndarray] = {}
     for system in dict.fromkeys(row["system"] for row in rows):
-        here = [i for i, row in enumerate(rows) if row["system"] == system]
-        task = adapted.task
-        if system:
-            task = {**task, "prompt": {**task["prompt"], "prompt": system + task["prompt"]["prompt"]}}
-        columns = {name: [rows[i][name] for i in here] for name in rows[0] if name != "system"}
+        alike = [i for i, row in enumerate(rows) if row["system"] == system]
+        task = adapted.task if not system else _opened(adapted.task, system)
+        columns: dict[str, Any] = {name: [rows[i][name] for i in alike] for name in rows[0] if name != "system"}
         columns |= {name: np.asarray(columns[name]) for name in ("id", "label")}
-        answers = softmax(adapted.run(adapted.encode(columns, task), progress).logits)
-        probs = np.zeros((len(rows), answers.shape[1])) if probs is None else probs
-        probs[here] = answers
-    return probs
+        probs = softmax(adapted.run(adapted.encode(columns, task), progress).logits)
+        found |= dict(zip(alike, probs, strict=True))
+    return np.stack([found[i] for i in range(len(rows))])
 
 
 def put_back(probs: np.ndarray, orders: Sequence[Sequence[int]]) -> np.ndarray:
-    """Probabilities (N, C) of reordered options, in the order of the originals; classes beyond the options stay."""
+    """Probabilities (N, C) of reordered options, in the order of the originals; classes without an option stay."""
     original = probs.copy()
     for row, order in enumerate(orders):
         original[row, list(order)] = probs[row, : len(order)]
@@ -144,10 +149,16 @@ def put_back(probs: np.ndarray, orders: Sequence[Sequence[int]]) -> np.ndarray:
 
 
 def predict(
-    adapted: Adapted, data: Mapping[str, Mapping[str, Any]], evals: Sequence[str], params: dict, seed: int, size: int
+    adapted: Adapted,
+    data: Mapping[str, Mapping[str, Any]],
+    evals: Sequence[str],
+    params: Mapping[str, Any],
+    seed: int,
+    size: int | None,
 ) -> tuple[dict[str, Samples], dict[str, str]]:
     """`size` samples of each evaluation set, each from one kind of perturbation, drawn for every example anew."""
-    kind = adapted.task["kind"]
+    assert size is not None  # as `sized`
+    kind = adapted.task.kind
     names = perturbations(adapted.task, params)
     progress = Progress(adapted.log, "prompts", size * sum(len(data[part]["id"]) for part in evals), "examples")
     samples = {}

@@ -1,6 +1,7 @@
 """Temperature scaling (Guo et al. 2017): one number, fitted on the validation part."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from scipy.optimize import minimize_scalar
@@ -34,14 +35,14 @@ def fit(logits: np.ndarray, label: np.ndarray, bounds: Sequence[float]) -> float
 
 
 def predict(
-    records: Sequence[RecordFile], evals: Sequence[str], params: dict, seed: int, size: int | None
+    inputs: Sequence[RecordFile], evals: Sequence[str], params: Mapping[str, Any], seed: int, size: int | None
 ) -> tuple[dict[str, Samples], dict[str, str]]:
     """Samples (M = 1) of one adapter at its fitted temperature."""
-    (record,) = records
+    (record,) = inputs
     valid = record["valid"]
     temperature = fit(valid.logits, valid.label, params["bounds"])
     samples = {}
     for part in evals:
-        here = record[part]
-        samples[part] = Samples(here.id, here.label, softmax(here.logits / temperature)[None])
+        of = record[part]
+        samples[part] = Samples(of.id, of.label, softmax(of.logits / temperature)[None])
     return samples, {"temperature": repr(temperature)}

@@ -1,6 +1,7 @@
 """Functional-level uncertainty of a mixture of experts (UQ4CT, eq. 12): what its routers leave to other experts."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -23,8 +24,8 @@ def confidence(flu: np.ndarray) -> np.ndarray:
 
 
 def score(
-    inputs: RecordFile, evals: Sequence[str], params: Mapping, seed: int
-) -> tuple[dict[str, dict[str, np.ndarray]], dict]:
+    inputs: RecordFile, evals: Sequence[str], params: Mapping[str, Any], seed: int
+) -> tuple[dict[str, dict[str, np.ndarray]], dict[str, Any]]:
     """1 − FLU (N,) by variant and evaluation set. Raises `UserError` if the records are not of a mixture."""
     scores: dict[str, dict[str, np.ndarray]] = {name: {} for name in SCORE.variants}
     for part in evals:

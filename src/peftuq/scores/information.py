@@ -3,8 +3,12 @@
 The predictive entropy H[p̄], which mutual information and expected entropy add up to, is in softmax.py.
 """
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import numpy as np
 
+from peftuq.artifacts import SampleFile
 from peftuq.plugins import Score
 from peftuq.scores.softmax import entropy
 
@@ -47,7 +51,9 @@ def vote_disagreement(probs: np.ndarray) -> np.ndarray:
     return (members - votes.max(axis=-1)) / members
 
 
-def score(inputs, evals: list[str], params: dict, seed: int) -> tuple[dict, dict]:
+def score(
+    inputs: SampleFile, evals: Sequence[str], params: Mapping[str, Any], seed: int
+) -> tuple[dict[str, dict[str, np.ndarray]], dict[str, Any]]:
     """Every variant on every eval set; nothing is fitted, so `params` and `seed` are not used."""
     probs = {part: inputs[part].probs for part in evals}
     functions = {

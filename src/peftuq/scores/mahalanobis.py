@@ -13,15 +13,18 @@ Params
                  (AdUE paper B.1). A head without a dense layer has nothing to normalise and stays as it is.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy.linalg import LinAlgError, cholesky, eigh
 from scipy.linalg.lapack import dpocon, dtrtri
 
+from peftuq.artifacts import RecordFile
 from peftuq.errors import UserError
 from peftuq.plugins import Score
-from peftuq.representation import NORMALISATIONS, spectrally_normalised
+from peftuq.representation import NORMALISATIONS, representation, spectrally_normalised
 
 SCORE = Score(
     version=1,
@@ -110,25 +113,27 @@ def fit_class_gaussians(z: np.ndarray, label: np.ndarray, inverse: str) -> Class
     return ClassGaussians(classes, centroids, mean, whitening(within), whitening(background))
 
 
-def score(inputs, evals: list[str], params: dict, seed: int) -> tuple[dict, dict]:
+def score(
+    inputs: RecordFile, evals: Sequence[str], params: Mapping[str, Any], seed: int
+) -> tuple[dict[str, dict[str, np.ndarray]], dict[str, Any]]:
     """Every variant on every eval set, each (N,); nothing is random, so `seed` is not used.
 
     Diagnostics: the rank of both covariances and the classes that have a centroid, by normalisation of z.
     """
-    params = SCORE.params | params
+    params = {**SCORE.params, **params}
     head = spectrally_normalised(inputs.head, params["spectral_norm"])
-    scores = {name: {} for name in SCORE.variants}
-    diagnostics = {}
+    scores: dict[str, dict[str, np.ndarray]] = {name: {} for name in SCORE.variants}
+    diagnostics: dict[str, Any] = {}
     for suffix, normalise in NORMALISATIONS.items():
         train = inputs["train"]
-        fitted = fit_class_gaussians(normalise(head.representation(train.h)), train.label, params["inverse"])
+        fitted = fit_class_gaussians(normalise(representation(head, train)), train.label, params["inverse"])
         diagnostics[f"md{suffix}"] = {
             "rank": fitted.within.shape[1],
             "background_rank": fitted.background.shape[1],
             "classes": fitted.classes.tolist(),
         }
         for part in evals:
-            z = normalise(head.representation(inputs[part].h))
+            z = normalise(representation(head, inputs[part]))
             md = fitted.md(z)
             scores[f"md{suffix}"][part] = md
             scores[f"rmd{suffix}"][part] = md - fitted.md0(z)

@@ -18,10 +18,10 @@ Params
 """
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from operator import attrgetter
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.linalg import LinAlgError, cholesky, eigh, eigvalsh, inv
@@ -30,9 +30,10 @@ from scipy.stats import chi2
 from sklearn.covariance import oas
 from sklearn.metrics.pairwise import rbf_kernel
 
+from peftuq.artifacts import RecordFile
 from peftuq.errors import UserError
 from peftuq.plugins import Score
-from peftuq.representation import NORMALISATIONS, spectrally_normalised
+from peftuq.representation import NORMALISATIONS, representation, spectrally_normalised
 
 SCORE = Score(
     version=1,
@@ -263,7 +264,7 @@ def pooled_whitening(x: np.ndarray, index: np.ndarray) -> np.ndarray:
     return inv(cholesky(common.covariance)) if common.is_definite() else np.eye(x.shape[1])
 
 
-def fit_rde(z: np.ndarray, label: np.ndarray, params: dict, seed: int) -> RobustDensity:
+def fit_rde(z: np.ndarray, label: np.ndarray, params: Mapping[str, Any], seed: int) -> RobustDensity:
     """Fit on training `z` float64 (N, d) and labels (N,); `params` as in `SCORE`, complete."""
     rng = np.random.default_rng(seed)
     pca = fit_kernel_pca(z, label, params["components"], params["kernel_pca"], params["kpca_rows"], rng)
@@ -278,22 +279,25 @@ def fit_rde(z: np.ndarray, label: np.ndarray, params: dict, seed: int) -> Robust
     return RobustDensity(pca, dict(zip(labels.tolist(), fitted, strict=True)))
 
 
-def score(inputs, evals: list[str], params: dict, seed: int) -> tuple[dict, dict]:
+def score(
+    inputs: RecordFile, evals: Sequence[str], params: Mapping[str, Any], seed: int
+) -> tuple[dict[str, dict[str, np.ndarray]], dict[str, Any]]:
     """Every variant on every eval set, each (N,).
 
     Diagnostics by variant: components kept, rows of the kernel PCA, every class's estimator (`fit_class`).
     """
-    params = SCORE.params | params
+    params = {**SCORE.params, **params}
     head, train = spectrally_normalised(inputs.head, params["spectral_norm"]), inputs["train"]
-    scores, diagnostics = {}, {}
+    scores: dict[str, dict[str, np.ndarray]] = {}
+    diagnostics: dict[str, Any] = {}
     for suffix, normalise in NORMALISATIONS.items():
-        fitted = fit_rde(normalise(head.representation(train.h)), train.label, params, seed)
+        fitted = fit_rde(normalise(representation(head, train)), train.label, params, seed)
         diagnostics[f"rde{suffix}"] = {
             "components": fitted.pca.projection.shape[1],
             "kpca_rows": len(fitted.pca.landmarks),
             "estimators": {str(label): estimator for label, (estimator, _) in fitted.classes.items()},
         }
         scores[f"rde{suffix}"] = {
-            part: fitted.distance(normalise(head.representation(inputs[part].h))) for part in evals
+            part: fitted.distance(normalise(representation(head, inputs[part]))) for part in evals
         }
     return scores, diagnostics

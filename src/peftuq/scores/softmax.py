@@ -3,8 +3,12 @@
 p̄ is the mean of the M members' probabilities; one adapter is the case M = 1.
 """
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import numpy as np
 
+from peftuq.artifacts import SampleFile
 from peftuq.plugins import Score
 
 SCORE = Score(
@@ -34,7 +38,9 @@ def margin(probs: np.ndarray) -> np.ndarray:
     return softmax_response(probs) + np.sort(probs, axis=-1)[..., -2]
 
 
-def score(inputs, evals: list[str], params: dict, seed: int) -> tuple[dict, dict]:
+def score(
+    inputs: SampleFile, evals: Sequence[str], params: Mapping[str, Any], seed: int
+) -> tuple[dict[str, dict[str, np.ndarray]], dict[str, Any]]:
     """Every variant on every eval set; nothing is fitted, so `params` and `seed` are not used."""
     mean = {part: inputs[part].mean for part in evals}
     functions = {"sr": softmax_response, "entropy": entropy, "margin": margin}

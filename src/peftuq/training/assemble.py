@@ -1,25 +1,39 @@
 """From a backbone to the model that is trained."""
 
-from types import ModuleType
-from typing import Any
+from collections.abc import Mapping
 
 from transformers import PreTrainedModel
 
+from peftuq.adapters.protocol import AdapterModule
+from peftuq.config.recipe import Recipe
+from peftuq.errors import UserError
 from peftuq.models.readout import ReadOut
+from peftuq.specs.task import Kind
 
 
 def assemble(
-    hf: PreTrainedModel, adapters: ModuleType, spec: dict[str, Any], answer_tokens: list[int] | None
+    hf: PreTrainedModel,
+    adapters: AdapterModule,
+    recipe: Recipe,
+    modules: Mapping[str, str],
+    kind: Kind,
+    answer_tokens: list[int] | None,
 ) -> ReadOut:
-    """The read-out of `hf` with a fresh adapter, as the training job's `spec` has it; its `model` is PEFT's.
+    """The read-out of `hf` with a fresh adapter; its `model` is PEFT's. Draws from torch's global generator.
 
-    `adapters`: the module of `peftuq.adapters` for the recipe's kind. Draws from torch's global generator.
+    `adapters`: the module of the recipe's kind of adapter; `modules`: names of linear layers by role; `kind`: of the
+    task; `answer_tokens`: of a choice task. Raises `UserError` for what the recipe asks and the architecture lacks.
     """
-    recipe = spec["recipe"]
-    peft = adapters.attach(hf, spec["modules"], recipe["adapter"], spec["task"]["kind"])
-    if recipe["gradient_checkpointing"]:
+    assert recipe.adapter is not None
+    peft = adapters.attach(hf, modules, recipe.adapter, kind)
+    if recipe.gradient_checkpointing:
+        if not hf.supports_gradient_checkpointing:
+            raise UserError(
+                f"recipe: gradient_checkpointing: true, but {type(hf).__name__} cannot: set it to false, and lower "
+                "micro_batch_tokens if memory is short"
+            )
         hf.gradient_checkpointing_enable({"use_reentrant": False})
-    model = adapters.read_out(peft, hf, answer_tokens, recipe["loss"])
-    if recipe["spectral_norm"] == "train":
+    model = adapters.read_out(peft, hf, answer_tokens, recipe.loss)
+    if recipe.spectral_norm == "train":
         model.normalise_head()
     return model

@@ -4,6 +4,7 @@ import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -17,19 +18,19 @@ FILE = "state.safetensors"
 
 @dataclass
 class Position:
-    """How far a training is: `step` of all its steps; `log` holds the finished epochs, `running` sums since the last.
+    """Progress of a training: steps taken, a row of `log` for each finished epoch, `sums` since the last of them.
 
-    Each process has sums of its own, and `running` has them by its number; nothing has been summed where it is empty.
+    `sums` has those of every process, by its number; empty where nothing has been summed.
     """
 
     step: int
-    log: list[dict]
-    running: list[dict[str, float]]
+    log: list[dict[str, Any]]
+    sums: list[dict[str, float]]
     seconds: float
 
 
 def save(
-    folder: str | os.PathLike,
+    folder: str | os.PathLike[str],
     identity: str,
     position: Position,
     state: dict[str, Tensor],
@@ -46,7 +47,7 @@ def save(
 
 
 def restore(
-    folder: str | os.PathLike, identity: str, state: dict[str, Tensor], optimiser: torch.optim.Optimizer
+    folder: str | os.PathLike[str], identity: str, state: dict[str, Tensor], optimiser: torch.optim.Optimizer
 ) -> Position | None:
     """Load a checkpoint of the same job into `state` and `optimiser`; None: there is none, start afresh."""
     try:

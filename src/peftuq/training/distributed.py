@@ -2,8 +2,8 @@
 
 Gradients are summed parameter by parameter, on the devices. `DistributedDataParallel` sums them in buckets, which it
 lays out anew after the first step: from three processes on, a resumed training would round differently. It would also
-keep a second copy of them, wait for parameters that no token used, and copy the frozen weights about. All else is said
-over the CPU, so that no device is waited for.
+keep a second copy of them, wait for parameters that no token used, and copy the frozen weights about. All else is
+sent over the CPU, so that no device is waited for.
 """
 
 from collections.abc import Iterable, Sequence
@@ -69,17 +69,17 @@ class Group:
         """Whether `flag` holds in one of the processes."""
         if self._cpu is None:
             return flag
-        told = torch.tensor(int(flag))
-        distributed.all_reduce(told, distributed.ReduceOp.MAX, group=self._cpu)
-        return bool(told)
+        most = torch.tensor(int(flag))
+        distributed.all_reduce(most, distributed.ReduceOp.MAX, group=self._cpu)
+        return bool(most)
 
     def wait(self) -> None:
-        """Until all have come here."""
+        """Return when all processes have called it."""
         if self._cpu is not None:
             distributed.barrier(group=self._cpu)
 
     def leave(self) -> None:
-        """End what connects the processes, so that each may end when it likes."""
+        """End the process group, so that each process may end by itself."""
         if self._cpu is not None:
             self.wait()
             distributed.destroy_process_group()

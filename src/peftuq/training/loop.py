@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,6 +18,7 @@ import torch
 from peftuq import launch
 from peftuq.adapters.peft_lora import trainable
 from peftuq.artifacts import Record
+from peftuq.config.recipe import Optimiser, Recipe
 from peftuq.errors import UserError
 from peftuq.models import inference
 from peftuq.models.batching import Encoded, collate, epoch_batches, token_batches
@@ -27,10 +29,11 @@ from peftuq.training.checkpoints import Position
 from peftuq.training.distributed import Group
 from peftuq.training.step import ExtraLoss, Step
 
-REQUEUE = 75  # exit status of a training that was asked to stop and has left a checkpoint (EX_TEMPFAIL)
+REQUEUE = 75  # exit status of a training that a signal ended, and that left a checkpoint (EX_TEMPFAIL)
 
 
 AtEpoch = Callable[[int, Callable[[Encoded], Record], Record], None]
+Row = dict[str, Any]  # of the log: an epoch's number, loss and accuracy on train and valid
 
 
 @dataclass(frozen=True)
@@ -41,7 +44,7 @@ class Job:
     job: only its own checkpoint is resumed.
     """
 
-    recipe: dict
+    recipe: Recipe
     extra_loss: ExtraLoss
     seed: int
     pad: int
@@ -52,12 +55,12 @@ class Job:
     log: Log
 
 
-def schedule(step: int, steps: int, optimiser: dict) -> float:
+def schedule(step: int, steps: int, optimiser: Optimiser) -> float:
     """Factor of the learning rate at a step in [0, steps): linear warm-up, then linear decay to 0 or constant."""
-    warmup = math.ceil(optimiser["warmup"] * steps)
+    warmup = math.ceil(optimiser.warmup * steps)
     if step < warmup:
         return (step + 1) / (warmup + 1)
-    return 1.0 if optimiser["schedule"] == "constant" else (steps - step) / max(1, steps - warmup)
+    return 1.0 if optimiser.schedule == "constant" else (steps - step) / max(1, steps - warmup)
 
 
 def step_seed(seed: int, step: int, process: int) -> int:
@@ -65,32 +68,32 @@ def step_seed(seed: int, step: int, process: int) -> int:
 
 
 class Interrupt:
-    """Notices SIGTERM and SIGUSR1, so that the loop can leave a checkpoint before it goes."""
+    """SIGTERM and SIGUSR1 as a request to stop, so that the loop can write a checkpoint before it ends."""
 
     def __init__(self) -> None:
-        self._asked = False
+        self._signalled = False
         for number in (signal.SIGTERM, signal.SIGUSR1):
-            signal.signal(number, self._ask)
+            signal.signal(number, self._signal)
 
-    def _ask(self, *_: object) -> None:
-        self._asked = True
+    def _signal(self, *_: object) -> None:
+        self._signalled = True
 
     @property
-    def asked(self) -> bool:
-        return self._asked or launch.abandoned()
+    def requested(self) -> bool:
+        return self._signalled or launch.abandoned()
 
 
 def train(
     model: ReadOut, data: dict[str, Encoded], job: Job, at_epoch: AtEpoch | None = None
-) -> tuple[list[dict], float]:
+) -> tuple[list[Row], float]:
     """Train in place on `data["train"]`; return a row per epoch (loss and accuracy on train and valid) and seconds.
 
     `at_epoch(epoch, record, valid)` is called after each epoch, before its checkpoint; `record` runs the model over
-    examples, `valid` is what it said of the validation split.
+    examples, `valid` is the record of the validation split.
     Raises `UserError` if the loss stops being a number, `SystemExit(REQUEUE)` after a signal; of several processes all
     do, at the same step, whichever of them noticed.
     """
-    return Run(model, data, job, Group(job.recipe["gpus"])).to_the_end(at_epoch)
+    return Run(model, data, job, Group(job.recipe.gpus)).to_the_end(at_epoch)
 
 
 class Run:
@@ -98,9 +101,10 @@ class Run:
 
     def __init__(self, model: ReadOut, data: dict[str, Encoded], job: Job, group: Group):
         self.job, self.data, self.group = job, data, group
-        self.optim = job.recipe["optimiser"]
+        assert job.recipe.optimiser is not None
+        self.optim = job.recipe.optimiser
         self.model = model.to(group.device)
-        prior, examples = job.recipe["prior"], len(data["train"])
+        prior, examples = job.recipe.prior, len(data["train"])
         self.step = Step(
             self.model,
             job.recipe,
@@ -109,8 +113,8 @@ class Run:
             job.dtype,
             self.group.add_gradients,
         )
-        self.per_epoch = math.ceil(len(data["train"]) / self.optim["batch_size"])
-        self.steps = self.per_epoch * self.optim["epochs"]
+        self.per_epoch = math.ceil(len(data["train"]) / self.optim.batch_size)
+        self.steps = self.per_epoch * self.optim.epochs
         self.diverged = False
         self.started = time.monotonic()
 
@@ -122,7 +126,7 @@ class Run:
         """All tensors that training changes."""
         return {**trainable(self.model), **self.buffers()}
 
-    def to_the_end(self, at_epoch: AtEpoch | None) -> tuple[list[dict], float]:
+    def to_the_end(self, at_epoch: AtEpoch | None) -> tuple[list[Row], float]:
         self.interrupt = Interrupt()
         position = checkpoints.restore(self.job.checkpoint, self.job.identity, self.state(), self.step.optimiser)
         if position is None:
@@ -130,11 +134,11 @@ class Run:
         else:
             self.job.log(f"resumed at step {position.step} of {self.steps}")
         self.group.spread(self.state().values())
-        self.step.restart(position.running[self.group.rank] if position.running else {})
+        self.step.restart(position.sums[self.group.rank] if position.sums else {})
         progress = Progress(self.job.log, "step", self.steps, "steps", position.step)
-        # Counted by what the log has: a training may have been stopped after an epoch's last step, before its end.
-        while (epoch := len(position.log)) < self.optim["epochs"]:
-            batches = epoch_batches(self.data["train"].lengths, self.optim["batch_size"], self.job.seed, epoch)
+        # Epochs are counted by the log: a training may have been stopped after an epoch's last step, before its end.
+        while (epoch := len(position.log)) < self.optim.epochs:
+            batches = epoch_batches(self.data["train"].lengths, self.optim.batch_size, self.job.seed, epoch)
             for rows in batches[position.step - epoch * self.per_epoch :]:
                 self.update(rows, position.step)
                 position.step += 1
@@ -150,7 +154,7 @@ class Run:
         torch.manual_seed(step_seed(self.job.seed, number, rank))
         share = rows[rank::size]
         train = self.data["train"]
-        parts = [share[part] for part in token_batches(train.lengths[share], self.job.recipe["micro_batch_tokens"])]
+        parts = [share[part] for part in token_batches(train.lengths[share], self.job.recipe.micro_batch_tokens)]
         batches = [collate(train, part, self.job.pad).to(self.group.device) for part in parts]
         self.step(batches, number, schedule(number, self.steps, self.optim), 1 / len(rows))
         # A head is normalised once a part, and processes have different numbers of parts.
@@ -163,24 +167,24 @@ class Run:
         return f"loss {sums['loss'] / max(sums['examples'], 1):.4f}"
 
     def _read(self, position: Position) -> None:
-        """Bring `position.running` up to date with what the devices have added up.
+        """Bring `position.sums` up to date with the devices' sums.
 
-        Raises `UserError` where the loss is no number: this is called before a checkpoint is written, and every epoch.
+        Raises `UserError` where the loss is no number. To be called before a checkpoint is written, and every epoch.
         """
-        position.running = self.group.gather(self.step.read())
-        loss = sum(sums["loss"] for sums in position.running)
+        position.sums = self.group.gather(self.step.read())
+        loss = sum(sums["loss"] for sums in position.sums)
         if not math.isfinite(loss):
             raise UserError(
                 f"training diverged: after step {position.step} the loss is {loss}; "
-                f"lower optimiser.lr (now {self.optim['lr']:g}) or set optimiser.clip in the recipe"
+                f"lower optimiser.lr (now {self.optim.lr:g}) or set optimiser.clip in the recipe"
             )
 
     def _go_on_or_stop(self, position: Position) -> None:
-        stop = self.group.any(self.interrupt.asked or self.diverged)
-        if stop or (position.step % self.job.recipe["checkpoint_steps"] == 0 and position.step < self.steps):
+        stop = self.group.any(self.interrupt.requested or self.diverged)
+        if stop or (position.step % self.job.recipe.checkpoint_steps == 0 and position.step < self.steps):
             self._save(position)
         if stop:
-            self.job.log(f"asked to stop: checkpoint at step {position.step} of {self.steps} written")
+            self.job.log(f"signal received: checkpoint at step {position.step} of {self.steps} written")
             self.group.wait()  # the others would take the one that writes along
             raise SystemExit(REQUEUE)
 
@@ -193,7 +197,7 @@ class Run:
 
     def _end_epoch(self, epoch: int, position: Position, at_epoch: AtEpoch | None) -> None:
         self._read(position)
-        totals = {name: sum(sums[name] for sums in position.running) for name in position.running[0]}
+        totals = {name: sum(sums[name] for sums in position.sums) for name in position.sums[0]}
         valid = self.record(self.data["valid"])
         row = {
             "epoch": epoch,
@@ -206,7 +210,7 @@ class Run:
         self.job.log(" ".join(f"{k} {v:.4f}" if isinstance(v, float) else f"{k} {v}" for k, v in row.items()))
         if at_epoch is not None:
             at_epoch(epoch, self.record, valid)
-        if epoch < self.optim["epochs"]:
+        if epoch < self.optim.epochs:
             self._save(position)
 
     def record(self, data: Encoded) -> Record:
@@ -220,8 +224,9 @@ class Run:
         parts = self.group.gather(part)
         order = np.argsort(np.concatenate([r for r in rows if len(r)]))
         kept = [p for p, r in zip(parts, rows, strict=True) if len(r)]
-        fields = {name: [getattr(p, name) for p in kept] for name in vars(part)}
-        return Record(**{n: None if v[0] is None else np.concatenate(v)[order] for n, v in fields.items()})
+        fields: dict[str, list[Any]] = {name: [getattr(p, name) for p in kept] for name in vars(part)}
+        arrays: dict[str, Any] = {n: None if v[0] is None else np.concatenate(v)[order] for n, v in fields.items()}
+        return Record(**arrays)
 
 
 def _validation(record: Record) -> dict[str, float]:

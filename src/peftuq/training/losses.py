@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from peftuq.config import recipe
 from peftuq.models.readout import Output
 
 
@@ -24,15 +25,15 @@ class Prior:
     scale `posterior` divided by `examples`.
     """
 
-    def __init__(self, config: dict, parameters: Mapping[str, nn.Parameter], examples: int, seed: int):
+    def __init__(self, config: recipe.Prior, parameters: Mapping[str, nn.Parameter], examples: int, seed: int):
         a = {name: p for name, p in parameters.items() if "lora_A" in name}
         self._pairs = [(p, parameters[name.replace("lora_A", "lora_B")]) for name, p in a.items()]
-        self._over = config["over"]
-        self._weight = config["half_lambda"] / (examples if config["scale"] == "posterior" else 1)
+        self._over = config.over
+        self._weight = config.half_lambda / (examples if config.scale == "posterior" else 1)
         self._centres = [(0.0, 0.0) for _ in self._pairs]
-        if config["diversity"] == "anchored":
+        if config.diversity == "anchored":
             generator = torch.Generator().manual_seed(seed)
-            std = (2 * config["half_lambda"]) ** -0.5
+            std = (2 * config.half_lambda) ** -0.5
             self._centres = [
                 tuple((torch.randn(p.shape, generator=generator) * std).to(p.device) for p in pair)
                 for pair in self._pairs

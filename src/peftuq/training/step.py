@@ -1,6 +1,6 @@
 """One step of training: forward, loss, backward and update, on whatever device the model is.
 
-Nothing here waits for the device: losses are added up on it, and read when the loop asks for them.
+Nothing here waits for the device: losses are added up on it, and read when the loop calls `read`.
 """
 
 from collections.abc import Callable, Sequence
@@ -9,17 +9,18 @@ import torch
 from torch import Tensor, nn
 
 from peftuq.adapters.peft_lora import trainable
+from peftuq.config.recipe import Loss, Recipe
 from peftuq.models.batching import Batch
 from peftuq.models.readout import Output
 from peftuq.training import losses
 
-ExtraLoss = Callable[[Output, Tensor, dict, int], Tensor | None]
+ExtraLoss = Callable[[Output, Tensor, Loss, int], Tensor | None]
 
 
 class Step:
     """Updates the trainable parameters of `model`, a `ReadOut`, from batches.
 
-    `recipe`: a validated recipe; `extra_loss(output, label, loss, step)`: what the adapter's kind adds to the
+    `extra_loss(output, label, loss, step)`: what the adapter's kind adds to the
     cross-entropy; `prior`: what the recipe's prior adds, or None. In bf16 the forward pass runs under autocast.
     `add_gradients(parameters)` adds to the gradients those of other processes.
     """
@@ -27,7 +28,7 @@ class Step:
     def __init__(
         self,
         model: nn.Module,
-        recipe: dict,
+        recipe: Recipe,
         extra_loss: ExtraLoss,
         prior: losses.Prior | None,
         dtype: torch.dtype,
@@ -35,10 +36,9 @@ class Step:
     ):
         self.model, self.recipe, self.extra_loss, self.prior, self.dtype = model, recipe, extra_loss, prior, dtype
         self.parameters, self.add_gradients = list(trainable(model).values()), add_gradients
-        optimiser = recipe["optimiser"]
-        self.optimiser = torch.optim.AdamW(
-            self.parameters, lr=optimiser["lr"], weight_decay=optimiser["weight_decay"], fused=True
-        )
+        assert recipe.optimiser is not None
+        self.optim = optim = recipe.optimiser
+        self.optimiser = torch.optim.AdamW(self.parameters, lr=optim.lr, weight_decay=optim.weight_decay, fused=True)
         self._sums = torch.zeros(2, dtype=torch.float64, device=self.parameters[0].device)
         self._examples = 0
 
@@ -52,7 +52,7 @@ class Step:
         `factor` scales the learning rate; `weight` is that of an example in the loss.
         """
         for group in self.optimiser.param_groups:
-            group["lr"] = self.recipe["optimiser"]["lr"] * factor
+            group["lr"] = self.optim.lr * factor
         self.model.train()
         for part in parts:
             size = len(part.label)
@@ -63,18 +63,19 @@ class Step:
             self._sums += torch.stack([loss.detach().double() * size, right.double()])
             self._examples += size
         self.add_gradients(self.parameters)
-        if self.recipe["optimiser"]["clip"] is not None:
-            nn.utils.clip_grad_norm_(self.parameters, self.recipe["optimiser"]["clip"])
+        if self.optim.clip is not None:
+            nn.utils.clip_grad_norm_(self.parameters, self.optim.clip)
         self.optimiser.step()
         self.optimiser.zero_grad(set_to_none=True)
 
     def _forward(self, batch: Batch) -> Output:
         with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.dtype == torch.bfloat16):
-            return self.model(batch.input_ids, batch.lengths, batch.n_options)
+            output: Output = self.model(batch.input_ids, batch.lengths, batch.n_options)
+        return output
 
     def _loss(self, output: Output, label: Tensor, number: int) -> Tensor:
-        loss = losses.cross_entropy(output, label, self.recipe["loss"]["answer"])
-        extra = self.extra_loss(output, label, self.recipe["loss"], number)
+        loss = losses.cross_entropy(output, label, self.recipe.loss.answer)
+        extra = self.extra_loss(output, label, self.recipe.loss, number)
         if extra is not None:
             loss = loss + extra
         return loss if self.prior is None else loss + self.prior()

@@ -9,6 +9,7 @@ import pytest
 import torch
 from closed_forms import lora_parameters
 from peft import PeftModel
+from recipes import adapter
 from tiny import DECODERS, ENCODERS, build
 from transformers import AutoConfig, masking_utils
 
@@ -21,8 +22,8 @@ from peftuq.planning import cost
 
 CONFIG = Path(__file__).parents[3] / "config"
 MODELS = load.models(CONFIG)
-QKV = {"targets": ["q", "k", "v"], "rank": 8, "alpha": 16, "dropout": 0.05, "top_layers": None}
-ALL = {**QKV, "targets": ["q", "k", "v", "o", "gate", "up", "down"], "rank": 80}
+QKV = adapter(targets=["q", "k", "v"], rank=8, alpha=16, dropout=0.05)
+ALL = adapter(targets=["q", "k", "v", "o", "gate", "up", "down"], rank=80, alpha=16, dropout=0.05)
 
 
 def on_meta(name: str, kind: str):
@@ -43,7 +44,7 @@ def test_attaches_to_q_k_v_of_every_layer_and_nothing_else(name):
     )
     shape = cost.Shape.of(model.config)
     adapter = sum(p.numel() for n, p in peft_lora.trainable(peft).items() if "lora_" in n)
-    assert adapter == lora_parameters(shape, QKV["targets"], 8)
+    assert adapter == lora_parameters(shape, QKV.targets, 8)
     head = sum(p.numel() for n, p in peft_lora.trainable(peft).items() if "lora_" not in n)
     d = shape.hidden
     assert head == (5 * d if model.kind == "decoder" else d * d + d + 5 * d + 5)
@@ -54,7 +55,7 @@ def test_all_linear_layers_have_the_closed_form_size(name):
     model, hf = on_meta(name, "choice")
     peft = peft_lora.attach(hf, model.modules, ALL, "choice")
     shape = cost.Shape.of(model.config)
-    assert peft_lora.count_parameters(peft)["trainable"] == lora_parameters(shape, ALL["targets"], 80)
+    assert peft_lora.count_parameters(peft)["trainable"] == lora_parameters(shape, ALL.targets, 80)
     assert all(n.startswith("base_model") and "lora_" in n for n in peft_lora.trainable(peft))
     whole = peft_lora.count_parameters(peft)["all"] - peft_lora.count_parameters(peft)["trainable"]
     untied = 0 if model.config.get("tie_word_embeddings") else shape.vocabulary * shape.hidden
@@ -77,7 +78,7 @@ def test_read_out_of_a_7b_model_has_the_right_shapes(name, monkeypatch):
 @pytest.mark.parametrize("name", ["minilm", "mpnet", "smollm2"])
 def test_top_layers_adapts_the_last_ones(name):
     model, hf = on_meta(name, "classification")
-    peft = peft_lora.attach(hf, model.modules, {**QKV, "top_layers": 2}, "classification")
+    peft = peft_lora.attach(hf, model.modules, adapter(top_layers=2), "classification")
     depth = hf.config.num_hidden_layers
     layers = {int(part) for n, _ in peft.named_modules() if "lora_A" in n for part in n.split(".") if part.isdigit()}
     assert layers == {depth - 2, depth - 1}
@@ -86,7 +87,7 @@ def test_top_layers_adapts_the_last_ones(name):
 def test_unknown_role_names_the_key():
     model = build(ENCODERS["bert"], "classification")
     with pytest.raises(UserError, match=r"modules\.gate"):
-        peft_lora.attach(model, {"q": "query"}, {**QKV, "targets": ["gate"]}, "classification")
+        peft_lora.attach(model, {"q": "query"}, adapter(targets=["gate"]), "classification")
 
 
 @pytest.mark.parametrize("config, kind, roles", [

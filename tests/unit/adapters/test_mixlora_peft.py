@@ -8,6 +8,7 @@ import torch
 from closed_forms import mixlora_parameters
 from peft import PeftModel, get_peft_model
 from peft.utils import PeftType
+from recipes import adapter
 from tiny import DECODERS, ENCODERS, build
 from torch import nn
 from transformers import AutoConfig, masking_utils
@@ -19,6 +20,7 @@ from peftuq.adapters.mixlora.config import MixLoraConfig
 from peftuq.adapters.mixlora.layers import ExpertFFN, ExpertLinear
 from peftuq.adapters.mixlora.routing_statistics import record
 from peftuq.config import load
+from peftuq.config.recipe import Adapter
 from peftuq.errors import UserError
 from peftuq.models import backbone
 from peftuq.models.readout import ReadOut
@@ -35,10 +37,8 @@ FAMILIES = [(name, config, DECODER) for name, config in DECODERS.items()]
 FAMILIES += [(name, config, (MPNET if name == "mpnet" else BERT) | FFN) for name, config in ENCODERS.items()]
 
 
-def recipe(modules: dict[str, str], **changes) -> dict:
-    sizes = {"rank": 2, "alpha": 4, "dropout": 0.1, "top_layers": None}
-    mixture = {"experts": 4, "top_k": 2, "experts_at": ["ffn"], **changes.pop("mixture", {})}
-    return {"targets": list(modules), **sizes, "mixture": mixture, **changes}
+def mixture(modules: dict[str, str], **changes) -> Adapter:
+    return adapter(**{"targets": list(modules), "mixture": {}, **changes})
 
 
 def tokens(pad: int) -> torch.Tensor:
@@ -89,7 +89,7 @@ def test_every_architecture_starts_as_its_backbone_and_saves(tmp_path, name, con
     hf = build(config, "classification")
     ids, mask = tokens(hf.config.pad_token_id), (torch.arange(7) < LENGTHS[:, None]).long()
     backbone_says = hf(input_ids=ids, attention_mask=mask).logits
-    adapted = attach(hf, modules, recipe(modules, mixture={"experts_at": places}), "classification").eval()
+    adapted = attach(hf, modules, mixture(modules, mixture={"experts_at": places}), "classification").eval()
     torch.testing.assert_close(adapted(input_ids=ids, attention_mask=mask).logits, backbone_says, rtol=0, atol=1e-4)
     layers = [type(m) for m in adapted.modules() if isinstance(m, (ExpertFFN, ExpertLinear))]
     whole, linear = layers.count(ExpertFFN), layers.count(ExpertLinear)
@@ -110,7 +110,7 @@ def test_every_architecture_starts_as_its_backbone_and_saves(tmp_path, name, con
 def test_loads_under_any_name_and_beside_another(tmp_path):
     ids = tokens(0)
     for seed in (0, 1):
-        adapted = attach(build(DECODERS["llama"], "choice"), DECODER, recipe(DECODER), "choice").eval()
+        adapted = attach(build(DECODERS["llama"], "choice"), DECODER, mixture(DECODER), "choice").eval()
         randomise(adapted)
         for parameter in peft_lora.trainable(adapted).values():
             parameter.data.mul_(1 + seed)
@@ -126,7 +126,7 @@ def test_loads_under_any_name_and_beside_another(tmp_path):
 
 def test_trains_experts_routers_and_head_and_nothing_else():
     hf = build(ENCODERS["roberta"], "classification")
-    adapted = attach(hf, BERT | FFN, recipe(BERT | FFN), "classification").train()
+    adapted = attach(hf, BERT | FFN, mixture(BERT | FFN), "classification").train()
     frozen = {name: p.clone() for name, p in adapted.named_parameters() if not p.requires_grad}
     before = {name: p.clone() for name, p in peft_lora.trainable(adapted).items()}
     assert {name.split(".")[-2] for name in before if "lora" in name} == {
@@ -146,7 +146,7 @@ def test_trains_experts_routers_and_head_and_nothing_else():
 def test_disabled_adapter_is_the_backbone():
     hf, ids = build(DECODERS["qwen2"], "choice"), tokens(0)
     expected = hf(input_ids=ids).logits
-    adapted = attach(hf, DECODER, recipe(DECODER, mixture={"experts_at": ["attention", "ffn"]}), "choice").eval()
+    adapted = attach(hf, DECODER, mixture(DECODER, mixture={"experts_at": ["attention", "ffn"]}), "choice").eval()
     randomise(adapted)
     with adapted.disable_adapter():
         torch.testing.assert_close(adapted(input_ids=ids).logits, expected, rtol=0, atol=0)
@@ -156,7 +156,7 @@ def test_disabled_adapter_is_the_backbone():
 
 @pytest.mark.parametrize("merge", ["merge_and_unload", "merge_adapter"])
 def test_experts_cannot_be_merged_and_nothing_else_is(merge):
-    ids, adapted = tokens(0), attach(build(DECODERS["llama"], "choice"), DECODER, recipe(DECODER), "choice").eval()
+    ids, adapted = tokens(0), attach(build(DECODERS["llama"], "choice"), DECODER, mixture(DECODER), "choice").eval()
     randomise(adapted)
     before = adapted(input_ids=ids).logits
     with pytest.raises(ValueError, match=r"cannot be merged .* depends on the token"):
@@ -169,7 +169,7 @@ def test_experts_cannot_be_merged_and_nothing_else_is(merge):
 def test_without_experts_it_merges_as_lora_does():
     ids = tokens(0)
     adapted = attach(
-        build(DECODERS["llama"], "choice"), DECODER, recipe(DECODER, mixture={"experts_at": []}), "choice"
+        build(DECODERS["llama"], "choice"), DECODER, mixture(DECODER, mixture={"experts_at": []}), "choice"
     ).eval()
     randomise(adapted)
     expected = adapted(input_ids=ids).logits
@@ -177,13 +177,13 @@ def test_without_experts_it_merges_as_lora_does():
 
 
 def test_top_layers_adapts_the_last_ones():
-    adapted = attach(build(DECODERS["gemma3"], "choice"), DECODER, recipe(DECODER, top_layers=1), "choice")
+    adapted = attach(build(DECODERS["gemma3"], "choice"), DECODER, mixture(DECODER, top_layers=1), "choice")
     assert all("layers.1." in name for name in peft_lora.trainable(adapted))
     assert any("layers.1.mlp.mixlora_router" in name for name in peft_lora.trainable(adapted))
 
 
 def test_half_a_gated_ffn_is_a_users_error():
-    targets = recipe(DECODER, targets=["q", "up", "down"])
+    targets = mixture(DECODER, targets=["q", "up", "down"])
     with pytest.raises(UserError, match=r"adapter\.targets .* gate, up and down"):
         attach(build(DECODERS["llama"], "choice"), DECODER, targets, "choice")
 
@@ -193,7 +193,7 @@ def test_same_seed_same_adapter():
     for _ in range(2):
         model = build(DECODERS["llama"], "choice")
         torch.manual_seed(9)
-        states.append(peft_lora.trainable(attach(model, DECODER, recipe(DECODER), "choice")))
+        states.append(peft_lora.trainable(attach(model, DECODER, mixture(DECODER), "choice")))
     assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
     routers = torch.cat([p.flatten() for name, p in states[0].items() if "router" in name])
     assert 0.015 < routers.std() < 0.025
@@ -210,10 +210,10 @@ SIZES = [(name, ["attention", "ffn"]) for name in MODELS.names] + [
 @pytest.mark.parametrize("name, places", SIZES, ids=lambda value: value if isinstance(value, str) else "+".join(value))
 def test_closed_form_size(name, places):
     model, hf = on_meta(name, "classification")
-    sizes = recipe(model.modules, rank=16, mixture={"experts": 8, "experts_at": places})
+    sizes = mixture(model.modules, rank=16, mixture={"experts": 8, "experts_at": places})
     adapted = attach(hf, model.modules, sizes, "classification")
     counted = sum(p.numel() for name, p in peft_lora.trainable(adapted).items() if "lora_" in name)
-    assert counted == mixlora_parameters(cost.Shape.of(model.config), sizes["targets"], 16, 8, places)
+    assert counted == mixlora_parameters(cost.Shape.of(model.config), sizes.targets, 16, 8, places)
 
 
 def test_the_papers_adapter_has_its_size():
@@ -229,7 +229,7 @@ def test_a_7b_model_has_the_right_shapes(name, monkeypatch):
     # The only value-dependent step of the masks: whether positions restart within a row. They never do here.
     monkeypatch.setattr(masking_utils, "find_packed_sequence_indices", lambda *_: None)
     model, hf = on_meta(name, "choice")
-    adapted = attach(hf, model.modules, recipe(model.modules, experts=8), "choice")
+    adapted = attach(hf, model.modules, mixture(model.modules, experts=8), "choice")
     read_out = ReadOut(adapted, hf, [10, 11, 12, 13]).to("meta").eval()
     ids, lengths = torch.zeros((2, 9), dtype=torch.long, device="meta"), torch.tensor([9, 4], device="meta")
     with record(adapted) as routing:

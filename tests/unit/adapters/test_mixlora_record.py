@@ -5,6 +5,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from recipes import adapter
 from tiny import DECODERS, build
 from torch import nn
 
@@ -15,10 +16,6 @@ from peftuq.models.readout import ReadOut
 
 E, K = 5, 2
 MODULES = {role: f"{role}_proj" for role in ("q", "k", "v", "o", "gate", "up", "down")}
-ADAPTER = {
-    "targets": list(MODULES), "rank": 2, "alpha": 4, "dropout": 0.1, "top_layers": None,
-    "mixture": {"experts": E, "top_k": K, "experts_at": ["ffn"]},
-}  # fmt: skip
 LENGTHS = torch.tensor([7, 3, 5])
 
 
@@ -34,10 +31,11 @@ def random_routing(seed: int = 0, routers=("a.0.q", "a.0.mlp", "a.1.q", "a.1.mlp
     return routing_of({name: torch.randn(3, 7, E, generator=generator).mul(2).softmax(-1) for name in routers})
 
 
-def read_out(seed: int = 0, **adapter) -> ReadOut:
+def read_out(seed: int = 0, places=("ffn",)) -> ReadOut:
     """A tiny decoder whose routers prefer, each its own way."""
     hf = build(DECODERS["llama"], "choice", seed=seed)
-    peft = attach(hf, MODULES, {**ADAPTER, **adapter}, "choice")
+    mixture = {"experts": E, "top_k": K, "experts_at": list(places)}
+    peft = attach(hf, MODULES, adapter(targets=list(MODULES), mixture=mixture), "choice")
     for name, parameter in peft.named_parameters():
         if parameter.requires_grad:
             nn.init.normal_(parameter, std=0.5 if "router" in name else 0.2)
@@ -132,7 +130,7 @@ def test_flu_is_differentiable_in_the_routers():
 
 
 def test_attention_experts_are_averaged_within_their_block():
-    model = read_out(mixture={**ADAPTER["mixture"], "experts_at": ["attention", "ffn"]}).eval()
+    model = read_out(places=["attention", "ffn"]).eval()
     with record(model) as routing:
         model(tokens(), LENGTHS)
     assert [len(block) for block in routing.blocks()] == [5, 5] and routing.flu(LENGTHS).shape == (3, 2, 2)
@@ -190,8 +188,7 @@ def test_nothing_is_collected_outside_or_without_routers():
     model(tokens(), LENGTHS)
     assert routing.flu(LENGTHS) is None
     hf = build(DECODERS["llama"], "choice")
-    plain = {key: ADAPTER[key] for key in ("targets", "rank", "alpha", "dropout", "top_layers")}
-    plain = ReadOut(attach_lora(hf, MODULES, plain, "choice"), hf, [11, 7])
+    plain = ReadOut(attach_lora(hf, MODULES, adapter(), "choice"), hf, [11, 7])
     with record(plain) as routing:
         plain(tokens(), LENGTHS)
     assert routing.flu(LENGTHS) is None
@@ -206,7 +203,7 @@ def test_collection_ends_when_the_forward_pass_fails():
 
 def gradients(checkpointing: bool) -> tuple[dict, int, int]:
     """Gradients of a loss made of everything; how many routers were recorded, and how often the first FFN ran."""
-    model, runs = read_out(mixture={**ADAPTER["mixture"], "experts_at": ["attention", "ffn"]}).train(), []
+    model, runs = read_out(places=["attention", "ffn"]).train(), []
     if checkpointing:
         model.hf.gradient_checkpointing_enable({"use_reentrant": False})
     model.hf.model.layers[0].mlp.base_layer.gate_proj.register_forward_hook(lambda *_: runs.append(1))

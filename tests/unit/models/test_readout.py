@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from recipes import adapter
 from tiny import DECODERS, ENCODERS, build
 
 from peftuq.adapters.peft_lora import attach
@@ -54,8 +55,7 @@ def test_missing_options_are_masked():
 def test_head_arrays_reproduce_the_logits(name, roles):
     model = build(ENCODERS[name], "classification")
     modules = dict(zip(("q", "v"), roles, strict=True))
-    adapter = {"targets": ["q", "v"], "rank": 2, "alpha": 4, "dropout": 0.0, "top_layers": None}
-    read_out = ReadOut(attach(model, modules, adapter, "classification"), model).eval()
+    read_out = ReadOut(attach(model, modules, adapter(dropout=0.0), "classification"), model).eval()
     output, head = read_out(tokens(model.config.pad_token_id), LENGTHS), read_out.head()
     z = head.representation(output.h.detach().numpy())
     torch.testing.assert_close(torch.tensor(z @ head.out_weight.T + head.out_bias).float(), output.logits)
@@ -85,8 +85,8 @@ def test_dropout_of_the_head_matches_transformers_in_training(name):
 
 def test_normalised_head_is_baked_into_plain_weights():
     model = build(ENCODERS["roberta"], "classification")
-    adapter = {"targets": ["q"], "rank": 2, "alpha": 4, "dropout": 0.0, "top_layers": None}
-    read_out = ReadOut(attach(model, {"q": "query"}, adapter, "classification"), model)
+    lora = adapter(targets=["q"], dropout=0.0)
+    read_out = ReadOut(attach(model, {"q": "query"}, lora, "classification"), model)
     read_out.normalise_head()
     for _ in range(50):  # power iterations run in training mode only
         read_out.train()(tokens(1), LENGTHS)

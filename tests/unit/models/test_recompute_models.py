@@ -1,6 +1,7 @@
 """Whole models that recompute, against PEFT's own layers: the same gradients, with less kept."""
 
 import pytest
+import recipes
 import tiny
 import torch
 import torch.nn.functional as F
@@ -11,12 +12,12 @@ from transformers import LlamaConfig
 from peftuq.adapters import lora
 from peftuq.adapters.mixlora import method as mixlora
 from peftuq.adapters.mixlora.layers import ExpertFFN
+from peftuq.config.recipe import Loss
 
 DECODER_ROLES = {"q": "q_proj", "k": "k_proj", "v": "v_proj", "o": "o_proj"}
 DECODER_ROLES |= {"gate": "gate_proj", "up": "up_proj", "down": "down_proj"}
 BERT_ROLES = {"q": "query", "k": "key", "v": "value", "o": r"attention\.output\.dense", "up": r"intermediate\.dense"}
 BERT_ROLES |= {"down": r"\d+\.output\.dense"}
-MIXTURE = {"experts": 4, "top_k": 2, "experts_at": ["ffn"]}
 LENGTHS, OPTIONS = torch.tensor([11, 6, 9]), torch.tensor([3, 3, 2])
 
 
@@ -24,17 +25,17 @@ def read_out(config, kind, adapter=lora, dropout=0.0, answer="vocabulary", seed=
     """A model in training mode whose corrections are not 0."""
     hf = tiny.build(config, kind)
     roles = BERT_ROLES if config.model_type == "bert" else DECODER_ROLES
-    settings = {"targets": list(roles), "rank": 3, "alpha": 6, "dropout": dropout, "top_layers": None}
+    mixture = {} if adapter is mixlora else None
+    settings = recipes.adapter(targets=list(roles), rank=3, alpha=6, dropout=dropout, mixture=mixture)
     torch.manual_seed(seed)
-    peft = adapter.attach(hf, roles, settings | {"mixture": MIXTURE}, kind)
+    peft = adapter.attach(hf, roles, settings, kind)
     for name, parameter in peft.named_parameters():
         if parameter.requires_grad and "router" not in name:
             nn.init.normal_(parameter, std=0.3)
     for module in peft.modules():  # encoders and heads drop by themselves; what they drop is not the adapter's
         if isinstance(module, nn.Dropout):
             module.p = min(module.p, dropout)
-    loss = {"answer": answer, "balance": None}
-    return adapter.read_out(peft, hf, [50, 51, 52] if kind == "choice" else None, loss).train()
+    return adapter.read_out(peft, hf, [50, 51, 52] if kind == "choice" else None, Loss(answer=answer)).train()
 
 
 def plain_norm(module):

@@ -1,7 +1,6 @@
 """The workflow's scripts on the grid, run in this process with what their rules give them; each output is made once."""
 
 import contextlib
-import json
 import runpy
 import sys
 from collections.abc import Iterator
@@ -21,6 +20,7 @@ from peftuq.jobs.context import SCRIPTS
 from peftuq.jobs.jobs import Jobs
 from peftuq.models.readout import ReadOut
 from peftuq.progress import Log
+from peftuq.specs.adapted import Extract
 from peftuq.training import assemble, loop
 from peftuq.training.step import Step
 
@@ -178,5 +178,5 @@ class Run:
     def load(self, model: Model) -> Adapted:
         """Model that the programs that run an adapter load."""
         w = self.wildcards(model)
-        spec, inputs = json.loads(self.jobs.extract.spec(w)), self.jobs.extract.inputs(w)
+        spec, inputs = Extract.model_validate_json(self.jobs.extract.spec(w)), self.jobs.extract.inputs(w)
         return Adapted.load(spec, inputs["model"], inputs.get("adapter"), Log(None, "test"))

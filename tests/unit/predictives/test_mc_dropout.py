@@ -5,6 +5,7 @@ import copy
 import numpy as np
 import pytest
 import torch
+from recipes import adapter
 from tiny import ENCODERS, ROLES, build
 
 from peftuq.adapters import peft_lora
@@ -40,8 +41,7 @@ def read_out(dropout: float = 0.3) -> ReadOut:
     config = copy.deepcopy(ENCODERS["bert"])
     config.hidden_dropout_prob = config.attention_probs_dropout_prob = 0.5
     hf = build(config, "classification")
-    adapter = {"targets": ["q", "v"], "rank": 4, "alpha": 8, "dropout": dropout, "top_layers": None}
-    peft = peft_lora.attach(hf, ROLES["bert"], adapter, "classification")
+    peft = peft_lora.attach(hf, ROLES["bert"], adapter(rank=4, alpha=8, dropout=dropout), "classification")
     with torch.no_grad():
         for name, parameter in peft.named_parameters():
             if "lora_B" in name:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from recipes import HIDDEN, task
 
 from peftuq.artifacts import Record
 from peftuq.errors import UserError
@@ -11,8 +12,7 @@ from peftuq.models.batching import Encoded
 from peftuq.predictives import spuq
 
 PARAMS = spuq.PREDICTIVE.params
-SHOWN = {"prompt": "{passage}{question}\n{options}\nAnswer:", "labels": list("ABCD")}
-HIDDEN = {"prompt": "{passage}True or false: {question}\nAnswer:", "labels": ["true", "false"]}
+CHOICE = task("choice")
 
 
 class Reader:
@@ -24,7 +24,7 @@ class Reader:
         self.task, self.by, self.seen = task, by, []
 
     def encode(self, columns, task):
-        prompt = task["prompt"]["prompt"] if task["prompt"] else ""
+        prompt = task.prompt.prompt if task.prompt else ""
         self.seen += [(prompt, row) for row in zip(*columns.values(), strict=True)]
         self.options = columns.get("options", [()] * len(columns["id"]))
         n_options = np.array([len(options) for options in self.options])
@@ -55,7 +55,7 @@ def sample(reader, rows, size=8, seed=0, params=PARAMS):
 
 
 def test_who_reads_the_options_says_the_same_in_any_order():
-    reader = Reader({"kind": "choice", "prompt": SHOWN})
+    reader = Reader(CHOICE)
     samples = sample(reader, choice_rows())
     assert samples.probs.shape == (8, 3, 4)
     np.testing.assert_allclose(samples.probs, np.broadcast_to(samples.probs[:1], (8, 3, 4)), rtol=1e-12)
@@ -64,12 +64,12 @@ def test_who_reads_the_options_says_the_same_in_any_order():
 
 
 def test_who_goes_by_the_place_says_otherwise_and_is_averaged_out():
-    samples = sample(Reader({"kind": "choice", "prompt": SHOWN}, by="place"), choice_rows())
+    samples = sample(Reader(CHOICE, by="place"), choice_rows())
     assert np.abs(samples.probs[0] - samples.probs[1]).max() > 0.1  # sample 0 reorders, sample 1 does not
 
 
 def test_a_hidden_option_is_never_reordered():
-    reader = Reader({"kind": "choice", "prompt": HIDDEN})
+    reader = Reader(task("choice", HIDDEN))
     rows = {**choice_rows(), "options": [["true", "false"]] * 3}
     sample(reader, rows)
     assert {tuple(row[4]) for _, row in reader.seen} == {("true", "false")}
@@ -87,11 +87,11 @@ def test_put_back_undoes_any_order(seed, n):
 
 
 def test_prompts_keep_their_answer_cue_question_and_options():
-    reader = Reader({"kind": "choice", "prompt": SHOWN})
+    reader = Reader(CHOICE)
     sample(reader, choice_rows())
     assert len({prompt for prompt, _ in reader.seen}) > 2 and len({row[3] for _, row in reader.seen}) > 5
     for prompt, row in reader.seen:
-        assert prompt.endswith(SHOWN["prompt"]) and row[2] in choice_rows()["context"]
+        assert prompt.endswith(CHOICE.prompt.prompt) and row[2] in choice_rows()["context"]
         assert any(word in row[3] for word in choice_rows()["question"])
 
 
@@ -99,7 +99,7 @@ def test_texts_change_little_and_repeat_with_the_seed():
     rows = {"id": np.arange(4), "label": np.zeros(4, np.int64), "text": ["The plot is thin, the cast good"] * 4}
     seen = []
     for seed in (0, 0, 1):
-        reader = Reader({"kind": "classification", "prompt": None})
+        reader = Reader(task("classification"))
         sample(reader, rows, size=4, seed=seed)
         seen.append([row[2] for _, row in reader.seen])
     assert seen[0] == seen[1] != seen[2]
@@ -111,4 +111,4 @@ def test_texts_change_little_and_repeat_with_the_seed():
 @pytest.mark.parametrize("kinds", [["optoins"], []])
 def test_unknown_perturbations_are_named(kinds):
     with pytest.raises(UserError, match=r"methods\.spuq\.choice: .*allowed: options, instruction"):
-        sample(Reader({"kind": "choice", "prompt": SHOWN}), choice_rows(), params={**PARAMS, "choice": kinds})
+        sample(Reader(CHOICE), choice_rows(), params={**PARAMS, "choice": kinds})

@@ -11,26 +11,28 @@ from pathlib import Path
 FOLDERS = ("src", "tests/unit/models", "tests/unit/training")
 sys.path[:0] = [str(Path(__file__).parents[3] / folder) for folder in FOLDERS]
 
+import recipes  # noqa: E402
 import torch  # noqa: E402
 from safetensors.torch import save_file  # noqa: E402
 from tiny import DECODERS, ENCODERS, build  # noqa: E402
-from trainings import DATA, RECIPE, job, weights  # noqa: E402
+from trainings import DATA, job, weights  # noqa: E402
 
 from peftuq import launch  # noqa: E402
 from peftuq.adapters import lora  # noqa: E402
 from peftuq.adapters.mixlora import method as mixlora  # noqa: E402
+from peftuq.config.load import merge  # noqa: E402
+from peftuq.config.recipe import Recipe  # noqa: E402
 from peftuq.jobs import program  # noqa: E402
 from peftuq.models.readout import ReadOut  # noqa: E402
 from peftuq.progress import Log  # noqa: E402
 from peftuq.training import loop  # noqa: E402
+from peftuq.training.assemble import assemble  # noqa: E402
 from peftuq.training.distributed import Group  # noqa: E402
 from peftuq.training.epochs import Recorder  # noqa: E402
 
 EPOCH = 5  # steps of each of the three
 ENCODER = {"q": "query", "v": "value", "up": r"intermediate\.dense", "down": r"output\.dense"}
 DECODER = {"q": "q_proj", "v": "v_proj", "gate": "gate_proj", "up": "up_proj", "down": "down_proj"}
-BALANCE = {"weight": 1.0, "coefficient": 1.0, "count": "argmax", "over": "mean"}
-CALIBRATION = {"weight": 1.0, "schedule": "constant", "steps": 50, "flu_tokens": "mean"}
 # Kind of adapter, of task, and what its recipe has beside the common one.
 KINDS = {
     "lora": (lora, "classification", {}),
@@ -39,20 +41,17 @@ KINDS = {
     "spectral_parts": (lora, "classification", {"spectral_norm": "train", "micro_batch_tokens": 8}),
     "mixture": (mixlora, "classification", {}),
     "mixture_choice": (mixlora, "choice", {"micro_batch_tokens": 16}),
-    "balanced": (mixlora, "choice", {"balance": BALANCE}),
+    "balanced": (mixlora, "choice", {"loss": {"balance": {"coefficient": 1.0}}}),
 }
 
 
-def recipe(kind: str, gpus: int) -> dict:
+def recipe(kind: str, gpus: int) -> Recipe:
     adapters, task, more = KINDS[kind]
-    loss = {**RECIPE["loss"], "balance": more.get("balance"), "calibration": None}
-    adapter = {**RECIPE["adapter"], "dropout": 0.0}
+    common = {"adapter": {"dropout": 0.0}, "optimiser": {"lr": 0.001}, "gpus": gpus}
     if adapters is mixlora:
-        loss["calibration"] = CALIBRATION
         targets = ["q", "up", "down"] if task == "classification" else ["q", "gate", "up", "down"]
-        adapter |= {"targets": targets, "mixture": {"experts": 4, "top_k": 2, "experts_at": ["ffn"]}}
-    optimiser = {**RECIPE["optimiser"], "lr": 0.001}
-    return {**RECIPE, "adapter": adapter, "loss": loss, "optimiser": optimiser, "gpus": gpus, **more}
+        common = merge(common, {"adapter": {"targets": targets, "mixture": {}}, "loss": {"calibration": {}}})
+    return recipes.recipe(**merge(common, more))
 
 
 def read_out(kind: str) -> ReadOut:
@@ -63,13 +62,7 @@ def read_out(kind: str) -> ReadOut:
         config.hidden_dropout_prob = config.attention_probs_dropout_prob = 0.0
     hf = build(config, task)
     torch.manual_seed(0)
-    peft = adapters.attach(hf, ENCODER if encoder else DECODER, how["adapter"], task)
-    if how.get("gradient_checkpointing"):
-        hf.gradient_checkpointing_enable({"use_reentrant": False})
-    model = adapters.read_out(peft, hf, None if encoder else [50, 51, 52], how["loss"])
-    if how.get("spectral_norm"):
-        model.normalise_head()
-    return model
+    return assemble(hf, adapters, how, ENCODER if encoder else DECODER, task, None if encoder else [50, 51, 52])
 
 
 def train(folder: Path, kind: str, gpus: int) -> tuple[ReadOut, list[dict]]:

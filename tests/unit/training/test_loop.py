@@ -9,8 +9,9 @@ import signal
 import numpy as np
 import pytest
 import torch
+from recipes import adapter, recipe
 from tiny import DECODERS, ENCODERS, build
-from trainings import DATA, RECIPE, job, weights
+from trainings import DATA, job, weights
 
 from peftuq.adapters.peft_lora import attach
 from peftuq.errors import UserError
@@ -20,14 +21,14 @@ from peftuq.training import loop
 
 
 def read_out(kind: str = "classification", dropout: float = 0.1) -> ReadOut:
-    adapter = {**RECIPE["adapter"], "dropout": dropout}
+    how = adapter(dropout=dropout)
     if kind == "choice":
         model = build(DECODERS["llama"], "choice")
-        return ReadOut(attach(model, {"q": "q_proj", "v": "v_proj"}, adapter, kind), model, [50, 51, 52])
+        return ReadOut(attach(model, {"q": "q_proj", "v": "v_proj"}, how, kind), model, [50, 51, 52])
     config = copy.deepcopy(ENCODERS["bert"])
     config.hidden_dropout_prob = config.attention_probs_dropout_prob = dropout
     model = build(config, kind)
-    return ReadOut(attach(model, {"q": "query", "v": "value"}, adapter, kind), model)
+    return ReadOut(attach(model, {"q": "query", "v": "value"}, how, kind), model)
 
 
 @pytest.mark.parametrize("kind", ["classification", "choice"])
@@ -69,9 +70,9 @@ def test_checkpoint_of_another_job_is_not_resumed(tmp_path):
 
 def test_micro_batches_give_the_gradient_of_the_whole_batch(tmp_path):
     whole, parts = read_out(dropout=0.0), read_out(dropout=0.0)
-    recipe = {**RECIPE, "optimiser": {**RECIPE["optimiser"], "epochs": 1}}
-    loop.train(whole, DATA, job(tmp_path / "a", recipe))
-    loop.train(parts, DATA, job(tmp_path / "b", {**recipe, "micro_batch_tokens": 12}))
+    once = {"epochs": 1}
+    loop.train(whole, DATA, job(tmp_path / "a", recipe(optimiser=once)))
+    loop.train(parts, DATA, job(tmp_path / "b", recipe(optimiser=once, micro_batch_tokens=12)))
     for name, value in weights(whole).items():
         torch.testing.assert_close(value, weights(parts)[name], rtol=1e-4, atol=2e-5)
 
@@ -98,9 +99,8 @@ def test_frozen_weights_stay(tmp_path):
 
 
 def test_divergence_is_a_users_error(tmp_path):
-    recipe = {**RECIPE, "optimiser": {**RECIPE["optimiser"], "lr": 1e30}}
     with pytest.raises(UserError, match=r"diverged: after step \d+.*optimiser\.lr"):
-        loop.train(read_out(), DATA, job(tmp_path, recipe))
+        loop.train(read_out(), DATA, job(tmp_path, recipe(optimiser={"lr": 1e30})))
 
 
 def test_signal_leaves_a_checkpoint_and_asks_to_be_requeued(tmp_path):
@@ -117,7 +117,7 @@ def test_signal_leaves_a_checkpoint_and_asks_to_be_requeued(tmp_path):
 
 
 def test_schedule_warms_up_and_decays_to_zero():
-    optimiser = {"warmup": 0.1, "schedule": "linear"}
+    optimiser = recipe(optimiser={"warmup": 0.1, "schedule": "linear"}).optimiser
     factors = [loop.schedule(step, 100, optimiser) for step in range(100)]
     assert max(factors) == 1.0 and factors.index(1.0) == 10
     assert factors[0] > 0 and factors[-1] == pytest.approx(1 / 90)
@@ -146,8 +146,7 @@ def test_token_batches_respect_the_budget():
 def test_training_loss_and_accuracy_weigh_every_example_alike(tmp_path):
     """At a rate that moves nothing, an epoch's loss is the fresh model's over all examples; the last batch has two."""
     model = read_out(dropout=0.0)
-    recipe = {**RECIPE, "optimiser": {**RECIPE["optimiser"], "lr": 1e-12, "epochs": 1}}
-    history, _ = loop.train(model, DATA, job(tmp_path, recipe))
+    history, _ = loop.train(model, DATA, job(tmp_path, recipe(optimiser={"lr": 1e-12, "epochs": 1})))
     batch = collate(DATA["train"], np.arange(18), 0)
     with torch.no_grad():
         logits = model.eval()(batch.input_ids, batch.lengths).logits

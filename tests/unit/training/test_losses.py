@@ -4,20 +4,22 @@ import math
 
 import pytest
 import torch
+from recipes import adapter
 from tiny import DECODERS, build
 from torch import nn
 
 from peftuq.adapters.peft_lora import attach, trainable
+from peftuq.config.recipe import Prior
 from peftuq.models.readout import Output
 from peftuq.training import losses
 
-PRIOR = {"over": "factors", "half_lambda": 0.7, "scale": "reference", "diversity": "none"}
+PRIOR = Prior(over="factors", half_lambda=0.7, scale="reference")
 
 
 @pytest.fixture(scope="module")
 def parameters() -> dict[str, nn.Parameter]:
-    adapter = {"targets": ["q", "v"], "rank": 2, "alpha": 4, "dropout": 0.0, "top_layers": None}
-    peft = attach(build(DECODERS["llama"], "choice"), {"q": "q_proj", "v": "v_proj"}, adapter, "choice")
+    modules = {"q": "q_proj", "v": "v_proj"}
+    peft = attach(build(DECODERS["llama"], "choice"), modules, adapter(dropout=0.0), "choice")
     for parameter in trainable(peft).values():
         nn.init.normal_(parameter)
     return trainable(peft)
@@ -34,11 +36,12 @@ def test_factors_penalise_every_number(parameters):
 
 def test_product_penalises_the_update_itself(parameters):
     expected = 0.7 * sum(float(((b @ a).double() ** 2).sum()) for a, b in pairs(parameters))
-    assert losses.Prior({**PRIOR, "over": "product"}, parameters, 10, 0)().item() == pytest.approx(expected, rel=1e-5)
+    prior = losses.Prior(PRIOR.model_copy(update={"over": "product"}), parameters, 10, 0)
+    assert prior().item() == pytest.approx(expected, rel=1e-5)
 
 
 def test_posterior_scale_is_per_example(parameters):
-    one, ten = (losses.Prior({**PRIOR, "scale": "posterior"}, parameters, n, 0)() for n in (1, 10))
+    one, ten = (losses.Prior(PRIOR.model_copy(update={"scale": "posterior"}), parameters, n, 0)() for n in (1, 10))
     assert one.item() == pytest.approx(10 * ten.item(), rel=1e-6)
 
 
@@ -59,7 +62,7 @@ def test_map_of_a_quadratic_is_the_closed_form():
 
 
 def test_anchors_are_draws_from_the_prior_and_differ_by_member(parameters):
-    how = {**PRIOR, "diversity": "anchored"}
+    how = PRIOR.model_copy(update={"diversity": "anchored"})
     one, two = losses.Prior(how, parameters, 1, 1), losses.Prior(how, parameters, 1, 2)
     flat = torch.cat([c.flatten() for centres in one._centres for c in centres])
     assert flat.std().item() == pytest.approx(1 / math.sqrt(2 * 0.7), rel=0.15)

@@ -3,35 +3,30 @@
 import numpy as np
 import pytest
 import torch
+from recipes import recipe
 from tiny import DECODERS, build
-from trainings import DATA, RECIPE, job, weights
+from trainings import DATA, job, weights
 
+from peftuq.adapters.mixlora import losses
 from peftuq.adapters.mixlora import method as mixlora
 from peftuq.artifacts import Record
+from peftuq.config.recipe import Calibration
 from peftuq.models import inference
 from peftuq.models.readout import Output
 from peftuq.scores import flu as flu_score
 from peftuq.training import loop
 
-MIXTURE = {"experts": 4, "top_k": 2, "experts_at": ["ffn"]}
 TARGETS = ["q", "gate", "up", "down"]
 MODULES = {"q": "q_proj", "gate": "gate_proj", "up": "up_proj", "down": "down_proj"}
-BALANCE = {"weight": 1.0, "coefficient": 0.01, "count": "argmax", "over": "mean"}
-CALIBRATION = {"weight": 1.0, "schedule": "constant", "steps": 50, "flu_tokens": "mean"}
-
-
-def recipe(calibration: dict | None) -> dict:
-    adapter = {**RECIPE["adapter"], "targets": TARGETS, "mixture": MIXTURE}
-    loss = {"answer": "vocabulary", "balance": BALANCE, "calibration": calibration}
-    return {**RECIPE, "adapter": adapter, "loss": loss}
+CALIBRATION = {"weight": 1.0}
 
 
 def train(tmp_path, calibration: dict | None):
     model = build(DECODERS["llama"], "choice")
-    how = recipe(calibration)
+    how = recipe(adapter={"targets": TARGETS, "mixture": {}}, loss={"balance": {}, "calibration": calibration})
     torch.manual_seed(0)
-    peft = mixlora.attach(model, MODULES, how["adapter"], "choice")
-    read_out = mixlora.read_out(peft, model, [50, 51, 52], how["loss"])
+    peft = mixlora.attach(model, MODULES, how.adapter, "choice")
+    read_out = mixlora.read_out(peft, model, [50, 51, 52], how.loss)
     history, _ = loop.train(read_out, DATA, job(tmp_path, how, extra_loss=mixlora.extra_loss))
     return read_out, history
 
@@ -47,9 +42,9 @@ def test_no_weight_on_calibration_is_the_plain_mixture_to_the_bit(tmp_path):
 
 
 def test_incremental_weight_grows_to_its_full_value():
-    how = {**CALIBRATION, "schedule": "incremental", "weight": 2.0}
-    assert [mixlora.weight(how, step) for step in (0, 25, 50, 1000)] == [0, 1, 2, 2]
-    assert mixlora.weight({**CALIBRATION, "weight": 2.0}, 0) == 2
+    how = Calibration(schedule="incremental", weight=2.0, steps=50)
+    assert [losses.weight(how, step) for step in (0, 25, 50, 1000)] == [0, 1, 2, 2]
+    assert losses.weight(Calibration(weight=2.0), 0) == 2
 
 
 def test_calibration_loss_is_the_squared_gap_and_reaches_only_the_routers():
@@ -58,9 +53,9 @@ def test_calibration_loss_is_the_squared_gap_and_reaches_only_the_routers():
     logits = torch.tensor([[1.0, 2.0], [3.0, 0.0]], requires_grad=True)
     output = Output(logits, torch.zeros(2, 1), None, flu)
     label = torch.tensor([1, 1])
-    assert mixlora.calibration_loss(output, label, "mean").item() == pytest.approx(((1 - 0.6) ** 2 + 0.4**2) / 2)
-    assert mixlora.calibration_loss(output, label, "last").item() == pytest.approx(((1 - 0.6) ** 2 + 0.4**2) / 2)
-    loss = mixlora.calibration_loss(output, torch.tensor([0, 0]), "last")
+    assert losses.calibration_loss(output, label, "mean").item() == pytest.approx(((1 - 0.6) ** 2 + 0.4**2) / 2)
+    assert losses.calibration_loss(output, label, "last").item() == pytest.approx(((1 - 0.6) ** 2 + 0.4**2) / 2)
+    loss = losses.calibration_loss(output, torch.tensor([0, 0]), "last")
     loss.backward()
     assert loss.item() == pytest.approx((0.6**2 + (1 - 0.4) ** 2) / 2)
     assert logits.grad is None and (flu.grad[..., 0] == 0).all() and (flu.grad[..., 1] != 0).all()

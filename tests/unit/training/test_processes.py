@@ -15,10 +15,11 @@ import psutil
 import pytest
 import shared_training
 import torch
+from recipes import recipe
 from safetensors import safe_open
 from safetensors.torch import load_file
 from shared_training import EPOCH, KINDS
-from trainings import RECIPE, job
+from trainings import job
 
 from peftuq import launch
 from peftuq.errors import UserError
@@ -105,7 +106,7 @@ def test_a_killed_then_a_stopped_training_ends_in_the_same_bits(tmp_path, pair):
     assert run(tmp_path, BROKEN, fault="SIGKILL", process=0, step=5) != 0
     assert position(tmp_path, BROKEN)["step"] == 5
     assert run(tmp_path, BROKEN, fault="SIGTERM", process=1, step=2 * EPOCH - 1) != 0
-    assert "asked to stop: checkpoint at step 10 of 15" in (tmp_path / "log").read_text()
+    assert "signal received: checkpoint at step 10 of 15" in (tmp_path / "log").read_text()
     assert position(tmp_path, BROKEN)["step"] == 2 * EPOCH
     assert run(tmp_path, BROKEN) == 0
     assert "resumed at step 10 of 15" in (tmp_path / "log").read_text()
@@ -191,8 +192,8 @@ def test_a_signal_at_the_last_step_of_an_epoch_loses_no_epoch(tmp_path, monkeypa
 def test_more_processes_than_run_or_gpus_than_there_are_is_said(tmp_path, monkeypatch):
     model: ReadOut = shared_training.read_out("lora")
     with pytest.raises(UserError, match=r"gpus: 2, but 1 processes run"):
-        loop.train(model, shared_training.DATA, job(tmp_path, {**RECIPE, "gpus": 2}))
+        loop.train(model, shared_training.DATA, job(tmp_path, recipe(gpus=2)))
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     with pytest.raises(UserError, match=r"gpus: 2, but this machine offers 1"):
-        loop.train(model, shared_training.DATA, job(tmp_path, {**RECIPE, "gpus": 2}))
+        loop.train(model, shared_training.DATA, job(tmp_path, recipe(gpus=2)))

@@ -2,6 +2,7 @@
 
 import numpy as np
 import torch
+from recipes import recipe
 
 from peftuq.adapters import lora
 from peftuq.adapters.peft_lora import trainable
@@ -10,16 +11,7 @@ from peftuq.models.readout import ReadOut
 from peftuq.progress import Log
 from peftuq.training import loop
 
-RECIPE = {
-    "adapter": {"targets": ["q", "v"], "rank": 2, "alpha": 4, "dropout": 0.1, "top_layers": None},
-    "optimiser": {"lr": 0.01, "weight_decay": 0.1, "batch_size": 4, "epochs": 3, "schedule": "linear",
-                  "warmup": 0.1, "clip": None},
-    "loss": {"answer": "vocabulary"},
-    "prior": None,
-    "micro_batch_tokens": 8192,
-    "gpus": 1,
-    "checkpoint_steps": 2,
-}  # fmt: skip
+RECIPE = recipe()
 
 
 def examples(n: int, classes: int = 3, seed: int = 0) -> Encoded:

@@ -1,25 +1,31 @@
 """From a recipe's adapter and a model's file to a MixLoRA adapter on the backbone."""
 
 import re
+from collections.abc import Mapping
 
 from peft import PeftModel
 from transformers import PreTrainedModel
 
 from peftuq.adapters.mixlora import register  # noqa: F401  PEFT must know the method
 from peftuq.adapters.mixlora.config import MixLoraConfig
+from peftuq.adapters.mixlora.mixture import Mixture
 from peftuq.adapters.peft_lora import target_pattern, wrap
+from peftuq.config.recipe import Adapter
 from peftuq.config.roles import FFN, PLACES
 from peftuq.errors import UserError
+from peftuq.specs.task import Kind
 
 
-def patterns(model: PreTrainedModel, modules: dict[str, str], adapter: dict) -> dict[str, str | None]:
+def patterns(
+    model: PreTrainedModel, modules: Mapping[str, str], adapter: Adapter, mixture: Mixture
+) -> dict[str, str | None]:
     """`ffn_modules`, `expert_modules` and `target_modules` of a `MixLoraConfig`.
 
-    `adapter["targets"]` are the roles to adapt; those that the mixture's `experts_at` covers (`attention`: q, k, v, o;
+    `adapter.targets` are the roles to adapt; those that the mixture's `experts_at` covers (`attention`: q, k, v, o;
     `ffn`: gate, up, down) get experts, the others one LoRA. Where the model's file maps a gate, the experts span the
     whole FFN; else each layer has its own. Raises `UserError` for a role that matches nothing or half a gated FFN.
     """
-    mixed = [role for place in adapter["mixture"]["experts_at"] for role in PLACES[place] if role in adapter["targets"]]
+    mixed = [role for part in mixture.experts_at for role in PLACES[part] if role in adapter.targets]
     spanning = [role for role in mixed if role in FFN] if "gate" in modules else []
     if spanning and set(spanning) != set(FFN):
         raise UserError(
@@ -27,12 +33,12 @@ def patterns(model: PreTrainedModel, modules: dict[str, str], adapter: dict) -> 
         )
 
     def linears(roles: list[str]) -> str | None:
-        return target_pattern(model, modules, {**adapter, "targets": roles}) if roles else None
+        return target_pattern(model, modules, adapter.model_copy(update={"targets": roles})) if roles else None
 
     return {
         "ffn_modules": _parents(model, linears(["gate"]), modules["gate"]) if spanning else None,
         "expert_modules": linears([role for role in mixed if role not in spanning]),
-        "target_modules": linears([role for role in adapter["targets"] if role not in mixed]),
+        "target_modules": linears([role for role in adapter.targets if role not in mixed]),
     }
 
 
@@ -42,11 +48,11 @@ def _parents(model: PreTrainedModel, pattern: str, ending: str) -> str:
     return f"{pattern.removesuffix(f'(?:{ending})')}(?:{'|'.join(sorted(holders))})"
 
 
-def attach(model: PreTrainedModel, modules: dict[str, str], adapter: dict, kind: str) -> PeftModel:
+def attach(model: PreTrainedModel, modules: Mapping[str, str], adapter: Adapter, kind: Kind) -> PeftModel:
     """Freeze the backbone and add a fresh mixture (and, for classification, a trainable head), all in float32.
 
-    `adapter`: `targets`, `rank`, `alpha`, `dropout`, `top_layers` as for LoRA, and in `mixture` `experts`, `top_k` and
-    `experts_at`. Initialisation draws from torch's global generator.
+    `adapter` has the section `mixture`. Initialisation draws from torch's global generator.
     """
-    mixture = {"num_experts": adapter["mixture"]["experts"], "top_k": adapter["mixture"]["top_k"]}
-    return wrap(model, kind, MixLoraConfig, adapter, **mixture, **patterns(model, modules, adapter))
+    mixture = Mixture.of(adapter)
+    sizes = {"num_experts": mixture.experts, "top_k": mixture.top_k}
+    return wrap(model, kind, MixLoraConfig, adapter, **sizes, **patterns(model, modules, adapter, mixture))

@@ -29,14 +29,14 @@ ROLES = ("gate", "up", "down")
 class Pairs(NamedTuple):
     """The P = T·K pairs of a token and an expert of it, sorted by expert.
 
-    `slot`: a pair's place in the flattened (T, K) grid; `place`: where in the sorted pairs each slot's pair is; `runs`:
-    (expert, the slice of its pairs), without those that have none.
+    `slot`: a pair's index in the flattened (T, K) grid; `position`: that of each slot's pair among the sorted pairs;
+    `runs`: (expert, the slice of its pairs), without those that have none.
     """
 
     slot: Int[Tensor, " P"]
     token: Int[Tensor, " P"]
     expert: Int[Tensor, " P"]
-    place: Int[Tensor, "T K"]
+    position: Int[Tensor, "T K"]
     runs: list[tuple[int, slice]]
 
 
@@ -64,10 +64,10 @@ def _corrected(
     return z
 
 
-def _by_token(rows: Float[Tensor, "P m"], place: Int[Tensor, "T K"]) -> Float[Tensor, "T m"]:
+def _by_token(rows: Float[Tensor, "P m"], position: Int[Tensor, "T K"]) -> Float[Tensor, "T m"]:
     """The sum of each token's pairs; gathers, because a scatter on a GPU adds in no fixed order."""
-    total = rows.index_select(0, place[:, 0])
-    for slot in place.T[1:]:
+    total = rows.index_select(0, position[:, 0])
+    for slot in position.T[1:]:
         total += rows.index_select(0, slot)
     return total
 
@@ -93,42 +93,41 @@ class _Mixture(torch.autograd.Function):
         token, runs = pairs.token, pairs.runs
         u = act(_corrected(gate, low_gate, B_gate, token, runs)).mul_(_corrected(up, low_up, B_up, token, runs))
         mask = dropout.mask(gate)
-        seen = u if mask is None else u.masked_fill(mask.index_select(0, token), 0)
+        kept = u if mask is None else u.masked_fill(mask.index_select(0, token), 0)
         low_down = torch.empty_like(low_gate)
         for e, run in runs:
-            torch.mm(seen[run], A_down[e].T, out=low_down[run])
-        ctx.save_for_backward(gate, up, low_gate, low_up, weight, B_gate, B_up, A_down, token, pairs.place)
+            torch.mm(kept[run], A_down[e].T, out=low_down[run])
+        ctx.save_for_backward(gate, up, low_gate, low_up, weight, B_gate, B_up, A_down, token, pairs.position)
         ctx.act, ctx.runs, ctx.dropout = act, runs, dropout
-        return _by_token(u.mul_(weight), pairs.place), low_down
+        return _by_token(u.mul_(weight), pairs.position), low_down
 
     @staticmethod
     @as_written
     def backward(ctx, d_mixed: Tensor, d_low_down: Tensor):
-        gate, up, low_gate, low_up, weight, B_gate, B_up, A_down, token, place = ctx.saved_tensors
-        z, v = (
-            _corrected(*of, token, ctx.runs) for of in ((gate, low_gate, B_gate), (up, low_up, B_up))
-        )  # fmt: skip
+        gate, up, low_gate, low_up, weight, B_gate, B_up, A_down, token, position = ctx.saved_tensors
+        z = _corrected(gate, low_gate, B_gate, token, ctx.runs)
+        v = _corrected(up, low_up, B_up, token, ctx.runs)
         with torch.enable_grad():
             activated = ctx.act(z.requires_grad_())
         a = activated.detach()
-        u, d_u = a * v, d_mixed.index_select(0, token)
-        buffer = u * d_u
-        d_weight = buffer.sum(dim=1, keepdim=True, dtype=weight.dtype)
-        d_u.mul_(weight)
+        u, d_weighted = a * v, d_mixed.index_select(0, token)  # ∂ by w u
+        spare = torch.empty_like(u)  # memory of width m for three results, each read before the next is written
+        d_weight = torch.mul(u, d_weighted, out=spare).sum(dim=1, keepdim=True, dtype=weight.dtype)
+        d_u = d_weighted.mul_(weight)  # ∂ by u, through the mixed output alone
         mask = ctx.dropout.mask(gate)
-        gone = None if mask is None else mask.index_select(0, token)
-        if gone is not None:
-            u.masked_fill_(gone, 0)
-        d_A_down = torch.zeros_like(A_down)
+        dropped = None if mask is None else mask.index_select(0, token)
+        kept = u if dropped is None else u.masked_fill_(dropped, 0)  # the input of A2
+        d_A_down, d_kept = torch.zeros_like(A_down), spare
         for e, run in ctx.runs:
-            torch.mm(d_low_down[run].T, u[run], out=d_A_down[e])
-            torch.mm(d_low_down[run], A_down[e], out=buffer[run])
-        d_u.add_(buffer if gone is None else buffer.masked_fill_(gone, 0))
-        d_v = torch.mul(a, d_u, out=buffer)
-        (d_z,) = torch.autograd.grad(activated, z, v.mul_(d_u))
+            torch.mm(d_low_down[run].T, kept[run], out=d_A_down[e])
+            torch.mm(d_low_down[run], A_down[e], out=d_kept[run])
+        d_u.add_(d_kept if dropped is None else d_kept.masked_fill_(dropped, 0))  # and through A2
+        d_v = torch.mul(a, d_u, out=spare)
+        d_a = v.mul_(d_u)
+        (d_z,) = torch.autograd.grad(activated, z, d_a)
         d_low_gate, d_B_gate = _factors(d_z, low_gate, B_gate, ctx.runs)
         d_low_up, d_B_up = _factors(d_v, low_up, B_up, ctx.runs)
-        d_gate, d_up = _by_token(d_z, place), _by_token(d_v, place)
+        d_gate, d_up = _by_token(d_z, position), _by_token(d_v, position)
         return d_gate, d_up, d_low_gate, d_low_up, d_weight, d_B_gate, d_B_up, d_A_down, None, None, None
 
 
@@ -148,14 +147,14 @@ def sorted_mixture(
 ) -> tuple[Float[Tensor, "T m"], Float[Tensor, "T Er"]]:  # fmt: skip
     """`dense_mixture`, over the pairs sorted by expert."""
     pairs, dtype, tokens = sort_pairs(experts, n_experts), frozen[0].dtype, len(experts)
-    place = pairs.token * n_experts + pairs.expert  # in the grid of (token, expert)
+    index = pairs.token * n_experts + pairs.expert  # in the grid of (token, expert)
     mixed, low_down = _Mixture.apply(
-        *frozen, *(of.reshape(tokens * n_experts, -1).index_select(0, place) for of in low),
+        *frozen, *(x.reshape(tokens * n_experts, -1).index_select(0, index) for x in low),
         weights.flatten().index_select(0, pairs.slot)[:, None],
         _by_expert(B["gate"], n_experts, dtype), _by_expert(B["up"], n_experts, dtype),
         A["down"].to(dtype).unflatten(0, (n_experts, -1)), dropout, act, pairs,
     )  # fmt: skip
-    spread = low_down.new_zeros(tokens * n_experts, low_down.shape[1]).index_copy(0, place, low_down)
+    spread = low_down.new_zeros(tokens * n_experts, low_down.shape[1]).index_copy(0, index, low_down)
     return mixed, spread.view(tokens, -1)
 
 

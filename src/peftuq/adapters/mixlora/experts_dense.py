@@ -1,8 +1,8 @@
-"""The inner width of a mixture of gated FFNs, without a word to the host: for devices that work ahead of it.
+"""The inner width of a mixture of gated FFNs without reading from the device: for those that work ahead of the host.
 
 To sort the pairs of tokens and experts by expert (`experts.py`), the host must read how many each expert has, in every
 layer. Here, for each of a token's K experts, the low-rank products run over the stacked factors of all E experts, with
-zeros in the places of the others: E·r columns beside a width of d (128 beside 4096 at 7B) and no gather or scatter.
+zeros in the columns of the others: E·r columns beside a width of d (128 beside 4096 at 7B) and no gather or scatter.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -56,8 +56,8 @@ class _DenseMixture(torch.autograd.Function):
             u = act(torch.addmm(gate, low_gate * block, factors.B_gate.T))
             u.mul_(torch.addmm(up, low_up * block, factors.B_up.T))
             mixed.addcmul_(u, weights[:, k, None].to(u.dtype))
-            seen = u if mask is None else u.masked_fill_(mask, 0)
-            low_down.addcmul_(seen @ factors.A_down.T, block)
+            kept = u if mask is None else u.masked_fill_(mask, 0)
+            low_down.addcmul_(kept @ factors.A_down.T, block)
         return mixed, low_down
 
     @staticmethod
@@ -97,8 +97,8 @@ def dense_mixture(
 ) -> tuple[Float[Tensor, "T m"], Float[Tensor, "T Er"]]:  # fmt: skip
     """(Σ_k w_k u_k, A2 drop(u_k) of each chosen expert in its r of the E·r columns, 0 in the others).
 
-    `frozen`: W1 h and W3 h; `low`: the scaled A1 h and A3 h of all experts. `dropout` zeroes what A2 sees and does not
-    scale it.
+    `frozen`: W1 h and W3 h; `low`: the scaled A1 h and A3 h of all experts. `dropout` zeroes inputs of A2 and does not
+    scale them.
     """
     return _DenseMixture.apply(
         *frozen, *low, weights, B["gate"], B["up"], A["down"], experts, n_experts, act, dropout

@@ -23,7 +23,7 @@ class RoutedLayer(nn.Module, BaseTunerLayer):
 
     For the linear layers in `linears`, by role: `mixlora_A_<role>` (E·r, d_in) and `mixlora_B_<role>` (d_out, E·r)
     stack the experts' factors; `mixlora_router` (E, d). All are float32. While `observer` is set, each forward pass
-    tells it the router's probabilities and K.
+    calls it with the router's probabilities and K.
     """
 
     def __init__(self, base_layer: nn.Module, linears: Mapping[str, nn.Linear], adapter: str, config: MixLoraConfig):
@@ -62,12 +62,12 @@ class RoutedLayer(nn.Module, BaseTunerLayer):
         return {role: self._parameters_of(factor, role)[adapter] for role in self._sizes}
 
     def forward(self, x: Tensor) -> Tensor:
-        here = [name for name in self.active_adapters if name in self.configs]
-        if self.disable_adapters or not here:
+        active = [name for name in self.active_adapters if name in self.configs]
+        if self.disable_adapters or not active:
             return self.base_layer(x)
-        if len(here) > 1:
-            raise ValueError(f"adapters {here} are all active: a mixture of experts works with one at a time")
-        adapter, config = here[0], self.configs[here[0]]
+        if len(active) > 1:
+            raise ValueError(f"adapters {active} are all active: a mixture of experts works with one at a time")
+        adapter, config = active[0], self.configs[active[0]]
         routed = route(x, self.mixlora_router[adapter], config.top_k)
         if self.observer is not None:
             self.observer(routed.probabilities, config.top_k)

@@ -4,6 +4,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from peftuq.adapters.mixlora.routing_statistics import record
+from peftuq.config.recipe import Balance
 from peftuq.models.readout import Output, ReadOut
 
 
@@ -12,7 +13,7 @@ class MixtureReadOut(ReadOut):
 
     def __init__(
         self, model: nn.Module, hf: PreTrainedModel, answer_tokens: list[int] | None = None,
-        answer: str = "vocabulary", balance: dict | None = None,
+        answer: str = "vocabulary", balance: Balance | None = None,
     ):  # fmt: skip
         super().__init__(model, hf, answer_tokens, answer)
         self.balance = balance
@@ -22,6 +23,6 @@ class MixtureReadOut(ReadOut):
             output = super().forward(input_ids, lengths, n_options)
         balance = None
         if self.training and self.balance is not None:
-            how = {key: self.balance[key] for key in ("coefficient", "count", "over")}
-            balance = routing.balance(lengths, **how)
+            how = self.balance
+            balance = routing.balance(lengths, how.coefficient, how.count, how.over)
         return output._replace(flu=routing.flu(lengths), balance=balance)

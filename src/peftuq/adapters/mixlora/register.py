@@ -2,7 +2,7 @@
 
 PEFT keeps its methods in a closed enumeration, so a method that lives outside it must add a member. This is the only
 place that does, and it touches three private attributes of the standard library's `Enum`; it refuses a PEFT series
-whose tuner interface the tests have not seen.
+that the tests do not cover.
 """
 
 import peft

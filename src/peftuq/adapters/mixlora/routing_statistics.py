@@ -66,8 +66,8 @@ class Routing:
         """
         blocks = [[self._shares(p, lengths, count) for p in block] for block in self.blocks()]
         if over == "pooled":
-            used, given = torch.stack([share for block in blocks for share in block]).mean(dim=0)
-            return coefficient * len(used) * (used * given).sum()
+            used, mean = torch.stack([share for block in blocks for share in block]).mean(dim=0)
+            return coefficient * len(used) * (used * mean).sum()
         losses = [torch.stack([len(f) * (f * p).sum() for f, p in block]).mean() for block in blocks]
         return coefficient * (torch.stack(losses).mean() if over == "mean" else torch.stack(losses).sum())
 
@@ -85,7 +85,7 @@ def _real(width: int, lengths: Tensor) -> Tensor:
 
 @contextlib.contextmanager
 def record(model: nn.Module) -> Iterator[Routing]:
-    """Collect what `model`'s routers say in the forward pass that runs inside the block.
+    """Collect the probabilities of `model`'s routers in the forward pass inside the block.
 
     Gradients flow from the result into the routers. What gradient checkpointing (`use_reentrant=False`) computes
     again during the backward pass lies outside the block and is not collected. A model without routers: nothing.

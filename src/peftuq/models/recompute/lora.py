@@ -61,7 +61,7 @@ def _gradients(
     d_y: Float[Tensor, "T o"], x: Float[Tensor, "T i"], low: Float[Tensor, "T r"], layer: Layer, how: Setting,
     of_input: bool = True,
 ) -> tuple[Float[Tensor, "T i"] | None, Tensor, Tensor]:  # fmt: skip
-    """Gradients by x (None unless asked for), A and B; those of A and B in the factors' own type."""
+    """Gradients by x (None unless needed), A and B; those of A and B in the factors' own type."""
     mask, A, B = how.mask(x), layer.A.to(how.dtype), layer.B.to(how.dtype)
     d_low = (d_y @ B).mul_(how.scale)
     d_B = (d_y.T @ low).to(layer.B.dtype).mul_(how.scale)

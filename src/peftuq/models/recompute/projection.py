@@ -14,17 +14,17 @@ class _Projection(torch.autograd.Function):
     def forward(ctx, x: Tensor, scale: float, p: float, seed: int, dtype: torch.dtype, *weights: Tensor) -> Tensor:
         ctx.save_for_backward(x, *weights)
         ctx.scale, ctx.p, ctx.seed, ctx.dtype = scale, p, seed, dtype
-        seen = x.masked_fill(dropped(x, p, seed), 0) if p else x
-        return F.linear(seen.to(dtype), torch.cat(weights).to(dtype)).mul_(scale)
+        kept = x.masked_fill(dropped(x, p, seed), 0) if p else x
+        return F.linear(kept.to(dtype), torch.cat(weights).to(dtype)).mul_(scale)
 
     @staticmethod
     @as_written
     def backward(ctx, d_y: Tensor):
         x, *weights = ctx.saved_tensors
         mask = dropped(x, ctx.p, ctx.seed) if ctx.p else None
-        seen = x if mask is None else x.masked_fill(mask, 0)
+        kept = x if mask is None else x.masked_fill(mask, 0)
         d_y = d_y * ctx.scale
-        d_weight = d_y.flatten(0, -2).T @ seen.to(ctx.dtype).flatten(0, -2)
+        d_weight = d_y.flatten(0, -2).T @ kept.to(ctx.dtype).flatten(0, -2)
         d_weights = (d.to(w.dtype) for d, w in zip(d_weight.split([len(w) for w in weights]), weights, strict=True))
         if not ctx.needs_input_grad[0]:
             return None, None, None, None, None, *d_weights

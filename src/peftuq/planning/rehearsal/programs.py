@@ -1,10 +1,9 @@
 """The jobs of a GPU, each through the code that its script runs, on models and batches of true size without data.
 
-A program takes the `spec` of the workflow's job, the model's `config` (its transformers configuration as a mapping) and
-the machine to run on, and returns the work of its measured part.
+A program takes a request's `spec` (`Rehearsed` or `RehearsedScore`), the model's `config` (its transformers
+configuration as a mapping) and the machine to run on, and returns the work of its measured part.
 """
 
-import importlib
 import os
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
@@ -17,16 +16,22 @@ import torch
 from torch import Tensor, nn
 from transformers import AutoConfig, PreTrainedModel
 
+from peftuq import plugins
 from peftuq.adapters.adapted import Adapted
 from peftuq.adapters.mixlora import experts
+from peftuq.adapters.protocol import AdapterModule
 from peftuq.artifacts import Head, Record, RecordFile
 from peftuq.models import backbone
 from peftuq.models.batching import Encoded
 from peftuq.models.readout import ReadOut, head_layers
 from peftuq.planning.rehearsal.batches import Shape, longest
+from peftuq.planning.rehearsal.specs import Rehearsed, RehearsedScore
 from peftuq.planning.rehearsal.work import Work
 from peftuq.predictives.laplace import fit, kfac
+from peftuq.predictives.protocol import ModelPredictive
 from peftuq.progress import Log
+from peftuq.specs.adapted import LaplaceParameters
+from peftuq.specs.task import Task
 from peftuq.training import loop
 from peftuq.training.assemble import assemble
 
@@ -55,54 +60,54 @@ class _Silent(Log):
         pass
 
 
-class _Untokenised(Adapted):
-    """A model that is asked about examples of one length, whatever they say."""
+class _FixedLength(Adapted):
+    """A model whose inputs have one length, whatever their text."""
 
-    def encode(self, columns: Mapping[str, Any], task: dict[str, Any] | None = None) -> Encoded:
-        return _examples(Shape(len(columns["id"]), self.asked.length), self.task)
+    def encode(self, columns: Mapping[str, Any], task: Task | None = None) -> Encoded:
+        return _examples(Shape(len(columns["id"]), self.batch.length), self.task)
 
     @property
-    def asked(self) -> Shape:
-        return _asked(self.task, self.task["batch_tokens"])
+    def batch(self) -> Shape:
+        return inferred(self.task, self.task.batch_tokens)
 
 
-def _asked(task: dict[str, Any], tokens: int) -> Shape:
-    return longest(task["max_length"], tokens, tokens)
+def inferred(task: Task, tokens: int) -> Shape:
+    """The largest batch of an inference of at most `tokens`."""
+    return longest(task.max_length, tokens, tokens)
 
 
-def _examples(shape: Shape, task: dict[str, Any]) -> Encoded:
-    rows, classes = np.arange(shape.rows), len(task["classes"])
+def _examples(shape: Shape, task: Task) -> Encoded:
+    rows, classes = np.arange(shape.rows), len(task.classes)
     return Encoded(rows, rows % classes, [[1] * shape.length] * shape.rows, np.full(shape.rows, classes))
 
 
-def _backbone(spec: Spec, config: dict[str, Any]) -> PreTrainedModel:
-    task = spec["task"]
+def _backbone(task: Task, config: dict[str, Any]) -> PreTrainedModel:
     shape = AutoConfig.for_model(**config)
-    return backbone.on_meta(shape, task["kind"], len(task["classes"]), backbone.dtype(task["precision"]))
+    return backbone.on_meta(shape, task.kind, len(task.classes), backbone.dtype(task.precision))
 
 
-def _assembled(spec: Spec, config: dict[str, Any]) -> ReadOut:
+def _assembled(job: Rehearsed, config: dict[str, Any]) -> ReadOut:
     """The model that is trained, or with a null adapter the backbone, without storage."""
-    task, adapters = spec["task"], importlib.import_module(spec["adapter"])
-    answers = list(range(len(task["classes"]))) if task["kind"] == "choice" else None
+    task, adapters = job.task, plugins.load(job.adapter, AdapterModule)
+    answers = list(range(len(task.classes))) if task.kind == "choice" else None
     with torch.device("meta"):
-        hf = _backbone(spec, config)
-        if spec["recipe"]["adapter"] is None:
+        hf = _backbone(task, config)
+        if job.recipe.adapter is None:
             return adapters.read_out(hf, hf, answers, None)
-        return assemble(hf, adapters, spec, answers)
+        return assemble(hf, adapters, job.recipe, job.modules, task.kind, answers)
 
 
-def _adapted(spec: Spec, config: dict[str, Any], machine: Machine) -> _Untokenised:
+def _adapted(job: Rehearsed, config: dict[str, Any], machine: Machine) -> _FixedLength:
     """A saved adapter on its backbone, as loading it leaves it."""
-    model = _assembled(spec, config)
+    model = _assembled(job, config)
     machine.place(model)
     model.requires_grad_(False)  # as PEFT loads an adapter
-    dtype = backbone.dtype(spec["task"]["precision"])
-    return _Untokenised(model.eval(), SimpleNamespace(pad_token_id=0), spec["task"], dtype, _Silent())
+    dtype = backbone.dtype(job.task.precision)
+    return _FixedLength(model.eval(), SimpleNamespace(pad_token_id=0), job.task, dtype, _Silent())
 
 
 def _evenly(flat: Tensor, n_experts: int) -> list[int]:
-    """Tokens go to all experts alike: what a router says of tokens without values."""
+    """Tokens go to all experts alike: routers have no values to choose by."""
     each, more = divmod(len(flat), n_experts)
     return [each + (expert < more) for expert in range(n_experts)]
 
@@ -123,24 +128,25 @@ def _ready(run: loop.Run, micro_batches: int) -> None:
 
 def trained(spec: Spec) -> Shape:
     """The largest micro-batch of a training."""
-    recipe = spec["recipe"]
-    return longest(spec["task"]["max_length"], recipe["micro_batch_tokens"], recipe["optimiser"]["batch_size"])
+    job = Rehearsed.model_validate(spec)
+    return longest(job.task.max_length, job.recipe.micro_batch_tokens, job.recipe.optimiser.batch_size)
 
 
 def train(spec: Spec, config: dict[str, Any], machine: Machine) -> Work:
     """The last micro-batch of a step, at the longest inputs, which is measured; and validation after it."""
-    task, recipe = spec["task"], spec["recipe"]
-    model = _assembled(spec, config)
+    rehearsed = Rehearsed.model_validate(spec)
+    task, recipe = rehearsed.task, rehearsed.recipe
+    model = _assembled(rehearsed, config)
     machine.place(model)
     shape = trained(spec)
-    data = {"train": _examples(shape, task), "valid": _examples(_asked(task, task["batch_tokens"]), task)}
+    data = {"train": _examples(shape, task), "valid": _examples(inferred(task, task.batch_tokens), task)}
     job = loop.Job(
         recipe=recipe,
-        extra_loss=importlib.import_module(spec["adapter"]).extra_loss,
+        extra_loss=plugins.load(rehearsed.adapter, AdapterModule).extra_loss,
         seed=0,
         pad=0,
-        dtype=backbone.dtype(task["precision"]),
-        max_tokens=task["batch_tokens"],
+        dtype=backbone.dtype(task.precision),
+        max_tokens=task.batch_tokens,
         checkpoint=None,
         identity="",
         log=_Silent(),
@@ -148,7 +154,7 @@ def train(spec: Spec, config: dict[str, Any], machine: Machine) -> Work:
     one = SimpleNamespace(rank=0, size=1, device=machine.device, spread=list, add_gradients=list)
     with machine.running(model):
         run = loop.Run(model, data, job, one)
-        _ready(run, -(-recipe["optimiser"]["batch_size"] // shape.rows))
+        _ready(run, -(-recipe.optimiser.batch_size // shape.rows))
         with machine.measuring() as work:
             run.update(np.arange(shape.rows), 1)
         run.step.read()
@@ -158,34 +164,36 @@ def train(spec: Spec, config: dict[str, Any], machine: Machine) -> Work:
 
 def extract(spec: Spec, config: dict[str, Any], machine: Machine) -> Work:
     """One batch of an evaluation set."""
-    adapted = _adapted(spec, config, machine)
+    adapted = _adapted(Rehearsed.model_validate(spec), config, machine)
     with machine.running(adapted.read_out), machine.measuring() as work:
-        adapted.run(_examples(adapted.asked, spec["task"]))
+        adapted.run(_examples(adapted.batch, adapted.task))
     return work[0]
 
 
 def predict_with_model(spec: Spec, config: dict[str, Any], machine: Machine) -> Work:
     """One sample of each example of a batch."""
-    method = importlib.import_module(spec["module"])
-    adapted = _adapted(spec, config, machine)
-    rows = adapted.asked.rows
-    options = [["a"] * len(spec["task"]["classes"])] * rows
+    job = Rehearsed.model_validate(spec)
+    method = plugins.load(job.module, ModelPredictive)
+    adapted = _adapted(job, config, machine)
+    rows = adapted.batch.rows
+    options = [["a"] * len(job.task.classes)] * rows
     columns = {"id": np.arange(rows), "label": np.zeros(rows, int), "text": ["a"] * rows, "context": [""] * rows}
     data = {"test": {**columns, "question": ["a"] * rows, "options": options}}
     with machine.running(adapted.read_out), machine.measuring() as work:
-        method.predict(adapted, data, ["test"], spec["params"], 0, 1)
+        method.predict(adapted, data, ["test"], job.params, 0, 1)
     return work[0]
 
 
 def fit_laplace(spec: Spec, config: dict[str, Any], machine: Machine) -> Work:
     """The curvature of one batch, and the predictive distribution of another."""
-    task, params = spec["task"], spec["params"]
-    adapted = _adapted(spec, config, machine)
-    tokens = min(task["batch_tokens"], params["batch_tokens"])
-    data = _examples(_asked(task, tokens), task)
-    running = kfac.Execution(0, tokens, adapted.dtype)
+    job = Rehearsed.model_validate(spec)
+    task, params = job.task, LaplaceParameters.model_validate(job.params)
+    adapted = _adapted(job, config, machine)
+    tokens = min(task.batch_tokens, params.batch_tokens)
+    data = _examples(inferred(task, tokens), task)
+    execution = kfac.Execution(0, tokens, adapted.dtype)
     with machine.running(adapted.read_out), machine.measuring() as work:
-        fit.fit(adapted.read_out, data, {"valid": data}, running, params, 0, _Silent())
+        fit.fit(adapted.read_out, data, {"valid": data}, execution, params, 0, _Silent())
     return work[0]
 
 
@@ -217,10 +225,10 @@ class _Records:
         return Record(label, label, np.zeros((rows, classes), np.float32), np.zeros((rows, width), np.float32))
 
 
-def head(spec: Spec, config: dict[str, Any]) -> Head:
-    task, hf = spec["task"], _backbone(spec, config)
-    if task["kind"] == "choice":
-        return Head(np.zeros((len(task["classes"]), hf.config.hidden_size), np.float32))
+def head(task: Task, config: dict[str, Any]) -> Head:
+    hf = _backbone(task, config)
+    if task.kind == "choice":
+        return Head(np.zeros((len(task.classes), hf.config.hidden_size), np.float32))
     layers = head_layers(hf)
     arrays = {"out_weight": layers.out.weight, "out_bias": layers.out.bias}
     if layers.dense is not None:
@@ -237,7 +245,8 @@ def head_size(head: Head) -> int:
 
 def fit_score(spec: Spec, config: dict[str, Any], machine: Machine) -> Work:
     """The rehearsal of a score that computes with torch, as its module (`TorchScore`) defines it."""
-    records = _Records(head(spec, config), spec["rows"])
+    job = RehearsedScore.model_validate(spec)
+    records = _Records(head(job.task, config), job.rows)
     with machine.running(), machine.measuring() as work:
-        importlib.import_module(spec["module"]).rehearse(records, spec["params"], str(machine.device))
+        plugins.load(job.module, TorchScore).rehearse(records, job.params, str(machine.device))
     return work[0]

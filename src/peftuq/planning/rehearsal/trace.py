@@ -8,11 +8,13 @@ from typing import Any
 
 from peftuq.planning.cards import CARDS, Card
 from peftuq.planning.rehearsal import programs
-from peftuq.planning.rehearsal.batches import Shape, longest
+from peftuq.planning.rehearsal.batches import Shape
 from peftuq.planning.rehearsal.device import Kernels
 from peftuq.planning.rehearsal.programs import Spec
+from peftuq.planning.rehearsal.specs import Rehearsed
 from peftuq.planning.rehearsal.tracer import Tracer
 from peftuq.planning.rehearsal.work import Work
+from peftuq.specs.task import Task
 
 PACKAGE = Path(__file__).resolve().parents[2]
 LIMITS = {"train": ("recipe", "micro_batch_tokens"), "fit_laplace": ("params", "batch_tokens")}  # of a batch's tokens
@@ -43,10 +45,9 @@ def batch(program: str, spec: Spec) -> Shape:
     """The batch that is measured."""
     if program == "train":
         return programs.trained(spec)
-    tokens = spec["task"]["batch_tokens"]
-    if program == "fit_laplace":
-        tokens = min(tokens, spec["params"]["batch_tokens"])
-    return longest(spec["task"]["max_length"], tokens, tokens)
+    task = Rehearsed.model_validate(spec).task
+    tokens = min(task.batch_tokens, spec["params"]["batch_tokens"]) if program == "fit_laplace" else task.batch_tokens
+    return programs.inferred(task, tokens)
 
 
 def _traced(program: str, spec: Spec, config: dict[str, Any], card: Card, kernels: Kernels) -> Result:
@@ -88,7 +89,7 @@ def _score(spec: Spec, config: dict[str, Any], card: Card, kernels: Kernels) -> 
     part, batch_size = score.fitting(params)
     sizes = [min(rows[part], times * _FEW * batch_size) for times in (1, 2)]
     few, more = (_traced("fit_score", {**spec, "rows": {**rows, part: size}}, config, card, kernels) for size in sizes)
-    flops = score.work(params, rows[part], programs.head_size(programs.head(spec, config)))
+    flops = score.work(params, rows[part], programs.head_size(programs.head(Task.model_validate(spec["task"]), config)))
     found = {"rows": batch_size, "tokens": 0, "job": {"flops": flops, "part": part}}
     if sizes[0] == sizes[1]:
         return {**few, **found}

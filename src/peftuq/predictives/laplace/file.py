@@ -4,6 +4,7 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -25,9 +26,9 @@ class GaussianLogits:
     f_sigma: dict[str, np.ndarray]
 
 
-def write(path: str | os.PathLike, parts: Mapping[str, GaussianLogits], facts: Mapping[str, object]) -> None:
+def write(path: str | os.PathLike[str], parts: Mapping[str, GaussianLogits], facts: Mapping[str, object]) -> None:
     """Write by evaluation part; `facts` (JSON-able) hold the precisions, the evidence and the validation's NLLs."""
-    arrays = {}
+    arrays: dict[str, np.ndarray] = {}
     for part, gaussian in parts.items():
         arrays |= {f"{part}/{field}": getattr(gaussian, field) for field in ("id", "label", "f_mu")}
         arrays |= {f"{part}/f_sigma/{prior}": gaussian.f_sigma[prior] for prior in PRIORS}
@@ -35,12 +36,12 @@ def write(path: str | os.PathLike, parts: Mapping[str, GaussianLogits], facts: M
 
 
 class LaplaceFile:
-    """The file, read lazily: `parts` names its evaluation parts, `[part]` reads one, `facts` are those it was given."""
+    """The file, read lazily: `parts` names its evaluation parts, `[part]` reads one, `facts` are those of the fit."""
 
-    def __init__(self, path: str | os.PathLike):
+    def __init__(self, path: str | os.PathLike[str]):
         self._arrays = ArrayFile(path)
         self.parts: list[str] = json.loads(self._arrays.metadata["parts"])
-        self.facts: dict = json.loads(self._arrays.metadata["facts"])
+        self.facts: dict[str, Any] = json.loads(self._arrays.metadata["facts"])
 
     def __getitem__(self, part: str) -> GaussianLogits:
         fields = {field: self._arrays[f"{part}/{field}"] for field in ("id", "label", "f_mu")}

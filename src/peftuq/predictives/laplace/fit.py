@@ -11,6 +11,7 @@ from peftuq.predictives.laplace.file import PRIORS, GaussianLogits
 from peftuq.predictives.laplace.layers import layers_of
 from peftuq.predictives.laplace.link import monte_carlo
 from peftuq.progress import Log, Progress
+from peftuq.specs.adapted import LaplaceParameters
 
 SELECTION_DRAWS = 1000  # logit samples for a validation NLL, the same for every precision of the grid
 
@@ -26,24 +27,23 @@ def fit(
     train: Encoded,
     evals: Mapping[str, Encoded],
     execution: kfac.Execution,
-    params: dict,
+    params: LaplaceParameters,
     seed: int,
     log: Log,
 ) -> tuple[dict[str, GaussianLogits], dict[str, object]]:
     """Gaussian logits of every part of `evals`, which must hold `valid`, and the facts of the fit.
 
-    `params`: `positions`, `head`, `rank`, `exact_below` and the `grid` of prior precisions, [log10 of the lowest, of
-    the highest, number]. The model is left in evaluation mode with frozen weights.
+    The model is left in evaluation mode with frozen weights.
     """
     model.eval().requires_grad_(False)
-    layers = layers_of(model, params["head"])
+    layers = layers_of(model, params.head)
     progress = Progress(log, "curvature", len(train), "examples")
-    shape = (params["positions"], params["rank"], params["exact_below"])
+    shape = (params.positions, params.rank, params.exact_below)
     curvature = kfac.fit(model, layers, train, execution, *shape, progress)
     spectrum = curvature.spectrum.cpu().numpy()
     best = evidence.best_precision(spectrum, curvature.squared_norm)
 
-    lowest, highest, number = params["grid"]
+    lowest, highest, number = params.grid
     grid = np.logspace(lowest, highest, number).tolist()
     progress = Progress(log, "predictive", sum(map(len, evals.values())), "examples")
     valid = evals["valid"]

@@ -7,6 +7,7 @@ exact: one backward pass for each column of a square root of the softmax's Hessi
 position that is read enter, while every token on the way to them counts.
 """
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -60,9 +61,6 @@ class Execution:
             return model(batch.input_ids, batch.lengths, batch.n_options).logits
 
 
-# the rehearsal still asks for this name
-
-
 def softmax_hessian_root(logits: Float[Tensor, "n C"]) -> Float[Tensor, "n C k"]:
     """L with L Lᵀ = diag(p) - p pᵀ, p = softmax(logits), and k = C - 1 columns: its Cholesky factor.
 
@@ -70,7 +68,8 @@ def softmax_hessian_root(logits: Float[Tensor, "n C"]) -> Float[Tensor, "n C k"]
     √(p_j r_{j+1} / r_j) at j and -p_i √(p_j / (r_j r_{j+1})) at i > j. Missing options (-inf) have rows of 0.
     """
     p = logits.double().softmax(dim=1)
-    rest = p.flip(1).cumsum(dim=1).flip(1)
+    # Not `cumsum`, which has no deterministic kernel on CUDA.
+    rest = torch.stack(list(itertools.accumulate(p.flip(1).unbind(dim=1))), dim=1).flip(1)
     here, after = rest[:, :-1], rest[:, 1:]
     ratio = torch.where(after > 0, p[:, :-1] / (here * after), 0.0).sqrt()
     below = torch.ones(p.shape[1], p.shape[1] - 1, device=p.device).tril(-1)

@@ -1,6 +1,7 @@
 """Laplace-LoRA in closed form: probit approximation in place of logit samples; everything else is `laplace`."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from peftuq.artifacts import Samples
 from peftuq.plugins import Predictive
@@ -17,7 +18,7 @@ PREDICTIVE = Predictive(
 
 
 def predict(
-    inputs: Sequence[LaplaceFile], evals: Sequence[str], params: dict, seed: int, size: int | None
+    inputs: Sequence[LaplaceFile], evals: Sequence[str], params: Mapping[str, Any], seed: int, size: int | None
 ) -> tuple[dict[str, Samples], dict[str, str]]:
     """Samples (M = 1): the approximate mean of the softmax of the logits."""
     (file,) = inputs

@@ -1,6 +1,7 @@
 """Laplace-LoRA with the prior precision of smallest validation NLL; everything else is `laplace`."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from peftuq.artifacts import Samples
 from peftuq.plugins import Predictive
@@ -18,7 +19,7 @@ PREDICTIVE = Predictive(
 
 
 def predict(
-    inputs: Sequence[LaplaceFile], evals: Sequence[str], params: dict, seed: int, size: int | None
+    inputs: Sequence[LaplaceFile], evals: Sequence[str], params: Mapping[str, Any], seed: int, size: int | None
 ) -> tuple[dict[str, Samples], dict[str, str]]:
     """Samples (M = 100) whose mean is that of `draws` samples of the correlated logits."""
     return sampled(inputs, evals, "valid", params["draws"], seed)

@@ -12,7 +12,7 @@ def root(f_mu: np.ndarray, f_sigma: np.ndarray) -> np.ndarray:
 
     `f_mu` (N, C), `f_sigma` (N, C, C).
 
-    A shift that all options share changes no probability, so that C - 1 directions hold all that matters. Options with
+    A shift that all options share changes no probability, so that C - 1 directions suffice. Options with
     f_mu = -inf do not take part.
     """
     exists = np.isfinite(f_mu).astype(np.float64)
@@ -50,13 +50,13 @@ def monte_carlo(f_mu: np.ndarray, f_sigma: np.ndarray, draws: int, seed: int) ->
     probs = np.empty((cells, *f_mu.shape))
     step = max(1, CHUNK // (draws * f_mu.shape[1]))
     for start in range(0, len(f_mu), step):
-        here = slice(start, start + step)
-        logits = standard @ wide[here].transpose(0, 2, 1)  # (n, draws, C)
-        logits += f_mu[here, None]
+        rows = slice(start, start + step)
+        logits = standard @ wide[rows].transpose(0, 2, 1)  # (n, draws, C)
+        logits += f_mu[rows, None]
         logits -= logits.max(axis=2, keepdims=True)
         np.exp(logits, out=logits)
         logits /= logits.sum(axis=2, keepdims=True)
-        probs[:, here] = logits.reshape(len(logits), cells, -1, f_mu.shape[1]).mean(axis=2).transpose(1, 0, 2)
+        probs[:, rows] = logits.reshape(len(logits), cells, -1, f_mu.shape[1]).mean(axis=2).transpose(1, 0, 2)
     return probs
 
 

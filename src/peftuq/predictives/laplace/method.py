@@ -3,7 +3,8 @@
 The fit is shared with `laplace_probit` and `laplace_valid`, and its parameters are set here for all three.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from peftuq.artifacts import Samples
 from peftuq.plugins import Predictive
@@ -26,12 +27,13 @@ PREDICTIVE = Predictive(
         "batch_tokens": 2048,  # at most, padding included: the graph of a 7B model with its hooks takes 12 MB a token
         "grid": [-3.0, 4.0, 29],  # prior precisions tried on the validation set: log10 of the ends, and how many
     },
+    choices={"positions": ["all", "read"], "head": ["excluded", "included"]},
     fit=["positions", "head", "rank", "exact_below", "batch_tokens", "grid"],
 )
 
 
 def predict(
-    inputs: Sequence[LaplaceFile], evals: Sequence[str], params: dict, seed: int, size: int | None
+    inputs: Sequence[LaplaceFile], evals: Sequence[str], params: Mapping[str, Any], seed: int, size: int | None
 ) -> tuple[dict[str, Samples], dict[str, str]]:
     """Samples (M = 100) whose mean is that of `draws` samples of the correlated logits."""
     return sampled(inputs, evals, "marglik", params["draws"], seed)

@@ -1,7 +1,7 @@
 """The linearised predictive distribution of an adapter's posterior: logits ~ N(f_mu, f_Sigma) for every example.
 
 f_Sigma = J (F + λ)⁻¹ Jᵀ with J the Jacobian of an example's answer logits in the weights, less their mean over its
-options: a shift that all options share changes no probability, so that C - 1 backward passes say all that matters. J
+options: a shift that all options share changes no probability, so that C - 1 backward passes suffice. J
 exists for one batch at a time, as each layer's slabs Σ_t g_t a_tᵀ, and meets (F + λ)⁻¹ only through a layer's Kronecker
 factors.
 """
@@ -80,7 +80,7 @@ def distribution(
     device = next(model.parameters()).device
     weights = sum(layer.weight.numel() for layer in layers.values())
     order, means, covariances = [], [], []
-    wanted = torch.tensor(precisions, dtype=torch.float64, device=device)
+    lambdas = torch.tensor(precisions, dtype=torch.float64, device=device)
     slabs = _Slabs(layers)
     classes = int(data.n_options.max()) if model.answer_tokens is None else len(model.answer_tokens)
     most = max(1, SLABS // (classes * weights))
@@ -91,10 +91,10 @@ def distribution(
             basis = contrasts(logits.detach())
             backward_each(logits, basis.unbind(dim=2))
             size = basis.shape[2]
-            forms = torch.zeros(len(wanted), len(rows), size, size, dtype=torch.float64, device=device)
+            forms = torch.zeros(len(lambdas), len(rows), size, size, dtype=torch.float64, device=device)
             for name, factors in curvature.factors.items():
                 if slabs.of[name]:
-                    forms += quadratic_forms(torch.stack(slabs.of[name], dim=1), factors, wanted)
+                    forms += quadratic_forms(torch.stack(slabs.of[name], dim=1), factors, lambdas)
             order.append(rows)
             means.append(logits.detach().double().cpu())
             covariances.append((basis @ forms @ basis.mT).cpu())

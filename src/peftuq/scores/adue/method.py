@@ -20,7 +20,7 @@ inside an encoder's head while it is fine-tuned. That is 0: the text names none,
 record does not carry the encoder's, and without it the anchored head computes U_SR's very logits.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -29,6 +29,7 @@ import torch
 
 from peftuq.artifacts import Head, RecordFile
 from peftuq.errors import UserError
+from peftuq.models.determinism import use_deterministic_kernels
 from peftuq.plugins import Score
 from peftuq.scores.adue.head_stack import HeadStack
 from peftuq.scores.adue.search import Chosen, Fit, Part, Search, error_auroc, grid, random_head, scores
@@ -91,7 +92,9 @@ def check(params: Mapping[str, Any]) -> None:
             raise UserError(f"config: methods.adue.{key}: needs values >= 0, one of them > 0, got {params[key]!r}")
 
 
-def selected(inputs: RecordFile, params: dict, seed: int, device: str) -> tuple[dict[str, Chosen], list[dict]]:
+def selected(
+    inputs: RecordFile, params: Mapping[str, Any], seed: int, device: str
+) -> tuple[dict[str, Chosen], list[dict[str, Any]]]:
     """The head of every variant, and all fits with their hyper-parameters and valid AUROC."""
     fitted = Part.of(inputs[params["train_on"]], torch.float32, device)
     search = Search(fitted, Part.of(inputs["valid"], torch.float64, device), params, seed)
@@ -100,7 +103,7 @@ def selected(inputs: RecordFile, params: dict, seed: int, device: str) -> tuple[
     classes, width = trained.out_weight.shape[0], fitted.x.shape[1]
     linear = Head(np.empty((classes, width), np.float32), np.empty(classes, np.float32))
     chosen: dict[str, Chosen] = {}
-    table: list[dict] = []
+    table: list[dict[str, Any]] = []
 
     def select(name: str, start: Head, wanted: Mapping[str, set[Fit]]) -> None:
         best, fits = search.select(start, wanted)
@@ -116,7 +119,9 @@ def selected(inputs: RecordFile, params: dict, seed: int, device: str) -> tuple[
     return chosen, table
 
 
-def score(inputs: RecordFile, evals: list[str], params: dict, seed: int) -> tuple[dict, dict]:
+def score(
+    inputs: RecordFile, evals: Sequence[str], params: Mapping[str, Any], seed: int
+) -> tuple[dict[str, dict[str, np.ndarray]], dict[str, Any]]:
     """Clamped U per variant and eval part, and diagnostics.
 
     `selected`: per variant the hyper-parameters, their valid AUROC (None if valid has no error, or nothing
@@ -126,10 +131,13 @@ def score(inputs: RecordFile, evals: list[str], params: dict, seed: int) -> tupl
     Raises `UserError` for a grid that leaves a variant without a fit.
     """
     check(params)
+    use_deterministic_kernels()
     device = "cuda" if torch.cuda.is_available() else "cpu"
     chosen, table = selected(inputs, params, seed, device)
     result: dict[str, dict[str, np.ndarray]] = {variant: {} for variant in SCORE.variants}
-    notes = {v: {**chosen[v].fit.named(), "valid_auroc": chosen[v].valid_auroc, "clamped": {}} for v in result}
+    notes: dict[str, dict[str, Any]] = {
+        v: {**chosen[v].fit.named(), "valid_auroc": chosen[v].valid_auroc, "clamped": {}} for v in result
+    }
     for name in evals:
         part = Part.of(inputs[name], torch.float64, device)
         for variant, by_part in result.items():

@@ -38,7 +38,7 @@ class Fit:
     def plan(self) -> Plan:
         return Plan(self.lr, self.epochs, 2 * self.beta)
 
-    def rank(self, valid_auroc: float | None) -> tuple:
+    def rank(self, valid_auroc: float | None) -> tuple[float, bool, float, int, float, float]:
         """Sorts the best first; ties: a fit, the nearest to θ_init (lower rate, fewer epochs, larger β, then α)."""
         return -(valid_auroc or 0.0), self.epochs == 0, self.lr, self.epochs, -self.beta, -self.alpha
 
@@ -64,8 +64,8 @@ def grid(params: Mapping[str, Any]) -> dict[str, set[Fit]]:
 def random_head(like: Head, std: float, rng: np.random.Generator) -> Head:
     """A head of the same architecture: weights N(0, std²), biases 0."""
 
-    def draw(weight: np.ndarray | None) -> np.ndarray | None:
-        return None if weight is None else rng.normal(0.0, std, weight.shape).astype(np.float32)
+    def draw(weight: np.ndarray) -> np.ndarray:
+        return rng.normal(0.0, std, weight.shape).astype(np.float32)
 
     def zero(bias: np.ndarray | None) -> np.ndarray | None:
         return None if bias is None else np.zeros_like(bias)
@@ -73,7 +73,7 @@ def random_head(like: Head, std: float, rng: np.random.Generator) -> Head:
     return Head(
         draw(like.out_weight),
         zero(like.out_bias),
-        draw(like.dense_weight),
+        None if like.dense_weight is None else draw(like.dense_weight),
         zero(like.dense_bias),
         like.activation,
     )
@@ -147,7 +147,9 @@ class Search:
         train(stack, x, [f.plan for f in fits], loss.slope, seed=self.seed, **settings)
         return stack
 
-    def select(self, start: Head, wanted: Mapping[str, set[Fit]]) -> tuple[dict[str, Chosen], list[tuple]]:
+    def select(
+        self, start: Head, wanted: Mapping[str, set[Fit]]
+    ) -> tuple[dict[str, Chosen], list[tuple[Fit, float | None]]]:
         """Each variant's best fit of those it wants, and (fit, valid AUROC) of all; each is trained once."""
         fits = sorted(set().union(*wanted.values()), key=lambda f: (-f.epochs, f.lr, f.beta, f.alpha, f.lam))
         error = self.valid.error.cpu().numpy() > 0

@@ -21,22 +21,23 @@ def uncertainty(logits: Tensor, missing: Tensor, lam: Tensor) -> tuple[Tensor, T
     gradient loses digits where the head is confident (in float32, 1 − p has none left below 1e-7).
     """
     logits = logits + missing
-    others = (logits - logits.amax(-2, keepdim=True)).exp_()
-    top = others.floor()  # 1 at the most probable class (at each of them if they tie), else 0
+    ratio = (logits - logits.amax(-2, keepdim=True)).exp_()  # p_c / max p
+    top = ratio.floor()  # 1 at the most probable class (at each of them if they tie), else 0
     count = top.sum(-2, keepdim=True)
-    others -= top
+    others = ratio.sub_(top)
     tail = others.sum(-2, keepdim=True)
-    best = (count + tail).reciprocal()
-    p = others.mul_(best)  # of the others; the top has `best`
+    best = (count + tail).reciprocal()  # max p
+    p = others.mul_(best)  # of the others; 0 at the top
     # e^-60 is 0 beside 1, and further down lie float32's denormals: ten times slower.
-    smooth = (lam * (p - best)).clamp_(min=-60).add_(missing).exp_()
-    smooth.addcmul_(smooth, top, value=-1)
+    smooth = (lam * (p - best)).clamp_(min=-60).add_(missing).exp_()  # exp(λ (p_c − max p)), 1 at the top
+    smooth.addcmul_(smooth, top, value=-1)  # 0 at the top
     rest = smooth.sum(-2, keepdim=True)
     u = (tail + (count - 1)) * best - (rest + (count - 1)).log1p_() / lam
-    rest += count
-    mean = (smooth * p).sum(-2, keepdim=True).addcmul_(count, best).div_(rest)
-    gradient = p * (mean - smooth / rest)
-    return u, gradient.addcmul_(top, gradient.sum(-2, keepdim=True) / count, value=-1)
+    total = rest.add_(count)  # Σ exp(λ (p_c − max p)); smooth / total = −∂U/∂p_c
+    mean = (smooth * p).sum(-2, keepdim=True).addcmul_(count, best).div_(total)  # −Σ p_c ∂U/∂p_c
+    d_others = p * (mean - smooth / total)  # ∂U/∂logit_c through the softmax, 0 at the top
+    d_top = -d_others.sum(-2, keepdim=True) / count  # of each at the top: all derivatives sum to 0
+    return u, d_others.addcmul_(top, d_top)
 
 
 @dataclass(frozen=True)
@@ -58,5 +59,6 @@ class ErrorLoss:
         heads = len(logits)
         raw, gradient = uncertainty(logits, self.missing.index_select(1, rows), self.lam[:heads])
         u, e = raw.clamp(FLOOR, 1 - FLOOR), self.error[rows]
-        du = (u - e) / (u * (1 - u)) + 2 * self.alpha[:heads] * (u - self.response[rows])
-        return gradient * (du * (u == raw) / len(rows))  # where U is clamped, no gradient passes
+        d_u = (u - e) / (u * (1 - u)) + 2 * self.alpha[:heads] * (u - self.response[rows])
+        d_raw = d_u * (u == raw) / len(rows)  # where U is clamped, no gradient passes
+        return gradient * d_raw

@@ -4,6 +4,7 @@ import copy
 
 import numpy as np
 import torch
+from recipes import adapter
 from tiny import DECODERS, ENCODERS, ROLES, build
 from torch.func import functional_call, jacrev
 
@@ -13,7 +14,7 @@ from peftuq.models.readout import ReadOut
 from peftuq.predictives.laplace import kfac
 from peftuq.predictives.laplace.layers import layers_of
 
-ADAPTER = {"targets": ["q", "v"], "rank": 3, "alpha": 6, "dropout": 0.1, "top_layers": None}
+ADAPTER = adapter(rank=3, alpha=6)
 EXECUTION = kfac.Execution(pad=0, max_tokens=40, dtype=torch.float32)
 CLASSES = 3
 
