@@ -1,24 +1,33 @@
 """The AdUE paper's tables, rebuilt from a run: Tables 1 to 4, 6, 7 and 8 of arXiv 2505.15443."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from peftuq.cells import Setting
 from peftuq.metrics.evaluate import METRICS
 from peftuq.report import methods, reference
-from peftuq.report.beside_paper import Line, beside_paper, method_lines, rank_entries, ranked, requested, stub
+from peftuq.report.beside_paper import (
+    Line,
+    beside_paper,
+    method_lines,
+    rank_entries,
+    ranked,
+    requested,
+    stub,
+    with_further,
+)
 from peftuq.report.headings import SPREAD, Headings
 from peftuq.report.methods import FORMATS, Method
 from peftuq.report.reference import Printed
 from peftuq.report.run import KINDS, Run
-from peftuq.report.tables import Column, Entry, Row, Table, in_blocks, measured
+from peftuq.report.tables import NOT_REQUESTED, Column, Entry, Row, Table, in_blocks, measured
 from peftuq.report.words import counted
 
 KIND_TITLES = {"encoder": "Encoders", "decoder": "Generative models"}
 AUROC = f"ROC-AUC ×100 of telling errors from correct predictions, {SPREAD}."
 RANK = (
-    "Rank: average over the settings of that kind of model, 1 is best; beside it the paper’s, over its own ten "
-    "settings."
+    "Rank: average over the settings of that kind of model among the paper’s methods, 1 is best; beside it the "
+    "paper’s, over its own ten settings."
 )
 BESIDE = (
     "Below ours, where model and dataset are the paper’s own: its value, and ours minus it. "
@@ -42,7 +51,8 @@ def paper_auroc(run: Run, setting: Setting, method: Method) -> Printed | None:
 class AurocTable:
     """Methods × settings, and after the settings of each kind of model the average rank over them.
 
-    `printed` is the paper's table. None where the run was asked for none of the methods.
+    `printed` is the paper's table, `rows` which scores have one beside the paper's `methods`: all of the run's by
+    default. Ranks are among the paper's methods. None where the run was asked for no score.
     """
 
     name: str
@@ -50,10 +60,11 @@ class AurocTable:
     methods: Sequence[Method]
     printed: str
     kinds: tuple[str, ...] = KINDS
+    rows: Callable[[Run, Sequence[Setting], Sequence[Method]], list[Method]] = with_further
 
     def __call__(self, run: Run, settings: Sequence[Setting]) -> Table | None:
         here = [setting for setting in settings if run.kind(setting) in self.kinds]
-        shown = requested(run, here, self.methods)
+        shown = self.rows(run, here, self.methods)
         if not shown:
             return None
         headings = Headings(run, here)
@@ -85,10 +96,12 @@ def _with_ranks(
     run: Run, settings: Sequence[Setting], shown: Sequence[Method], headings: Headings, printed: tuple[str, str]
 ) -> list[Line]:
     lines = method_lines(run, settings, shown, lambda s, m: paper_auroc(run, s, m))
-    entries = rank_entries(ranked(run, settings, shown), shown, headings)
-    for method, line, rank in zip(shown, lines, entries, strict=True):
-        paper = reference.adue_ranks()[(*printed, method.paper)]
-        line.ours.extend([rank, Entry(value=paper, decimals=1)])
+    among = [method for method in shown if method.paper]
+    ranks = dict(zip(among, rank_entries(ranked(run, settings, among), among, headings), strict=True))
+    for method, line in zip(shown, lines, strict=True):
+        paper = reference.adue_ranks().get((*printed, method.paper))
+        rank = ranks.get(method, Entry(NOT_REQUESTED))
+        line.ours.extend([rank, Entry(NOT_REQUESTED) if paper is None else Entry(value=paper, decimals=1)])
         line.paper.extend([None, None])
     return lines
 
@@ -148,19 +161,19 @@ def _not_requested(wanted: Sequence[Method], shown: Sequence[Method]) -> tuple[s
     return (f"Not part of this run: {', '.join(left_out)}.",) if left_out else ()
 
 
-def _of_kind(number: int, key: str, title: str, wanted: Sequence[Method], kind: str) -> AurocTable:
+def _of_kind(number: int, kind: str, key: str, title: str, wanted: Sequence[Method], *rows) -> AurocTable:
     name, title = f"adue_table{number}_{key}_{kind}s", f"{title}, {KIND_TITLES[kind].lower()}"
-    return AurocTable(name, title, wanted, f"Table {number}", (kind,))
+    return AurocTable(name, title, wanted, f"Table {number}", (kind,), *rows)
 
 
-LOSSES = ("ablation", "Ablation of the loss and of the start", methods.ABLATIONS)
+LOSSES = ("ablation", "Ablation of the loss and of the start", methods.ABLATIONS, requested)
 RAW = ("all", "Raw and L2-normalised representations", methods.EVERY)
 TABLES = (  # in the paper's order
     AurocTable("adue_table1_error_auroc", "Error detection", methods.HEADLINE, "Table 1"),
     ablation_ranks,
-    _of_kind(3, *LOSSES, "encoder"),
-    _of_kind(4, *LOSSES, "decoder"),
+    _of_kind(3, "encoder", *LOSSES),
+    _of_kind(4, "decoder", *LOSSES),
     accuracy,
-    _of_kind(7, *RAW, "encoder"),
-    _of_kind(8, *RAW, "decoder"),
+    _of_kind(7, "encoder", *RAW),
+    _of_kind(8, "decoder", *RAW),
 )

@@ -1,7 +1,7 @@
 """Reliability diagrams: is a prediction of confidence 1 − U right that often?"""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import matplotlib
@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from peftuq.metrics.calibration import reliability_bins
-from peftuq.report.figures.style import ACROSS, STYLE, legend, legend_height, look, message, width_of
+from peftuq.report.figures.style import ACROSS, STYLE, Look, legend, legend_height, looks, message, width_of
 
 _HEIGHT = 2.82  # inches: a row of panels
 _UPPER, _LOWER = 1.45, 0.42  # the two axes of a panel
@@ -45,9 +45,10 @@ def draw(diagrams: Sequence[Diagram]) -> Figure:
         rows = math.ceil(n / ACROSS)
         figure = Figure(figsize=(width_of(n), _HEIGHT * rows + legend_height(n)))
         uppers = []
+        shown = looks(score.variant for diagram in diagrams for score in diagram.scores)
         for position, diagram in enumerate(diagrams):
             upper, lower = _axes(figure, position, min(n, ACROSS))
-            _panel(upper, lower, diagram, first=position % ACROSS == 0)
+            _panel(shown, upper, lower, diagram, first=position % ACROSS == 0)
             uppers.append(upper)
         legend(figure, uppers)
     return figure
@@ -69,7 +70,7 @@ def _axes(figure: Figure, position: int, across: int) -> tuple[Axes, Axes]:
     return add(_LOWER + 0.08, _UPPER, sharex=lower), lower
 
 
-def _panel(upper: Axes, lower: Axes, diagram: Diagram, first: bool) -> None:
+def _panel(look_of: Mapping[str, Look], upper: Axes, lower: Axes, diagram: Diagram, first: bool) -> None:
     upper.set_title(diagram.title, loc="left")
     if not diagram.scores:
         message(upper, "scores missing")
@@ -81,7 +82,7 @@ def _panel(upper: Axes, lower: Axes, diagram: Diagram, first: bool) -> None:
     hatches = {"adue": "", "sr": "/////"}
     for score in diagram.scores:
         stretched = (score.confidence - diagram.lowest) / span
-        look_, bins = look(score.variant), reliability_bins(stretched, score.correct, BINS)
+        look_, bins = look_of[score.variant], reliability_bins(stretched, score.correct, BINS)
         confidence = diagram.lowest + span * bins.confidence
         style = {"color": look_.color, "marker": look_.marker, "clip_on": False}
         upper.plot(confidence, bins.accuracy, ls=look_.line, label=score.title, **style)

@@ -1,7 +1,8 @@
 """The look of every figure: one font, greys that print, a marker and a line of its own for every method."""
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import cycle
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -66,12 +67,19 @@ ADAPTERS = {  # the methods of the UQ4CT section: never in one figure with the s
     "temperature": Look("#E69F00", (0, (7, 1, 2, 1)), "<"),
     "untuned": Look("0.55", (0, (2, 2)), "*"),
 }
-_OTHER = Look("0.4", "-", "X")
+FURTHER = (  # for names that no table here has, told apart by line and marker
+    Look("#56B4E9", (0, (1, 2)), "P"),
+    Look("#E69F00", (0, (7, 1, 2, 1)), "<"),
+    Look("0.45", "-", "X"),
+    Look("0.45", (0, (4, 2)), "*"),
+    Look("0.45", (0, (1, 1.5)), "h"),
+)
 
 
-def look(name: str) -> Look:
-    """The look of a score's variant, or of a method that makes adapters or probabilities."""
-    return (LOOKS | ADAPTERS).get(name, _OTHER)
+def looks(names: Iterable[str]) -> dict[str, Look]:
+    """The look of each variant of a score, or method that makes adapters or probabilities, in one figure."""
+    known, further = LOOKS | ADAPTERS, cycle(FURTHER)
+    return {name: known.get(name) or next(further) for name in dict.fromkeys(names)}
 
 
 ACROSS = 3  # panels side by side
