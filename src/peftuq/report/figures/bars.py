@@ -51,7 +51,8 @@ def _panel(look_of: Mapping[str, Look], ax: Axes, measure: Measure) -> None:
         style = {"facecolor": look_of[bars.name].color, "edgecolor": "white", "linewidth": 0.4, "alpha": 0.85}
         ax.bar(positions, heights, 0.92 * slot, hatch=_HATCHES[index % len(_HATCHES)], label=bars.title, **style)
         some = spread > 0
-        ax.errorbar(positions[some], heights[some], spread[some], fmt="none", ecolor="0.25", elinewidth=0.7)
+        for color, width in (("white", 1.9), ("0.25", 0.7)):  # a light edge, for bars that are dark
+            ax.errorbar(positions[some], heights[some], spread[some], fmt="none", ecolor=color, elinewidth=width)
         printed = [
             (position, value) for position, value in zip(positions, bars.paper, strict=True) if value is not None
         ]

@@ -31,7 +31,8 @@ class Panel(NamedTuple):
 
 def draw(panels: Sequence[Panel]) -> Figure:
     shown = looks(curve.variant for panel in panels for curve in panel.curves)
-    return in_rows(panels, 2.0, "error rate, %", partial(_panel, shown))
+    names = dict.fromkeys(curve.title for panel in panels for curve in panel.curves)
+    return in_rows(panels, 2.0, "error rate, %", partial(_panel, shown), list(names))
 
 
 def _panel(look_of: Mapping[str, Look], ax: Axes, panel: Panel) -> None:

@@ -12,7 +12,8 @@ from matplotlib.figure import Figure
 from peftuq.metrics.calibration import reliability_bins
 from peftuq.report.figures.style import ACROSS, STYLE, Look, legend, legend_height, looks, message, width_of
 
-_HEIGHT = 2.82  # inches: a row of panels
+_HEIGHT = 2.42  # inches: a row of panels without its titles
+_LINE = 0.2  # of a title
 _UPPER, _LOWER = 1.45, 0.42  # the two axes of a panel
 _LEFT, _GAP, _LABELS = 0.45, 0.42, 0.42  # room for the first column's labels, between panels, below a panel
 
@@ -43,23 +44,25 @@ def draw(diagrams: Sequence[Diagram]) -> Figure:
     with matplotlib.rc_context(STYLE):
         n = len(diagrams)
         rows = math.ceil(n / ACROSS)
-        figure = Figure(figsize=(width_of(n), _HEIGHT * rows + legend_height(n)))
+        height = _HEIGHT + _LINE * max(diagram.title.count("\n") + 1 for diagram in diagrams)
+        names = dict.fromkeys(score.title for diagram in diagrams for score in diagram.scores)
+        figure = Figure(figsize=(width_of(n), height * rows + legend_height(n, ["calibrated", *names])))
         uppers = []
         shown = looks(score.variant for diagram in diagrams for score in diagram.scores)
         for position, diagram in enumerate(diagrams):
-            upper, lower = _axes(figure, position, min(n, ACROSS))
+            upper, lower = _axes(figure, position, min(n, ACROSS), height)
             _panel(shown, upper, lower, diagram, first=position % ACROSS == 0)
             uppers.append(upper)
         legend(figure, uppers)
     return figure
 
 
-def _axes(figure: Figure, position: int, across: int) -> tuple[Axes, Axes]:
+def _axes(figure: Figure, position: int, across: int, row_height: float) -> tuple[Axes, Axes]:
     """The two axes of a panel, placed in inches: nothing else keeps them close together and alike on every page."""
     row, column = divmod(position, across)
     width, height = figure.get_size_inches()
     left = _LEFT + column * (width - _LEFT) / across
-    bottom = height - _HEIGHT * (row + 1) + _LABELS
+    bottom = height - row_height * (row + 1) + _LABELS
     size = (width - _LEFT) / across - _GAP
 
     def add(above: float, tall: float, **shared: Axes) -> Axes:

@@ -85,9 +85,14 @@ def looks(names: Iterable[str]) -> dict[str, Look]:
 ACROSS = 3  # panels side by side
 
 
-def facets(n: int, height: float, across: int = ACROSS, **shared: Any) -> tuple[Figure, list[Axes]]:
-    """A figure of n panels, `height` inches each, in rows of `across`; room for a legend below; its axes in order."""
-    width, below = (width_of(n), legend_height(n)) if across == ACROSS else (WIDTH, legend_height(ACROSS))
+def facets(
+    n: int, height: float, across: int = ACROSS, names: Sequence[str] = (), **shared: Any
+) -> tuple[Figure, list[Axes]]:
+    """A figure of n panels, `height` inches each, in rows of `across`; its axes in order.
+
+    Below is room for a legend of `names`; by default for one line, or two where the figure is narrow.
+    """
+    width, below = (width_of(n), legend_height(n, names)) if across == ACROSS else (WIDTH, legend_height(ACROSS, names))
     across = min(n, across)
     rows = math.ceil(n / across)
     tall = rows * height + below
@@ -99,10 +104,12 @@ def facets(n: int, height: float, across: int = ACROSS, **shared: Any) -> tuple[
     return figure, axes[:n]
 
 
-def in_rows(panels: Sequence, height: float, ylabel: str, draw: Callable[[Axes, Any], None]) -> Figure:
+def in_rows(
+    panels: Sequence, height: float, ylabel: str, draw: Callable[[Axes, Any], None], names: Sequence[str] = ()
+) -> Figure:
     """A figure of all panels, each drawn by `draw`; the y axis is named where a row begins, one legend serves all."""
     with matplotlib.rc_context(STYLE):
-        figure, axes = facets(len(panels), height)
+        figure, axes = facets(len(panels), height, names=names)
         for index, (ax, panel) in enumerate(zip(axes, panels, strict=True)):
             draw(ax, panel)
             if index % ACROSS == 0:
@@ -116,8 +123,17 @@ def width_of(n: int) -> float:
     return WIDTH if n >= ACROSS else WIDTH * 2 / ACROSS
 
 
-def legend_height(n: int) -> float:
-    return 0.3 if n >= ACROSS else 0.48
+def legend_height(n: int, names: Sequence[str] = ()) -> float:
+    """Inches: for the lines that a legend of `names` takes below n panels; a narrow figure's are two at least."""
+    lines = math.ceil(len(names) / _columns(names, width_of(n))) if names else 1
+    return 0.12 + 0.18 * max(lines, 1 if n >= ACROSS else 2)
+
+
+def _columns(names: Sequence[str], width: float) -> int:
+    """Of a legend: so many that the lines fit into `width` inches, and are equally full."""
+    room = round(110 * width / WIDTH)  # characters of a line; a handle is worth nine
+    fitting = max(1, room // (max(map(len, names), default=0) + 9))
+    return math.ceil(len(names) / math.ceil(max(1, len(names)) / fitting)) or 1
 
 
 def handles(axes: Sequence[Axes]) -> dict[str, Any]:
@@ -126,17 +142,17 @@ def handles(axes: Sequence[Axes]) -> dict[str, Any]:
 
 
 def legend(figure: Figure, axes: Sequence[Axes]) -> None:
-    """One legend below all panels, each name once; on a narrow figure in two lines."""
+    """One legend below all panels, each name once, in as many lines as it takes."""
     named = handles(axes)
-    columns = len(named) if figure.get_figwidth() == WIDTH else math.ceil(len(named) / 2)
-    figure.legend(named.values(), named.keys(), loc="lower center", ncols=max(1, columns))
+    columns = _columns(list(named), figure.get_figwidth())
+    figure.legend(named.values(), named.keys(), loc="lower center", ncols=columns)
 
 
 def legend_outside(figure: Figure, axes: Sequence[Axes]) -> None:
     """One legend in as many columns as its names leave room for, below a figure that is laid out as constrained."""
     named = handles(axes)
-    columns = 110 // (max(map(len, named), default=0) + 9)  # characters of a full line; a handle is worth nine
-    figure.legend(named.values(), named.keys(), loc="outside lower center", ncols=min(4, max(1, columns)))
+    columns = min(4, _columns(list(named), WIDTH))
+    figure.legend(named.values(), named.keys(), loc="outside lower center", ncols=columns)
 
 
 def pages(items: Sequence, per_page: int) -> Iterator[tuple[str, str, Sequence]]:

@@ -61,7 +61,11 @@ def _measured(run: Run, evaluation: Evaluation, every: Sequence[Method]) -> list
 
 def _crossed(run: Run, evaluation: Evaluation, every: Sequence[Method]) -> list[Method]:
     """The methods with any of the crossed scores, where one of them is in no paper."""
-    here = [m for m in every if any(_requested(run, evaluation, m, variant) for _, variant in CROSSED)]
+    here = [
+        m
+        for m in every
+        if any(_requested(run, evaluation, m, v) for _, v in [*CROSSED, *further_auroc(run, [evaluation.task])])
+    ]
     return here if any(_is_new(run, evaluation, method) for method in here) else []
 
 
@@ -110,7 +114,11 @@ def _entry(run: Run, evaluation: Evaluation, method: Method, measure: Measure, v
 def _is_new(run: Run, evaluation: Evaluation, method: Method) -> bool:
     if run.datasets[evaluation.task.dataset]["kind"] == "classification":
         return mixture(run.recipes[evaluation.task.roles[method.role].recipe]) is not None
-    return any(_requested(run, evaluation, method, score.variant) for score in REPRESENTATIONS)
+    variants = [
+        *(score.variant for score in REPRESENTATIONS),
+        *further_variants(run, [evaluation.task.roles[method.role]]),
+    ]
+    return any(_requested(run, evaluation, method, variant) for variant in variants)
 
 
 MEASURES_TABLE = MethodTable(
