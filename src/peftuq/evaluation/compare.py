@@ -1,4 +1,4 @@
-"""Error-AUROC of a setting's scores, and of every two of them the difference beyond the luck of the test examples.
+"""Error-AUROC of a setting's scores, and the difference of every two of them with its interval.
 
 No score is left out and none is singled out: which of them is a method's best rival is for the reader to choose, among
 pairs that were all measured on the same resamples of the test examples and over the seeds that both have.

@@ -1,4 +1,4 @@
-"""Differences over settings or seeds, never without their interval: what a sentence may say of them."""
+"""Differences over settings or seeds, in words that never leave out their interval."""
 
 import math
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ UNDISTINGUISHED = "not distinguishable"
 class Gap(NamedTuple):
     """A mean difference over `number` settings, or seeds of one, with its 95 % interval (Student's t).
 
-    One value has no interval: `low` and `high` are infinite, as it tells nothing of the next.
+    One value has no interval: `low` and `high` are infinite, as nothing is known of its spread.
     """
 
     estimate: float

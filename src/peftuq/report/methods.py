@@ -66,7 +66,7 @@ INFORMATION = {  # scores of several members
     "vote_disagreement": "Vote disagreement",
 }
 FLU = {"flu_mean": "FLU, mean", "flu_last": "FLU, last"}
-NAMED = {m.key for m in [*EVERY, *SOFTMAX, *ABLATIONS, *LAMBDAS]}  # each has its place in the AdUE section
+NAMED = {m.key for m in [*EVERY, *SOFTMAX, *ABLATIONS, *LAMBDAS]}  # each in a table of the AdUE section
 
 NAMED_VARIANTS = {key.split("/")[1] for key in NAMED} | INFORMATION.keys() | FLU.keys()
 

@@ -56,7 +56,7 @@ def _seeds(seeds: Sequence[int]) -> str:
 
 
 class Run:
-    """The grid (`cells.json`), its long table of metrics, and where the files of `results` lie.
+    """The cells (`cells.json`), their long table of metrics, and where the files of `results` lie.
 
     `cells` has the keys suites, cells, models, datasets, recipes, methods, limit and limits. `metrics` are the columns
     of `gather.long_table`; a value of None or NaN is undefined.
@@ -77,7 +77,7 @@ class Run:
     # -- what was asked for ----------------------------------------------------------------------------
 
     def settings(self, section: str) -> list[Setting]:
-        """The settings of the suites that feed a section of the report, encoders first, else in the grid's order."""
+        """The settings of the suites that feed a section of the report, encoders first, else in the cells’ order."""
         suites = {name for name, suite in self.suites.items() if section in suite["sections"]}
         return self._ordered(cell for cell in self.cells if suites.intersection(cell["suites"]))
 

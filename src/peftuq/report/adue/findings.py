@@ -35,7 +35,7 @@ def _completeness(run: Run, settings: Sequence[Setting]) -> str:
 
 
 def _ranking(run: Run, settings: Sequence[Setting]) -> str:
-    """AdUE's place among the paper's methods: first only where the interval to the best of them says so."""
+    """AdUE's rank among the paper's methods, as far as the interval to the best of them allows."""
     shown = requested(run, settings, HEADLINE)
     if ADUE not in shown or len(shown) < 2:
         return ""
@@ -45,22 +45,22 @@ def _ranking(run: Run, settings: Sequence[Setting]) -> str:
         return "No setting has an interval between AdUE and the other methods of the paper, so no rank is given here."
     best = f"the best of the {len(shown) - 1} other methods of the paper’s Table 1"
     if len(found) == 1:
-        return f"By error-AUROC AdUE {_place(found[0])} {best}, {title(found[0].other)}: {_points(found[0])}."
-    places = [_place(d) for d in found]
+        return f"By error-AUROC AdUE {_rank(found[0])} {best}, {title(found[0].other)}: {_points(found[0])}."
+    sides = [_rank(d) for d in found]
     return (
-        f"By error-AUROC AdUE, against {best} (paired 95 % interval), {FIRST} it in {places.count(FIRST)} of "
-        f"{counted(len(found), 'setting')}, {BEHIND} it in {places.count(BEHIND)} and {LEVEL} it in "
-        f"{places.count(LEVEL)}."
+        f"By error-AUROC AdUE, against {best} (paired 95 % interval), {ABOVE} it in {sides.count(ABOVE)} of "
+        f"{counted(len(found), 'setting')}, {BELOW} it in {sides.count(BELOW)} and {LEVEL} it in "
+        f"{sides.count(LEVEL)}."
     )
 
 
-FIRST, BEHIND, LEVEL = "ranks above", "ranks below", "is not distinguishable from"
+ABOVE, BELOW, LEVEL = "ranks above", "ranks below", "is not distinguishable from"
 
 
-def _place(d: Difference) -> str:
+def _rank(d: Difference) -> str:
     if d.low > 0:
-        return FIRST
-    return BEHIND if d.high < 0 else LEVEL
+        return ABOVE
+    return BELOW if d.high < 0 else LEVEL
 
 
 def _points(d: Difference) -> str:
@@ -75,15 +75,15 @@ def _against_best(run: Run, settings: Sequence[Setting]) -> str:
         return ""
     best = "of all scores but AdUE’s own"
     if len(found) == 1:
-        level = ", not distinguishable" if _place(found[0]) == LEVEL else ""
+        level = ", not distinguishable" if _rank(found[0]) == LEVEL else ""
         points = f"{_points(found[0])}{level}"
         return f"AdUE’s error-AUROC minus its best baseline’s ({best}: {title(found[0].other)}): {points}."
-    points, places = [100 * d.estimate for d in found], [_place(d) for d in found]
+    points, sides = [100 * d.estimate for d in found], [_rank(d) for d in found]
     span = f"{signed(min(points))} to {signed(max(points))} points (median {signed(float(np.median(points)))})"
     return (
         f"Against the best baseline of each of {counted(len(found), 'setting')} ({best}) AdUE’s error-AUROC differs "
-        f"by {span}; the paired 95 % interval lies above zero in {places.count(FIRST)}, below zero in "
-        f"{places.count(BEHIND)}, and holds zero, not distinguishable, in {places.count(LEVEL)}."
+        f"by {span}; the paired 95 % interval lies above zero in {sides.count(ABOVE)}, below zero in "
+        f"{sides.count(BELOW)}, and holds zero, not distinguishable, in {sides.count(LEVEL)}."
     )
 
 

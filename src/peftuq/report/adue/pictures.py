@@ -31,7 +31,7 @@ def ranks_figures(run: Run, settings: Sequence[Setting]) -> Iterator[Picture]:
         paper = [reference.adue_ranks()["Table 1", kind, method.paper] for method in shown]
         number = len(found.cells) if found else 0
         title = f"{KIND_TITLES[kind]}: {counted(number, 'setting')} here, 10 in the paper"
-        # A paper's rank among five methods says nothing of a rank among fewer.
+        # A paper's rank among five methods cannot stand beside one among fewer.
         panels.append(
             ranks.Ranked(title, [m.title for m in shown], ours, paper if len(shown) == len(HEADLINE) else None)
         )

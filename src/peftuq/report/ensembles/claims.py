@@ -48,7 +48,7 @@ def difference(a: np.ndarray, b: np.ndarray) -> Difference:
 
 
 def _sign(differences: Sequence[Difference]) -> Answer:
-    """Judge by the intervals whether all are above zero, one is below, or the examples do not tell."""
+    """Judge by the intervals whether all are above zero, one is below, or neither."""
     if any(d.high <= 0 for d in differences):
         return FAILS
     return HOLDS if all(d.low > 0 for d in differences) else UNKNOWN

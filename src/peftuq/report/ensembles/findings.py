@@ -45,7 +45,7 @@ CLAIMS = (
         "After every epoch past the lowest validation NLL, the mean mutual information of the wrong answers exceeds "
         "that of the right ones, with a 95 % interval of the difference above zero; and after the last epoch it is at "
         f"least {100 * claims.KEPT:.0f} % of what it was at the best, with such an interval. "
-        f"Nothing is said of fewer than {claims.FEWEST} "
+        f"Not judged: fewer than {claims.FEWEST} "
         "answers of a kind.",
         claims.wrong_answers_stay_uncertain,
     ),

@@ -111,7 +111,7 @@ def answer_mass(run: Run, settings: Sequence[Setting]) -> Table | None:
     caption = (
         "Share of the whole vocabulary’s probability that falls on the answer letters before the predictions are "
         f"normalised over them; adapters on their own, {SPREAD}. Where it is low, the model did not mean to answer, "
-        "and its uncertainty over the letters says little."
+        "and its uncertainty over the letters means little."
     )
     stub, columns = ("Model", "Trained on", "Evaluated on"), (Column("Answer mass, %"),)
     return Table("ensembles_answer_mass", "Does the model answer?", caption, stub, columns, tuple(rows))

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from peftuq.report.figures.style import STYLE, WIDTH, Look, legend_outside, looks
 
-_HATCHES = ("", "/////", r"\\\\\\", ".....", "xxxxx", "-----")  # tell bars apart where colours do not
+_HATCHES = ("", "/////", r"\\\\\\", ".....", "xxxxx", "-----")  # distinguish bars where colours do not
 _WIDTH = 0.84  # of a group, of the distance between two datasets
 
 

@@ -18,7 +18,7 @@ _UPPER, _LOWER = 1.45, 0.42  # the two axes of a panel
 _LEFT, _GAP, _LABELS = 0.45, 0.42, 0.42  # room for the first column's labels, between panels, below a panel
 
 BINS = 10
-FEW = 10  # predictions: a bin of fewer says little, its marker is hollow
+FEW = 10  # predictions: a bin of fewer is uncertain, its marker is hollow
 
 
 class Confidence(NamedTuple):

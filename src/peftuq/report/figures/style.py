@@ -42,7 +42,7 @@ STYLE = {
 
 
 class Look(NamedTuple):
-    """A method's colour (Okabe and Ito's palette, told apart by the colour-blind), line and marker."""
+    """A method's colour (Okabe and Ito's palette, which the colour-blind distinguish), line and marker."""
 
     color: str
     line: Any
@@ -67,7 +67,7 @@ ADAPTERS = {  # the methods of the UQ4CT section: never in one figure with the s
     "temperature": Look("#E69F00", (0, (7, 1, 2, 1)), "<"),
     "untuned": Look("0.55", (0, (2, 2)), "*"),
 }
-FURTHER = (  # for names that no table here has, told apart by line and marker
+FURTHER = (  # for names that no table here has; lines and markers differ
     Look("#56B4E9", (0, (1, 2)), "P"),
     Look("#E69F00", (0, (7, 1, 2, 1)), "<"),
     Look("0.45", "-", "X"),
@@ -130,7 +130,7 @@ def legend_height(n: int, names: Sequence[str] = ()) -> float:
 
 
 def _columns(names: Sequence[str], width: float) -> int:
-    """Of a legend: so many that the lines fit into `width` inches, and are equally full."""
+    """The columns of a legend, so many that its lines fit into `width` inches, and are equally full."""
     room = round(110 * width / WIDTH)  # characters of a line; a handle is worth nine
     fitting = max(1, room // (max(map(len, names), default=0) + 9))
     return math.ceil(len(names) / math.ceil(max(1, len(names)) / fitting)) or 1

@@ -12,8 +12,8 @@ from peftuq.report.headings import SPREAD
 from peftuq.report.reference import Printed
 from peftuq.report.run import OverSeeds, Run
 from peftuq.report.tables import Column, Table, in_blocks
-from peftuq.report.uq4ct import methods, paper
-from peftuq.report.uq4ct.methods import DECIMALS, METRICS, Evaluation
+from peftuq.report.uq4ct import approaches, paper
+from peftuq.report.uq4ct.approaches import DECIMALS, METRICS, Evaluation
 from peftuq.report.uq4ct.recipes import Point, Task
 
 
@@ -102,10 +102,10 @@ def _table(run: Run, tasks: Sequence[Task], factor: Factor) -> Table | None:
             for task, of_task in zip(here, points, strict=True)
             for metric in METRICS
         ]
-        ours = [methods.beside(over, printed) for over, printed in found]
+        ours = [approaches.beside(over, printed) for over, printed in found]
         lines.append(Line(f"{factor.symbol} = {value.label}", ours, [printed for _, printed in found], DECIMALS))
     rows = beside_paper(lines, [DIRECTIONS[metric]["better"] for _ in here for metric in METRICS])
-    columns = [[Column(label, methods.title_of(run, task)) for label in ("Accuracy, %", "ECE, %")] for task in here]
+    columns = [[Column(label, approaches.title_of(run, task)) for label in ("Accuracy, %", "ECE, %")] for task in here]
     caption = (
         f"{factor.reading} Nothing else differs between the rows. In per cent on the test split, "
         f"{SPREAD}. {paper.BESIDE if factor.printed else ''}{paper.BOLD}"
@@ -134,10 +134,10 @@ def papers_number(run: Run, task: Task, factor: Factor, value: Value, metric: st
     """The paper's number; None for a second recipe of the same value, as the paper has one."""
     if not factor.printed:
         return None
-    return methods.papers(run, Evaluation(task), f"{factor.prefix}{value.label}", metric, [factor.printed])
+    return approaches.papers(run, Evaluation(task), f"{factor.prefix}{value.label}", metric, [factor.printed])
 
 
 def papers_values(run: Run, task: Task, factor: Factor) -> list[float]:
     names = dict.fromkeys(key[4] for key in reference.uq4ct() if key[0] == factor.printed)
-    there = [name for name in names if methods.papers(run, Evaluation(task), name, "accuracy", [factor.printed])]
+    there = [name for name in names if approaches.papers(run, Evaluation(task), name, "accuracy", [factor.printed])]
     return [float(name.removeprefix(factor.prefix)) for name in there]

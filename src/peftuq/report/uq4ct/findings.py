@@ -7,18 +7,18 @@ import numpy as np
 from peftuq.cells import PREDICTION
 from peftuq.report.intervals import UNDISTINGUISHED, Gap, Pair, compared, gap, paired
 from peftuq.report.run import OverSeeds, Run
-from peftuq.report.uq4ct import ablations, cost, methods, paper
-from peftuq.report.uq4ct.methods import METRICS, Evaluation, Method
+from peftuq.report.uq4ct import ablations, approaches, cost, paper
+from peftuq.report.uq4ct.approaches import METRICS, Approach, Evaluation
 from peftuq.report.uq4ct.recipes import Task
 from peftuq.report.words import counted
 
 CLAIM = 25  # per cent: by so much, the paper says, is its ECE lower on average
 CHOICE, TASK, SHIFTED = "choice task", "task", "shifted set"
-UQ4CT = Method("uq4ct", "point", "UQ4CT", "UQ4CT")
+UQ4CT = Approach("uq4ct", "point", "UQ4CT", "UQ4CT")
 BASELINES = (
-    Method("lora", "point", "LoRA", "LoRA"),
-    Method("mixlora", "point", "MixLoRA", "MixLoRA"),
-    Method("lora", "temperature", "LoRA after temperature scaling"),
+    Approach("lora", "point", "LoRA", "LoRA"),
+    Approach("mixlora", "point", "MixLoRA", "MixLoRA"),
+    Approach("lora", "temperature", "LoRA after temperature scaling"),
 )
 
 
@@ -35,8 +35,8 @@ def findings(run: Run, tasks: Sequence[Task]) -> list[str]:
 
 
 def _completeness(run: Run, tasks: Sequence[Task]) -> str:
-    every = methods.present(run, tasks)
-    found = [methods.measure(run, one, m, "ece_15") for one in paper.evaluations(run, tasks) for m in every]
+    every = approaches.present(run, tasks)
+    found = [approaches.measure(run, one, m, "ece_15") for one in paper.evaluations(run, tasks) for m in every]
     requested = [over for over in found if over.requested]
     gaps = sum(len(over.missing) + len(over.undefined) for over in requested)
     complete = "all are there" if not gaps else f"{gaps} of their values (one a seed) are missing; the tables mark them"
@@ -45,11 +45,11 @@ def _completeness(run: Run, tasks: Sequence[Task]) -> str:
 
 
 def _pairs(
-    run: Run, evaluations: Sequence[Evaluation], metric: str, ours: tuple[Method, str], theirs: tuple[Method, str]
+    run: Run, evaluations: Sequence[Evaluation], metric: str, ours: tuple[Approach, str], theirs: tuple[Approach, str]
 ) -> list[Pair]:
     """A metric of two (method, variant), at the evaluations where both have a value."""
     both = [
-        tuple(methods.measure(run, evaluation, m, metric, variant) for m, variant in (ours, theirs))
+        tuple(approaches.measure(run, evaluation, m, metric, variant) for m, variant in (ours, theirs))
         for evaluation in evaluations
     ]
     return [(a, b) for a, b in both if a.values and b.values]
@@ -65,7 +65,7 @@ def _reduction(pairs: Sequence[Pair]) -> float:
     return 100 * (1 - ours / theirs) if theirs else 0.0
 
 
-def _calibration(run: Run, evaluations: Sequence[Evaluation], baseline: Method, where: str) -> str:
+def _calibration(run: Run, evaluations: Sequence[Evaluation], baseline: Approach, where: str) -> str:
     both = ((UQ4CT, PREDICTION), (baseline, PREDICTION))
     eces, accuracies = (_pairs(run, evaluations, metric, *both) for metric in ("ece_15", "accuracy"))
     error, gain = gap(eces), gap(accuracies)
@@ -97,12 +97,12 @@ def _verdict(error: Gap, reduction: float, gain: Gap) -> str:
 
 def _shift(run: Run, tasks: Sequence[Task]) -> str:
     """UQ4CT's ECE against the best other method's, which is chosen by the same numbers, on every shifted set."""
-    others = [m for m in methods.present(run, tasks) if m.paper and m.role not in ("uq4ct", "uq4ct_last")]
+    others = [m for m in approaches.present(run, tasks) if m.paper and m.role not in ("uq4ct", "uq4ct_last")]
     pairs = []
     for task in tasks:
         for on in paper.shift_sets(run, task):
-            ours = methods.measure(run, Evaluation(task, on), UQ4CT, "ece_15")
-            rivals = [methods.measure(run, Evaluation(task, on), m, "ece_15") for m in others]
+            ours = approaches.measure(run, Evaluation(task, on), UQ4CT, "ece_15")
+            rivals = [approaches.measure(run, Evaluation(task, on), m, "ece_15") for m in others]
             beside = [(ours, rival) for rival in rivals if paired(ours, rival)]
             if beside:
                 pairs.append(max(beside, key=lambda pair: np.mean(paired(*pair))))
@@ -129,7 +129,7 @@ def _beta(run: Run, tasks: Sequence[Task]) -> Iterator[str]:
         ]
         if beside:
             lowest = f"lowest mean ({100 * eces[best].mean:.1f}) at β = {best:g}"
-            on = methods.title_of(run, task)
+            on = approaches.title_of(run, task)
             yield f"β on {on}: ECE {'; '.join(beside)}; {lowest}; the paper prints 12.9 and 5.0."
 
 
@@ -143,7 +143,7 @@ def _swept(run: Run, tasks: Sequence[Task], factor: ablations.Factor) -> Iterato
 
 
 def _incremental(run: Run, evaluations: Sequence[Evaluation]) -> str:
-    growing = Method("incremental", "point", "", "UQ4CT_Incremental")
+    growing = Approach("incremental", "point", "", "UQ4CT_Incremental")
     found = compared(_pairs(run, evaluations, "ece_15", (growing, PREDICTION), (UQ4CT, PREDICTION)), TASK)
     return found and (
         f"A growing β’s ECE minus that of β = 1 throughout is {found}; in the paper it is higher in all five."
@@ -172,8 +172,8 @@ def _flu(run: Run, evaluations: Sequence[Evaluation]) -> str:
     """FLU as what the paper's Proposition 3.2 makes of it, against the probability that is there anyway."""
     both = [
         (
-            methods.measure(run, evaluation, UQ4CT, "error_ece_15", "flu_mean"),
-            methods.measure(run, evaluation, UQ4CT, "ece_15"),
+            approaches.measure(run, evaluation, UQ4CT, "error_ece_15", "flu_mean"),
+            approaches.measure(run, evaluation, UQ4CT, "ece_15"),
         )
         for evaluation in evaluations
     ]
@@ -210,10 +210,10 @@ def _paper(run: Run, tasks: Sequence[Task]) -> str:
     apart = 0
     for task in tasks:
         for evaluation in paper.evaluations(run, [task]):
-            for method in methods.present(run, [task]):
+            for method in approaches.present(run, [task]):
                 for metric, found in gaps.items():
-                    printed = methods.papers(run, evaluation, method.paper, metric, paper.IN_DISTRIBUTION)
-                    over = methods.measure(run, evaluation, method, metric)
+                    printed = approaches.papers(run, evaluation, method.paper, metric, paper.IN_DISTRIBUTION)
+                    over = approaches.measure(run, evaluation, method, metric)
                     if printed is not None and over.mean is not None:
                         found.append(abs(100 * over.mean - printed.mean))
                         apart += found[-1] > 100 * (over.std or 0.0) + (printed.std or 0.0)

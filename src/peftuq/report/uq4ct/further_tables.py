@@ -12,8 +12,8 @@ from peftuq.report.methods import ADUE, FORMATS, MD_L2, RDE_L2, RMD_L2, SR
 from peftuq.report.metric_table import SETTING, Measure
 from peftuq.report.run import Run
 from peftuq.report.tables import NOT_REQUESTED, Column, Entry, Row, Table, in_blocks, mark_best, measured
-from peftuq.report.uq4ct import methods
-from peftuq.report.uq4ct.methods import Evaluation, Method
+from peftuq.report.uq4ct import approaches
+from peftuq.report.uq4ct.approaches import Approach, Evaluation
 from peftuq.report.uq4ct.recipes import Task, beta, flu_tokens, is_incremental, mixture
 
 Columns = Sequence[tuple[Measure, str]]  # a measure, and the variant it is of
@@ -45,21 +45,21 @@ def further_auroc(run: Run, tasks: Sequence[Task]) -> list[tuple[Measure, str]]:
     return [(Measure("auroc", "Error-AUROC ×100", title), variant) for variant, title in variants.items()]
 
 
-def _point(run: Run, tasks: Sequence[Task]) -> list[Method]:
-    return [method for method in methods.present(run, tasks) if method.predictive == "point"]
+def _point(run: Run, tasks: Sequence[Task]) -> list[Approach]:
+    return [method for method in approaches.present(run, tasks) if method.predictive == "point"]
 
 
-def _routed(run: Run, tasks: Sequence[Task]) -> list[Method]:
+def _routed(run: Run, tasks: Sequence[Task]) -> list[Approach]:
     """The methods whose FLU was scored."""
     own = list(map(Evaluation, tasks))
     return [m for m in _point(run, tasks) if any(_requested(run, one, m, "flu_mean") for one in own)]
 
 
-def _measured(run: Run, evaluation: Evaluation, every: Sequence[Method]) -> list[Method]:
-    return [method for method in every if methods.measure(run, evaluation, method, "accuracy").requested]
+def _measured(run: Run, evaluation: Evaluation, every: Sequence[Approach]) -> list[Approach]:
+    return [method for method in every if approaches.measure(run, evaluation, method, "accuracy").requested]
 
 
-def _crossed(run: Run, evaluation: Evaluation, every: Sequence[Method]) -> list[Method]:
+def _crossed(run: Run, evaluation: Evaluation, every: Sequence[Approach]) -> list[Approach]:
     """The methods with any of the crossed scores, where one of them is in no paper."""
     here = [
         m
@@ -82,7 +82,7 @@ class MethodTable:
     caption: str
     columns: Columns
     further: Callable[[Run, Sequence[Task]], Columns] = lambda run, tasks: ()
-    methods: Callable[[Run, Sequence[Task]], list[Method]] = methods.present
+    methods: Callable[[Run, Sequence[Task]], list[Approach]] = approaches.present
 
     def __call__(self, run: Run, tasks: Sequence[Task]) -> Table | None:
         every, columns, rows = self.methods(run, tasks), [*self.columns, *self.further(run, tasks)], []
@@ -93,7 +93,7 @@ class MethodTable:
                 mark_best(entries, DIRECTIONS[measure.metric]["better"])
                 for (measure, _), entries in zip(columns, found, strict=True)
             ]
-            heading = methods.title_of(run, evaluation.task)
+            heading = approaches.title_of(run, evaluation.task)
             entries = zip(*best, strict=True)
             rows += [Row((m.title,), of_method, heading) for m, of_method in zip(here, entries, strict=True)]
         if not rows:
@@ -102,16 +102,16 @@ class MethodTable:
         return Table(self.name, self.title, self.caption, ("Method",), heads, tuple(rows), SETTING)
 
 
-def _requested(run: Run, evaluation: Evaluation, method: Method, variant: str) -> bool:
-    return methods.measure(run, evaluation, method, "auroc", variant).requested
+def _requested(run: Run, evaluation: Evaluation, method: Approach, variant: str) -> bool:
+    return approaches.measure(run, evaluation, method, "auroc", variant).requested
 
 
-def _entry(run: Run, evaluation: Evaluation, method: Method, measure: Measure, variant: str) -> Entry:
+def _entry(run: Run, evaluation: Evaluation, method: Approach, measure: Measure, variant: str) -> Entry:
     form = FORMATS[measure.metric]
-    return measured(methods.measure(run, evaluation, method, measure.metric, variant), form.scale, form.decimals)
+    return measured(approaches.measure(run, evaluation, method, measure.metric, variant), form.scale, form.decimals)
 
 
-def _is_new(run: Run, evaluation: Evaluation, method: Method) -> bool:
+def _is_new(run: Run, evaluation: Evaluation, method: Approach) -> bool:
     if run.datasets[evaluation.task.dataset]["kind"] == "classification":
         return mixture(run.recipes[evaluation.task.roles[method.role].recipe]) is not None
     variants = [
@@ -147,7 +147,7 @@ def crossed(run: Run, tasks: Sequence[Task]) -> Table | None:
     """Mixtures on classification tasks, scores of representations on choice tasks, and AdUE on mixtures."""
     every, columns = _point(run, tasks), [*CROSSED, *further_auroc(run, tasks)]
     rows = [
-        Row((method.title,), _best_score(run, evaluation, method, columns), methods.title_of(run, evaluation.task))
+        Row((method.title,), _best_score(run, evaluation, method, columns), approaches.title_of(run, evaluation.task))
         for evaluation in map(Evaluation, tasks)
         for method in _crossed(run, evaluation, every)
     ]
@@ -162,7 +162,7 @@ def crossed(run: Run, tasks: Sequence[Task]) -> Table | None:
     return Table(*spec, ("Adapter",), in_blocks([[measure.column for measure, _ in columns]]), tuple(rows), SETTING)
 
 
-def _best_score(run: Run, evaluation: Evaluation, method: Method, columns: Columns) -> tuple[Entry, ...]:
+def _best_score(run: Run, evaluation: Evaluation, method: Approach, columns: Columns) -> tuple[Entry, ...]:
     return tuple(mark_best([_entry(run, evaluation, method, *column) for column in columns], "higher"))
 
 
@@ -171,7 +171,7 @@ def _best_score(run: Run, evaluation: Evaluation, method: Method, columns: Colum
 
 def recipes(run: Run, tasks: Sequence[Task]) -> Table:
     """Each role's recipes, and what of them the comparison is about."""
-    titles = {method.role: method.title for method in methods.present(run, tasks) if method.predictive == "point"}
+    titles = {method.role: method.title for method in approaches.present(run, tasks) if method.predictive == "point"}
     found: dict[tuple[str, str], list[Task]] = {}
     for task in tasks:
         for role, setting in task.roles.items():

@@ -9,8 +9,8 @@ from peftuq.report.beside_paper import Line, beside_paper, stub
 from peftuq.report.headings import SPREAD
 from peftuq.report.run import Run
 from peftuq.report.tables import Column, Row, Table, in_blocks
-from peftuq.report.uq4ct import methods
-from peftuq.report.uq4ct.methods import DECIMALS, Evaluation, Method
+from peftuq.report.uq4ct import approaches
+from peftuq.report.uq4ct.approaches import DECIMALS, Approach, Evaluation
 from peftuq.report.uq4ct.recipes import Task
 
 HEADINGS = {"accuracy": "Accuracy, %", "ece_15": "ECE (15 bins), %"}
@@ -45,7 +45,7 @@ def _trained(run: Run, evaluation: Evaluation) -> str:
     return f"{model_of(run, evaluation)}, trained on {evaluation.task.dataset}"
 
 
-Shown = tuple[list[Evaluation], list[Method]]  # the columns of a table, and the methods that ran
+Shown = tuple[list[Evaluation], list[Approach]]  # the columns of a table, and the methods that ran
 
 
 def _own_tests(kind: str) -> Callable[[Run, Sequence[Task]], Shown]:
@@ -53,7 +53,7 @@ def _own_tests(kind: str) -> Callable[[Run, Sequence[Task]], Shown]:
 
     def shown(run: Run, tasks: Sequence[Task]) -> Shown:
         here = of_kind(run, tasks, kind)
-        return list(map(Evaluation, here)), methods.present(run, here)
+        return list(map(Evaluation, here)), approaches.present(run, here)
 
     return shown
 
@@ -61,31 +61,31 @@ def _own_tests(kind: str) -> Callable[[Run, Sequence[Task]], Shown]:
 def _shifted(run: Run, tasks: Sequence[Task]) -> Shown:
     """All methods on the tasks with shift sets: on their own test splits and on those sets."""
     here = [task for task in tasks if shift_sets(run, task)]
-    return evaluations(run, here), methods.present(run, here)
+    return evaluations(run, here), approaches.present(run, here)
 
 
 def _contrast(name: str, printed: str) -> Callable[[Run, Sequence[Task]], Shown]:
     """UQ4CT and one other method, on the tasks where the run or the paper has the other."""
 
     def shown(run: Run, tasks: Sequence[Task]) -> Shown:
-        both = [method for method in methods.present(run, tasks) if method.paper in (name, "UQ4CT")]
+        both = [method for method in approaches.present(run, tasks) if method.paper in (name, "UQ4CT")]
         others = [method for method in both if method.paper == name]
         evaluations = [
             evaluation
             for evaluation in map(Evaluation, tasks)
-            if methods.papers(run, evaluation, name, "accuracy", [printed])
-            or any(methods.measure(run, evaluation, method, "accuracy").requested for method in others)
+            if approaches.papers(run, evaluation, name, "accuracy", [printed])
+            or any(approaches.measure(run, evaluation, method, "accuracy").requested for method in others)
         ]
         return evaluations, both
 
     return shown
 
 
-def line(run: Run, evaluations: Sequence[Evaluation], method: Method, metric: str, printed: Sequence[str]) -> Line:
+def line(run: Run, evaluations: Sequence[Evaluation], method: Approach, metric: str, printed: Sequence[str]) -> Line:
     """A method's numbers and the paper's, a evaluation each."""
-    paper = [methods.papers(run, evaluation, method.paper, metric, printed) for evaluation in evaluations]
-    over = [methods.measure(run, evaluation, method, metric) for evaluation in evaluations]
-    ours = [methods.beside(found, number) for found, number in zip(over, paper, strict=True)]
+    paper = [approaches.papers(run, evaluation, method.paper, metric, printed) for evaluation in evaluations]
+    over = [approaches.measure(run, evaluation, method, metric) for evaluation in evaluations]
+    ours = [approaches.beside(found, number) for found, number in zip(over, paper, strict=True)]
     return Line(method.title, ours, paper, DECIMALS)
 
 
@@ -107,7 +107,7 @@ class PaperTable:
         evaluations, ran = self.shown(run, tasks)
         if not evaluations:
             return None
-        every = methods.complete(run, evaluations, ran, self.printed)
+        every = approaches.complete(run, evaluations, ran, self.printed)
         rows: list[Row] = []
         for metric, heading in HEADINGS.items():
             lines = [line(run, evaluations, method, metric, self.printed) for method in every]
