@@ -1,6 +1,6 @@
 """Rows of methods × settings: ours, the paper's numbers where it has any, and the difference."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,10 +10,10 @@ from peftuq.errors import UserError
 from peftuq.metrics.evaluate import METRICS
 from peftuq.metrics.ranks import Ranks, average_ranks
 from peftuq.report.headings import Headings
-from peftuq.report.methods import FORMATS, NAMED, NAMED_VARIANTS, Method, title
+from peftuq.report.methods import NAMED, NAMED_VARIANTS, Method, title
 from peftuq.report.reference import Printed
 from peftuq.report.run import Run
-from peftuq.report.tables import NOT_REQUESTED, UNDEFINED, Entry, Row, mark_best, measured
+from peftuq.report.tables import NOT_REQUESTED, UNDEFINED, Entry, Row, mark_best
 
 
 @dataclass(frozen=True)
@@ -94,27 +94,6 @@ def further_variants(run: Run, settings: Sequence[Setting]) -> dict[str, str]:
 def with_further(run: Run, settings: Sequence[Setting], methods: Sequence[Method]) -> list[Method]:
     """The methods that the run was asked for, and after them its further scores."""
     return [*requested(run, settings, methods), *further(run, settings)]
-
-
-def method_lines(
-    run: Run,
-    settings: Sequence[Setting],
-    methods: Sequence[Method],
-    paper: Callable[[Setting, Method], Printed | None],
-    metric: str = "auroc",
-) -> list[Line]:
-    form = FORMATS[metric]
-    return [
-        Line(
-            method.title,
-            [
-                measured(run.over_seeds(setting, metric, method.variant, method.predictive), form.scale, form.decimals)
-                for setting in settings
-            ],
-            [paper(setting, method) for setting in settings],
-        )
-        for method in methods
-    ]
 
 
 def ranked(run: Run, settings: Sequence[Setting], methods: Sequence[Method], metric: str = "auroc") -> Ranks | None:

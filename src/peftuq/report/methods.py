@@ -68,7 +68,7 @@ INFORMATION = {  # scores of several members
 FLU = {"flu_mean": "FLU, mean", "flu_last": "FLU, last"}
 NAMED = {m.key for m in [*EVERY, *SOFTMAX, *ABLATIONS, *LAMBDAS]}  # each in a table of the AdUE section
 
-NAMED_VARIANTS = {key.split("/")[1] for key in NAMED} | INFORMATION.keys() | FLU.keys()
+NAMED_VARIANTS = {m.variant for m in [*EVERY, *SOFTMAX, *ABLATIONS, *LAMBDAS]} | INFORMATION.keys() | FLU.keys()
 
 _TITLES = {m.variant: m.title for m in [*EVERY, ENTROPY, MARGIN, *ABLATIONS]} | INFORMATION | FLU
 
@@ -101,8 +101,14 @@ FORMATS = {
 }
 
 
+def parse(name: str) -> tuple[str, str]:
+    """The predictive and the variant of "predictive/variant"."""
+    predictive, _, variant = name.partition("/")
+    return predictive, variant
+
+
 def title(name: str) -> str:
     """The printed name of "predictive/variant", the names of `compare.pairwise`."""
-    predictive, variant = name.split("/")
+    predictive, variant = parse(name)
     printed = _TITLES.get(variant, variant.replace("_", " "))
     return printed if predictive == "point" else f"{printed} ({predictive})"

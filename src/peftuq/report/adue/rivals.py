@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from peftuq.cells import Setting
 from peftuq.report.comparison import Comparison, Difference
 from peftuq.report.headings import Headings
-from peftuq.report.methods import ADUE, title
+from peftuq.report.methods import ADUE, parse, title
 from peftuq.report.run import Run
 from peftuq.report.tables import MISSING, NOT_REQUESTED, UNDEFINED, Column, Entry, Row, Table
 
@@ -24,7 +24,7 @@ def baselines(run: Run, found: Comparison) -> list[str]:
     Its variants, such as other losses and other λ, are the method itself; the paper too keeps them in ablations.
     """
     own = set(run.own_variants(ADUE.variant))
-    return [name for name in found.methods if name.split("/")[1] not in own]
+    return [name for name in found.methods if parse(name)[1] not in own]
 
 
 def adue_against_baselines(run: Run, found: Comparison) -> Difference | None:
