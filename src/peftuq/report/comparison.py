@@ -53,6 +53,11 @@ class Comparison:
         others = [d for other, d in self._differences.get(method, {}).items() if other in among]
         return min(others, key=lambda difference: difference.estimate, default=None)
 
+    def same_order(self, method: str) -> set[str]:
+        """The methods that order the examples as `method` does: their difference is 0 in every resample."""
+        differences = self._differences.get(method, {})
+        return {other for other, d in differences.items() if d.estimate == d.low == d.high == 0}
+
     def best(self) -> str | None:
         """The method with the highest mean AUROC; None where none is defined."""
         means = {method: mean for method in self._auroc if (mean := self.mean(method)) is not None}

@@ -33,7 +33,9 @@ def adue_against_baselines(run: Run, found: Comparison) -> Difference | None:
 
 def _best_against_next(run: Run, found: Comparison) -> Difference | None:
     best = found.best()
-    return None if best is None else found.best_other(best, found.methods)
+    if best is None:
+        return None
+    return found.best_other(best, set(found.methods) - found.same_order(best))
 
 
 @dataclass(frozen=True)
@@ -100,7 +102,8 @@ BASELINE = RivalTable(
 BEST = RivalTable(
     "adue_best_score",
     "The best score against the next.",
-    "The score of the highest mean error-AUROC among all that were compared, the best of all others, and their "
+    "The score of the highest mean error-AUROC among all that were compared, the best of all others that do "
+    "not order the examples alike (for two classes the softmax response, entropy and margin do), and their "
     f"difference, {INTERVAL}",
     "Best",
     "Next",
