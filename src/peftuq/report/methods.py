@@ -70,7 +70,8 @@ NAMED = {m.key for m in [*EVERY, *SOFTMAX, *ABLATIONS, *LAMBDAS]}  # each in a t
 
 NAMED_VARIANTS = {m.variant for m in [*EVERY, *SOFTMAX, *ABLATIONS, *LAMBDAS]} | INFORMATION.keys() | FLU.keys()
 
-_TITLES = {m.variant: m.title for m in [*EVERY, ENTROPY, MARGIN, *ABLATIONS]} | INFORMATION | FLU
+_TITLES = {m.variant: f"AdUE, {m.title}" for m in [*LAMBDAS, *ABLATIONS]} | INFORMATION | FLU
+_TITLES |= {m.variant: m.title for m in [*EVERY, ENTROPY, MARGIN]}
 
 FORMATS = {
     "auroc": Format("AUROC", 100, 1),
