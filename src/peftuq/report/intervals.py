@@ -12,12 +12,13 @@ from peftuq.report.words import counted, signed
 
 Pair = tuple[OverSeeds, OverSeeds]
 UNDISTINGUISHED = "not distinguishable"
+FEWEST = 3  # values of an interval: two are easily alike, as accuracies on few examples are
 
 
 class Gap(NamedTuple):
     """A mean difference over `number` settings, or seeds of one, with its 95 % interval (Student's t).
 
-    One value has no interval: `low` and `high` are infinite, as nothing is known of its spread.
+    Fewer than `FEWEST` values have no interval: `low` and `high` are infinite.
     """
 
     estimate: float
@@ -36,8 +37,8 @@ class Gap(NamedTuple):
     def text(self) -> str:
         """The difference in points of per cent."""
         estimate = f"{signed(100 * self.estimate)} points"
-        if self.number == 1:
-            return f"{estimate} (one {self.unit}: no interval)"
+        if self.number < FEWEST:
+            return f"{estimate} ({counted(self.number, self.unit)}: no interval)"
         return f"{estimate} [{signed(100 * self.low)}, {signed(100 * self.high)}]"
 
 
@@ -49,7 +50,7 @@ def paired(one: OverSeeds, other: OverSeeds) -> list[float]:
 def mean_gap(values: Sequence[float], unit: str) -> Gap:
     """The mean of at least one difference."""
     estimate, half = float(np.mean(values)), math.inf
-    if len(values) > 1:
+    if len(values) >= FEWEST:
         half = float(stdtrit(len(values) - 1, 0.975) * np.std(values, ddof=1) / math.sqrt(len(values)))
     return Gap(estimate, estimate - half, estimate + half, len(values), unit)
 

@@ -33,14 +33,14 @@ def sentences(run: Run) -> str:
 
 
 def test_calibration_is_compared_with_its_interval():
-    better = sentences(run_of({"cola": 0.85, "sst2": 0.85}, ece=0.05, error_ece=0.02))
+    better = sentences(run_of({"cola": 0.85, "sst2": 0.85, "sst5": 0.85}, ece=0.05, error_ece=0.02))
     assert (
-        "Temperature scaling changes the predictions’ ECE-15 by −5.0 points [−5.0, −5.0] over 2 settings: lower on "
-        "average; by setting, lower in 0, higher in 0, not distinguishable in 2."  # of one seed there is no interval
+        "Temperature scaling changes the predictions’ ECE-15 by −5.0 points [−5.0, −5.0] over 3 settings: lower on "
+        "average; by setting, lower in 0, higher in 0, not distinguishable in 3."  # of one seed there is no interval
     ) in better
-    assert "response’s by −8.0 points [−8.0, −8.0] over 2 settings: lower on average;" in better
+    assert "response’s by −8.0 points [−8.0, −8.0] over 3 settings: lower on average;" in better
     worse = sentences(run_of({"cola": 0.85}, ece=0.2, error_ece=0.2))
-    assert "ECE-15 by +10.0 points (one seed: no interval) in one setting: not distinguishable." in worse
+    assert "ECE-15 by +10.0 points (1 seed: no interval) in one setting: not distinguishable." in worse
 
 
 def test_the_distance_to_the_paper_is_measured():

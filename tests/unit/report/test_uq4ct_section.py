@@ -182,7 +182,7 @@ def test_without_an_interval_nothing_is_decided():
     }
     for one, expected in (
         (run, "over 3 seeds of one choice task: not distinguishable"),
-        (Run(cells, alone, "nowhere"), "(one seed: no interval) in one choice task: not distinguishable"),
+        (Run(cells, alone, "nowhere"), "(1 seed: no interval) in one choice task: not distinguishable"),
     ):
         text = " ".join(findings.findings(one, recipes.tasks(one, one.settings("uq4ct"))))
         assert expected in text
