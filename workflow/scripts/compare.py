@@ -16,12 +16,13 @@ class Arguments(program.Arguments):
 
 def main(args: Arguments, log: Log) -> None:
     from peftuq import artifacts, files
+    from peftuq.cells import Cell
     from peftuq.evaluation import compare
 
-    predictives = [cell[-1] for cell, scores in args.spec.cells for _ in scores]
-    scored = list(zip(predictives, map(artifacts.read_scores, args.scores), strict=True))
-    found = compare.against_best(scored, args.spec.evals, args.spec.resamples)
-    files.write_json(args.comparison, found)
+    cells = [Cell(*cell) for cell, scores in args.spec.cells for _ in scores]
+    read = map(artifacts.read_scores, args.scores)
+    scored = [(cell.predictive, cell.seed, scores) for cell, scores in zip(cells, read, strict=True)]
+    files.write_json(args.comparison, compare.pairwise(scored, args.spec.evals, args.spec.resamples))
 
 
 program.run(__doc__, Arguments, main)

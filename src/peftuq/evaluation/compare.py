@@ -1,4 +1,8 @@
-"""Which score of a setting is best, and by how much beyond the luck of the test examples."""
+"""Error-AUROC of a setting's scores, and the difference of every two of them with its interval.
+
+No score is left out and none is singled out: which of them is a method's best rival is for the reader to choose, among
+pairs that were all measured on the same resamples of the test examples and over the seeds that both have.
+"""
 
 from collections.abc import Sequence
 from typing import Any
@@ -9,43 +13,40 @@ from peftuq.artifacts import Scores
 from peftuq.metrics.bootstrap import paired_bootstrap
 from peftuq.metrics.detection import auroc
 
-PROPOSED = ("adue", "mutual_information", "flu")  # what the papers propose; every other score is a baseline
+Scored = tuple[str, int, Scores]  # a predictive, its seed, and a score of it
+_Runs = dict[int, tuple[np.ndarray, np.ndarray]]
 
 
-def against_best(scored: Sequence[tuple[str, Scores]], evals: Sequence[str], resamples: int) -> dict[str, Any]:
-    """Per evaluation set: the baseline with the highest mean error-AUROC, and each method's paired difference to it.
+def pairwise(scored: Sequence[Scored], evals: Sequence[str], resamples: int) -> dict[str, Any]:
+    """Per evaluation set: `auroc`, method → seed → value, and `differences`, a row for every two methods.
 
-    `scored`: a setting's scores, each with the predictive it is of. Methods are named "predictive/variant".
+    Methods are named "predictive/variant". An undefined AUROC is None. A row holds `method`, `other`, the `seeds` that
+    both have, `estimate` = the method's mean AUROC over them minus the other's, and `low` and `high` of its 95 %
+    interval. Two methods without a common seed have no row.
     """
-    return {part: _on_part([(name, scores.on(part)) for name, scores in scored], resamples) for part in evals}
-
-
-def _on_part(loaded: Sequence[tuple[str, Scores]], resamples: int) -> dict[str, Any]:
-    runs: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {}
-    for predictive, scores in loaded:
-        for variant, values in scores.variants.items():
-            runs.setdefault(f"{predictive}/{variant}", []).append((values, scores.error))
-    means = {name: _mean_auroc(of_seeds) for name, of_seeds in runs.items()}
-    baselines = {
-        name: mean for name, mean in means.items() if mean is not None and not _is_proposed(name.split("/")[1])
-    }
-    if not baselines:
-        return {"best_baseline": None, "auroc": means, "difference": {}}
-    best = max(baselines, key=lambda name: baselines[name])
-    differences = paired_bootstrap(runs, best, auroc, resamples=resamples)
     return {
-        "best_baseline": best,
-        "auroc": means,
-        "difference": {name: None if d is None else d._asdict() for name, d in differences.items()},
+        part: _on_part([(name, seed, scores.on(part)) for name, seed, scores in scored], resamples) for part in evals
     }
 
 
-def _is_proposed(variant: str) -> bool:
-    return variant.startswith(PROPOSED)
+def _on_part(scored: Sequence[Scored], resamples: int) -> dict[str, Any]:
+    runs: dict[str, _Runs] = {}
+    for predictive, seed, scores in scored:
+        for variant, values in scores.variants.items():
+            runs.setdefault(f"{predictive}/{variant}", {})[seed] = (values, scores.error)
+    found = paired_bootstrap(runs, auroc, resamples=resamples) if runs else {}
+    return {
+        "auroc": {name: {str(seed): _auroc(*run) for seed, run in of_seeds.items()} for name, of_seeds in runs.items()},
+        "differences": [
+            {"method": method, "other": other, **difference._asdict()}
+            for (method, other), difference in found.items()
+            if difference is not None
+        ],
+    }
 
 
-def _mean_auroc(runs: Sequence[tuple[np.ndarray, np.ndarray]]) -> float | None:
+def _auroc(score: np.ndarray, error: np.ndarray) -> float | None:
     try:
-        return float(np.mean([auroc(score, error) for score, error in runs]))
+        return float(auroc(score, error))
     except ArithmeticError:
         return None

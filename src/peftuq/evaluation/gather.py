@@ -11,7 +11,7 @@ COLUMNS = ("suite", "model", "dataset", "eval", "recipe", "predictive", "method"
 
 
 def long_table(cells: Sequence[dict[str, Any]], results: str) -> dict[str, list]:
-    """Columns of the long table, a row per (suite, cell, eval, method, metric), in the order of the grid.
+    """Columns of the long table, a row per (suite, cell, eval, method, metric), in the order of the cells.
 
     `eval` is the dataset evaluated on: the training dataset's own name stands for its test split. An undefined
     metric has the value None.

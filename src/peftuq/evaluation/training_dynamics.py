@@ -1,4 +1,4 @@
-"""An ensemble through its fine-tuning: what M members say after every epoch (LoRA ensembles, section 7)."""
+"""An ensemble through its fine-tuning: the answers of M members after every epoch (LoRA ensembles, section 7)."""
 
 import json
 from collections.abc import Sequence

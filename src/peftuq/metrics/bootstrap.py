@@ -2,11 +2,12 @@
 
 A method's `runs` are one (score (N,), error bool (N,)) a seed, all on the same N test examples in the same
 order. A resample draws N examples with replacement; every method and every seed is measured on that same
-draw, then the seeds are averaged. The seeds share the test set, so drawing anew for each would average the
-luck of the examples away. The interval speaks of new examples, not of new training seeds.
+draw, then the seeds that both methods have are averaged. The seeds share the test set, so drawing anew for each would
+average the luck of the examples away. The interval speaks of new examples, not of new training seeds.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
+from itertools import combinations
 from typing import NamedTuple
 
 import numpy as np
@@ -14,17 +15,18 @@ import numpy as np
 from peftuq.metrics.detection import auroc
 
 Metric = Callable[[np.ndarray, np.ndarray], float]
-Runs = Sequence[tuple[np.ndarray, np.ndarray]]
+Runs = Mapping[int, tuple[np.ndarray, np.ndarray]]  # by seed
 
 _BLOCK = 32  # resamples at a time, so that the work fits in the cache
 
 
 class Difference(NamedTuple):
-    """Metric of a method minus the baseline's on the whole test set, and its percentile interval."""
+    """Metric of one method minus another's on the whole test set, its percentile interval, and the seeds it is over."""
 
     estimate: float
     low: float
     high: float
+    seeds: tuple[int, ...]
 
 
 def resample_counts(n: int, resamples: int = 1000, seed: int = 0) -> np.ndarray:
@@ -70,49 +72,44 @@ def resampled(metric: Metric, score: np.ndarray, error: np.ndarray, counts: np.n
 
 
 def paired_bootstrap(
-    methods: Mapping[str, Runs],
-    baseline: str,
-    metric: Metric = auroc,
-    level: float = 0.95,
-    resamples: int = 1000,
-    seed: int = 0,
-) -> dict[str, Difference | None]:
-    """Difference to `baseline` of every other method's metric (mean over seeds), with its `level` interval.
+    methods: Mapping[str, Runs], metric: Metric = auroc, level: float = 0.95, resamples: int = 1000, seed: int = 0
+) -> dict[tuple[str, str], Difference | None]:
+    """Difference of every pair's metric, mean over the seeds that both have, with its `level` interval.
 
-    Percentiles over the resamples in which both methods' metrics are defined for every seed; None where the
-    metric is undefined on the whole test set or in every resample. Methods may have different numbers of
-    seeds. Raises `ValueError` when test sets differ in size.
+    Keys are (one, other) in the methods' order, values one minus other. A seed without a defined metric on the whole
+    test set is none that a method has. Percentiles over the resamples in which both methods' metrics are defined for
+    every common seed; None where there is no common seed or no such resample. Raises `ValueError` when test sets
+    differ in size.
     """
-    sizes = {len(part) for runs in methods.values() for run in runs for part in run}
+    sizes = {len(part) for runs in methods.values() for run in runs.values() for part in run}
     if len(sizes) != 1:
         raise ValueError(f"a paired bootstrap needs the same test examples everywhere, not sets of {sorted(sizes)}")
     counts = resample_counts(sizes.pop(), resamples, seed)
-    reference = _over_seeds(methods[baseline], metric, counts)
-    return {
-        name: _difference(_over_seeds(runs, metric, counts), reference, level)
-        for name, runs in methods.items()
-        if name != baseline
-    }
+    measured = {name: _by_seed(runs, metric, counts) for name, runs in methods.items()}
+    return {(one, other): _difference(measured[one], measured[other], level) for one, other in combinations(methods, 2)}
 
 
-_Resampled = tuple[float, np.ndarray] | None  # on the whole test set, in each resample (B,); None: undefined
+_Resampled = tuple[float, np.ndarray]  # on the whole test set, in each resample (B,)
 
 
-def _over_seeds(runs: Runs, metric: Metric, counts: np.ndarray) -> _Resampled:
-    """Mean over seeds of the metric; undefined as soon as it is for one seed."""
-    try:
-        estimate = float(np.mean([metric(score, error) for score, error in runs]))
-    except ArithmeticError:
+def _by_seed(runs: Runs, metric: Metric, counts: np.ndarray) -> dict[int, _Resampled]:
+    found = {}
+    for seed, (score, error) in runs.items():
+        try:
+            found[seed] = (float(metric(score, error)), resampled(metric, score, error, counts))
+        except ArithmeticError:
+            continue
+    return found
+
+
+def _difference(one: Mapping[int, _Resampled], other: Mapping[int, _Resampled], level: float) -> Difference | None:
+    seeds = tuple(sorted(one.keys() & other.keys()))
+    if not seeds:
         return None
-    return estimate, np.mean([resampled(metric, score, error, counts) for score, error in runs], axis=0)
-
-
-def _difference(method: _Resampled, baseline: _Resampled, level: float) -> Difference | None:
-    if method is None or baseline is None:
-        return None
-    differences = method[1] - baseline[1]
+    differences = np.mean([one[seed][1] - other[seed][1] for seed in seeds], axis=0)
     defined = differences[~np.isnan(differences)]
     if len(defined) == 0:
         return None
     low, high = np.quantile(defined, [(1 - level) / 2, (1 + level) / 2])
-    return Difference(method[0] - baseline[0], float(low), float(high))
+    estimate = float(np.mean([one[seed][0] - other[seed][0] for seed in seeds]))
+    return Difference(estimate, float(low), float(high), seeds)

@@ -32,7 +32,7 @@ def software() -> dict[str, str]:
 
 
 def hardware() -> dict[str, str]:
-    """Processor, cores, memory and graphics processors of this machine, as far as it tells."""
+    """Processor, cores, memory and graphics processors of this machine, as far as they are known."""
     found = {"Processor": _processor(), "Logical cores": str(os.cpu_count())}
     if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
         memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")

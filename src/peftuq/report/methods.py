@@ -16,6 +16,11 @@ class Method(NamedTuple):
         """The name in a run's comparisons and ranks."""
         return f"{self.predictive}/{self.variant}"
 
+    @property
+    def look(self) -> str:
+        """The name of its colour and line in figures."""
+        return self.variant if self.predictive == "point" else self.key
+
 
 class Format(NamedTuple):
     """The printed form of a metric: its heading, the factor to its unit, and decimals."""
@@ -55,7 +60,18 @@ LAMBDAS = [
     for value in (10, 50, 100, 200, 500, 1000)
 ]
 
-_TITLES = {m.variant: m.title for m in [*EVERY, ENTROPY, MARGIN, *ABLATIONS]}
+INFORMATION = {  # scores of several members
+    "expected_entropy": "Expected entropy",
+    "mutual_information": "MI",
+    "vote_disagreement": "Vote disagreement",
+}
+FLU = {"flu_mean": "FLU, mean", "flu_last": "FLU, last"}
+NAMED = {m.key for m in [*EVERY, *SOFTMAX, *ABLATIONS, *LAMBDAS]}  # each in a table of the AdUE section
+
+NAMED_VARIANTS = {m.variant for m in [*EVERY, *SOFTMAX, *ABLATIONS, *LAMBDAS]} | INFORMATION.keys() | FLU.keys()
+
+_TITLES = {m.variant: f"AdUE, {m.title}" for m in [*LAMBDAS, *ABLATIONS]} | INFORMATION | FLU
+_TITLES |= {m.variant: m.title for m in [*EVERY, ENTROPY, MARGIN]}
 
 FORMATS = {
     "auroc": Format("AUROC", 100, 1),
@@ -86,8 +102,14 @@ FORMATS = {
 }
 
 
+def parse(name: str) -> tuple[str, str]:
+    """The predictive and the variant of "predictive/variant"."""
+    predictive, _, variant = name.partition("/")
+    return predictive, variant
+
+
 def title(name: str) -> str:
-    """The printed name of "predictive/variant", the names of `compare.against_best`."""
-    predictive, variant = name.split("/")
+    """The printed name of "predictive/variant", the names of `compare.pairwise`."""
+    predictive, variant = parse(name)
     printed = _TITLES.get(variant, variant.replace("_", " "))
     return printed if predictive == "point" else f"{printed} ({predictive})"

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from peftuq.cells import PREDICTION, Setting
 from peftuq.metrics.evaluate import METRICS
-from peftuq.report.beside_paper import requested
+from peftuq.report.beside_paper import with_further
 from peftuq.report.headings import Headings
 from peftuq.report.methods import FORMATS, Method
 from peftuq.report.run import Run
@@ -93,7 +93,16 @@ def prediction(predictive: str, on: str = "") -> Source:
 
 
 def of_scores(methods: Sequence[Method]) -> Callable[[Run, Setting], Lines]:
-    """A row for each score that the run was asked for, on the setting's own test split."""
+    """A row for each score that the run was asked for, on the setting's own test split; `methods` come first."""
     return lambda run, setting: {
-        (method.title,): Source(method.variant, method.predictive) for method in requested(run, [setting], methods)
+        (method.title,): Source(method.variant, method.predictive) for method in with_further(run, [setting], methods)
+    }
+
+
+def of_probabilities(methods: Sequence[Method]) -> Callable[[Run, Setting], Lines]:
+    """As `of_scores`, of the scores that are declared to be probabilities of error."""
+    return lambda run, setting: {
+        labels: source
+        for labels, source in of_scores(methods)(run, setting).items()
+        if source.variant in run.probabilities()
     }

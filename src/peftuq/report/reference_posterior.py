@@ -10,7 +10,7 @@ import numpy as np
 
 from peftuq.reference_posterior.agreement import total_variation
 from peftuq.reference_posterior.file import EXACT, GoldFile
-from peftuq.report.figures import gold as figures
+from peftuq.report.figures import reference_posterior as figures
 from peftuq.report.parts import Picture
 from peftuq.report.run import Run
 from peftuq.report.tables import MISSING, UNDEFINED, Column, Entry, Row, Table, in_blocks
@@ -59,8 +59,8 @@ ALL = (
 
 def items(run: Run) -> list[Table | Picture | str]:
     """Paragraphs, tables and figures of every comparison that the run's suites ask for; none if none does."""
-    requested = [suite["gold"] for suite in run.suites.values() if suite.get("gold")]
-    adapters = list(dict.fromkeys((gold["model"], gold["dataset"], gold["recipe"], gold["seed"]) for gold in requested))
+    asked = [suite["gold"] for suite in run.suites.values() if suite.get("gold")]
+    adapters = list(dict.fromkeys(tuple(one[key] for key in ("model", "dataset", "recipe", "seed")) for one in asked))
     found: list[Table | Picture | str] = []
     for index, (model, dataset, recipe, seed) in enumerate(adapters, start=1):
         on = f"{run.models[model]['title']} on {dataset} ({recipe}, seed {seed})"
@@ -74,20 +74,20 @@ def items(run: Run) -> list[Table | Picture | str]:
 
 def _items(file: GoldFile, on: str, dataset: str, suffix: str) -> Iterator[Table | Picture | str]:
     names = {part: dataset if part == "test" else part for part in file.parts}
-    yield _what(file, on)
+    yield _description(file, on)
     yield _sampler(file.facts["sampler"], file.facts["spec"])
     yield _verdict(file.facts["agreement"]["test"])
-    yield _on_test(file, f"gold{suffix}", names["test"])
+    yield _on_test(file, f"reference_posterior{suffix}", names["test"])
     if len(file.parts) > 1:
-        yield _on_shifts(file, f"gold_shifts{suffix}")
-    yield _scatter(file, f"gold_mi{suffix}")
-    yield _distributions(file, f"gold_tv{suffix}", names)
+        yield _on_shifts(file, f"reference_posterior_shifts{suffix}")
+    yield _scatter(file, f"reference_posterior_mi{suffix}")
+    yield _distributions(file, f"reference_posterior_tv{suffix}", names)
 
 
 # -- words --------------------------------------------------------------------------------------------------
 
 
-def _what(file: GoldFile, on: str) -> str:
+def _description(file: GoldFile, on: str) -> str:
     spec, facts = file.facts["spec"], file.facts
     return (
         f"How good is an ensemble as a posterior (the paper’s open question)? Where the model is small, the exact one "

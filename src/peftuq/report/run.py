@@ -14,6 +14,7 @@ from peftuq import artifacts, files
 from peftuq.cells import PREDICTION, Setting, parse_predictive
 from peftuq.metrics.evaluate import METRICS
 from peftuq.paths import Paths
+from peftuq.report.comparison import Comparison
 
 KINDS = ("encoder", "decoder")  # the order in which the papers print their models
 
@@ -55,7 +56,7 @@ def _seeds(seeds: Sequence[int]) -> str:
 
 
 class Run:
-    """The grid (`cells.json`), its long table of metrics, and where the files of `results` lie.
+    """The cells (`cells.json`), their long table of metrics, and where the files of `results` lie.
 
     `cells` has the keys suites, cells, models, datasets, recipes, methods, limit and limits. `metrics` are the columns
     of `gather.long_table`; a value of None or NaN is undefined.
@@ -76,7 +77,7 @@ class Run:
     # -- what was asked for ----------------------------------------------------------------------------
 
     def settings(self, section: str) -> list[Setting]:
-        """The settings of the suites that feed a section of the report, encoders first, else in the grid's order."""
+        """The settings of the suites that feed a section of the report, encoders first, else in the cells’ order."""
         suites = {name for name, suite in self.suites.items() if section in suite["sections"]}
         return self._ordered(cell for cell in self.cells if suites.intersection(cell["suites"]))
 
@@ -137,6 +138,22 @@ class Run:
                 requested.setdefault((_setting(cell), cell["predictive"], variant), []).append(cell["seed"])
         return requested
 
+    def scored(self, setting: Setting) -> list[tuple[str, str]]:
+        """(predictive, variant) of every score that the setting was asked for."""
+        return [(p, v) for here, p, v in self._requested if here == setting and v != PREDICTION]
+
+    def score_of(self, variant: str) -> str:
+        """The score that declares a variant; "" where the run has none."""
+        return next((name for name, method in self.methods.items() if variant in method.get("variants", [])), "")
+
+    def own_variants(self, variant: str) -> list[str]:
+        """The variants of the score that gives this one: the method itself, as declared."""
+        return self.methods.get(self.score_of(variant), {}).get("variants", [variant])
+
+    def probabilities(self) -> set[str]:
+        """The variants that their scores declare to be probabilities of error."""
+        return {variant for method in self.methods.values() for variant in method.get("probabilities", [])}
+
     # -- what was measured -----------------------------------------------------------------------------
 
     @cached_property
@@ -182,9 +199,10 @@ class Run:
                 notes = {key.decode(): value.decode() for key, value in (file.metadata or {}).items()}
         return rows, notes
 
-    def comparison(self, setting: Setting) -> dict[str, Any] | None:
-        """The result of `compare.against_best`, by evaluation set; None when it is missing."""
-        return _read_json(self.paths.comparison(*setting))
+    def comparison(self, setting: Setting, on: str = "") -> Comparison | None:
+        """The setting's scores in pairs; `on` is a shift set. None when it is missing."""
+        found = (_read_json(self.paths.comparison(*setting)) or {}).get(on or "test")
+        return None if found is None else Comparison(found)
 
     def training(self, setting: Setting, seed: int) -> dict[str, Any] | None:
         """An adapter's training.json with its epochs as `log`; None when it is missing or nothing was trained."""

@@ -85,11 +85,18 @@ def cells_of(grids: dict[str, list[tuple]], seeds: int, recipe: str = "lora") ->
         "models": {name: dict(zip(keys, _MODELS[name], strict=True)) for name in models},
         "datasets": {name: _dataset(name) for name in datasets},
         "recipes": {recipe: _RECIPE},
-        "methods": {name: {"version": 1, "variants": v, "params": {}} for name, v in VARIANTS.items()}
+        "methods": {
+            name: {"version": 1, "variants": v, "params": {}, "probabilities": _probabilities(name)}
+            for name, v in VARIANTS.items()
+        }
         | {"temperature": {"version": 1, "params": {"bounds": [0.01, 100.0]}}},
         "limit": {"train": 320, "valid": 120, "test": 240, "shift": None},
         "limits": {},
     }
+
+
+def _probabilities(score: str) -> list[str]:
+    return [v for v in VARIANTS[score] if v == "sr" or v.startswith("adue")]
 
 
 def _dataset(name: str) -> dict[str, Any]:
@@ -140,8 +147,8 @@ def results(folder: Path, grids: dict[str, list[tuple]] = MIXED, seeds: int = 3,
             _write_seed(paths, (*setting, seed), evals, dataset, n, np.random.default_rng([index, seed]))
         here = [c for c in described["cells"] if (c["model"], c["dataset"], c["recipe"]) == setting]
         named = [((*setting, c["seed"], c["predictive"]), score) for c in here for score in c["scores"]]
-        scored = [(cell[-1], artifacts.read_scores(paths.scores(*cell, score))) for cell, score in named]
-        files.write_json(paths.comparison(*setting), compare.against_best(scored, evals, 50))
+        scored = [(cell[-1], cell[3], artifacts.read_scores(paths.scores(*cell, score))) for cell, score in named]
+        files.write_json(paths.comparison(*setting), compare.pairwise(scored, evals, 50))
     files.write_columns(paths.metrics_table, gather.long_table(described["cells"], str(folder)))
     return {"cells": paths.cells, "metrics": paths.metrics_table, "results": str(folder)}
 
@@ -199,8 +206,7 @@ def _write_metrics(paths: Paths, cell: tuple, scores: list[str], evals: list[str
     for name in scores:
         artifacts.write_scores(paths.scores(*cell, name), *_scores(name, samples, evals, rng))
         written = artifacts.read_scores(paths.scores(*cell, name))
-        probabilities = [v for v in VARIANTS[name] if v == "sr" or v.startswith("adue")]
-        rows = metrics_of.score_rows(written, evals, probabilities)
+        rows = metrics_of.score_rows(written, evals, _probabilities(name))
         files.write_json(paths.metrics(*cell, name), {"rows": rows})
 
 

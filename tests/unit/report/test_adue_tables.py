@@ -1,12 +1,14 @@
 """The AdUE section's tables on a fabricated run: numbers, ranks, and gaps that are seen."""
 
 import fabricate
+import numpy as np
 import pytest
 
+from peftuq import files
 from peftuq.cells import Setting
 from peftuq.metrics.ranks import average_ranks
 from peftuq.report import methods
-from peftuq.report.adue import calibration, paper, scores, search, selective
+from peftuq.report.adue import calibration, paper, rivals, search, selective
 from peftuq.report.run import Run
 from peftuq.report.tables import Table
 
@@ -62,7 +64,7 @@ def test_a_missing_cell_is_shown_as_missing(run: Run):
     assert entry(table, ("AdUE", "paper"), "RoBERTa-base", "cola").plain == "75.4 ± 3.0"
     assert entry(table, ("AdUE", "difference"), "RoBERTa-base", "cola").plain == "–"
     rank = entry(table, ROW, "Encoders", "Rank")
-    assert rank.note == "not ranked for want of a value of every method: RoBERTa-base on cola"
+    assert rank.note == "not ranked for want of a seed with a value of every method: RoBERTa-base on cola"
 
 
 def test_an_undefined_cell_is_shown_as_undefined(run: Run):
@@ -175,20 +177,34 @@ def test_conformal_sets_are_never_called_best(run: Run):
 
 
 def test_the_comparison_prints_what_the_bootstrap_found(run: Run):
-    table = scores.comparison(run, run.settings("adue"))
+    table = rivals.BASELINE(run, run.settings("adue"))
     (row,) = [row for row in table.rows if row.labels == ("LLaMA-2-7B", "sst2", "sst2")]
-    found = run.comparison(LLAMA)["test"]
-    difference = found["difference"]["point/adue"]
-    assert row.entries[0].plain == methods.title(found["best_baseline"])
-    assert row.entries[1].value == pytest.approx(100 * found["auroc"][found["best_baseline"]])
-    assert row.entries[3].interval == pytest.approx((100 * difference["low"], 100 * difference["high"]))
-    assert row.entries[3].best == (difference["low"] > 0 or difference["high"] < 0)
+    found = files.read_json(run.paths.comparison(*LLAMA))["test"]
+    means = {name: np.mean(list(by_seed.values())) for name, by_seed in found["auroc"].items() if "adue" not in name}
+    best = {methods.title(name): name for name in means}[row.entries[2].plain]
+    assert means[best] == max(means.values())
+    (d,) = [d for d in found["differences"] if {d["method"], d["other"]} == {best, "point/adue"}]
+    sign = 1 if d["other"] == best else -1
+    assert row.entries[0].plain == "AdUE"
+    assert row.entries[3].value == pytest.approx(100 * means[best])
+    assert row.entries[4].value == pytest.approx(sign * 100 * d["estimate"])
+    assert sorted(row.entries[4].interval) == pytest.approx(sorted([sign * 100 * d["low"], sign * 100 * d["high"]]))
+    assert row.entries[4].best == (d["low"] > 0 or d["high"] < 0)
+
+
+def test_the_best_score_stands_against_the_next(run: Run):
+    table = rivals.BEST(run, run.settings("adue"))
+    (row,) = [row for row in table.rows if row.labels == ("LLaMA-2-7B", "sst2", "sst2")]
+    found = files.read_json(run.paths.comparison(*LLAMA))["test"]
+    means = sorted({round(float(np.mean(list(by_seed.values()))), 9) for by_seed in found["auroc"].values()})
+    assert [row.entries[1].value, row.entries[3].value] == pytest.approx([100 * means[-1], 100 * means[-2]])
+    assert row.entries[4].value > 0
 
 
 def test_a_comparison_that_was_not_made_is_missing(run: Run):
     elsewhere = with_metrics(run, run._metrics)
     elsewhere.paths = type(run.paths)("nowhere")
-    table = scores.comparison(elsewhere, run.settings("adue"))
+    table = rivals.BASELINE(elsewhere, run.settings("adue"))
     assert all(row.entries[0].plain == "missing" for row in table.rows)
     table = search.search(elsewhere, run.settings("adue"))
     assert all(row.entries[0].plain == "missing" for row in table.rows)

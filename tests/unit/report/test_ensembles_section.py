@@ -82,7 +82,7 @@ def test_quality_stands_beside_what_the_scores_say_on_average(run: Run):
 def test_detection_has_every_information_score(run: Run):
     table = predictives.detection(run, run.settings("ensembles"))
     found = entries(table, HEADING, "mmlu_social", "ensemble, M = 4")
-    for variant, (_, title) in predictives.SCORES.items():
+    for variant, title in predictives.SCORES.items():
         over = run.over_seeds(CSQA, "auroc", variant, "ensemble-4", "mmlu_social")
         assert found[title].value == pytest.approx(100 * over.mean)
     assert [e.plain for e in entries(table, HEADING, "csqa", "one adapter").values()][1:] == ["–"] * 3
@@ -156,7 +156,8 @@ def judged(answers: list[str], claim=findings.CLAIMS[1]) -> list[findings.Judged
 def test_sentences_count_and_name_few(run: Run):
     settings = [CSQA]
     (said,) = findings.sentences(run, settings, judged(["holds", "holds", "holds", "does not hold", "does not apply"]))
-    assert said.endswith("overfits” holds in 3 of 4 checks, does not hold in 1 (Mistral-7B on csqa).")
+    assert "overfits” (holds: all 95 % intervals above zero) holds in 3 of 4 checks" in said
+    assert said.endswith(", does not hold in 1 (Mistral-7B on csqa).")
     (said,) = findings.sentences(run, settings, judged(["does not hold"]))
     assert said.endswith("overfits” does not hold for Mistral-7B on csqa: number 0.")
     assert findings.sentences(run, settings, judged(["does not apply"])) == []

@@ -83,6 +83,17 @@ def test_panels_of_any_number_fit(n: int):
         check(ranks.draw([ranks.Ranked(title, names, [1.0, 2, 3, 4, 5], None) for title in titles]))
 
 
+@pytest.mark.parametrize("n", [1, 2, 4])
+def test_titles_of_three_lines_and_many_further_scores_fit(n: int):
+    rng = np.random.default_rng(0)
+    titles = ["SmolLM2-135M-Instruct,\nlora_choice_demo\nsnippets2_choice"] * n
+    names = ["sr", "adue", *(f"nearest_neighbours_{k} (ensemble-5)" for k in range(6))]
+    runs = [(rng.random(50), rng.random(50) < 0.3) for _ in range(2)]
+    check(coverage.draw([coverage.Panel(t, [coverage.Curve(v, v, runs) for v in names], ("adue",)) for t in titles]))
+    confidences = [reliability.Confidence(v, v, rng.random(50), rng.random(50) < 0.5) for v in names]
+    check(reliability.draw([reliability.Diagram(title, confidences) for title in titles]))
+
+
 def test_the_same_figure_gives_the_same_bytes(fabricated: dict[str, str], tmp_path: Path):
     for name in ("first", "second"):
         run = Run.read(**fabricated)

@@ -1,11 +1,15 @@
 """Sentences of the first page: each follows from the numbers, and changes with them."""
 
+from pathlib import Path
+
 import fabricate
+import pytest
 
 from peftuq import files
 from peftuq.report.adue.findings import findings
 from peftuq.report.run import Run
 
+KEYS = ("suites", "cells", "models", "datasets", "recipes", "methods", "limit", "limits")
 VARIANTS = ["rmd", "rmd_l2", "md", "md_l2", "rde", "rde_l2", "sr", "adue"]
 
 
@@ -28,23 +32,15 @@ def sentences(run: Run) -> str:
     return " ".join(findings(run, run.settings("adue")))
 
 
-def test_ranks_are_counted():
-    found = sentences(run_of({"cola": 0.85, "sst2": 0.75, "sst5": 0.9}))
-    assert "AdUE ranks first of 5 methods in 2 of 3 settings" in found
-    assert "AdUE 1.33, SR 1.67, RMD (L2) 4.00" in found
-
-
-def test_a_tie_is_not_first():
-    assert "ranks first of 5 methods in 0 of 1 setting;" in sentences(run_of({"cola": 0.8}))
-
-
-def test_calibration_is_counted_either_way():
-    better = sentences(run_of({"cola": 0.85}, ece=0.05, error_ece=0.02))
-    assert "Temperature scaling lowers the predictions’ ECE-15 in 1 of 1 setting." in better
-    assert "than the softmax response in 1 of 1 setting." in better
+def test_calibration_is_compared_with_its_interval():
+    better = sentences(run_of({"cola": 0.85, "sst2": 0.85, "sst5": 0.85}, ece=0.05, error_ece=0.02))
+    assert (
+        "Temperature scaling changes the predictions’ ECE-15 by −5.0 points [−5.0, −5.0] over 3 settings: lower on "
+        "average; by setting, lower in 0, higher in 0, not distinguishable in 3."  # of one seed there is no interval
+    ) in better
+    assert "response’s by −8.0 points [−8.0, −8.0] over 3 settings: lower on average;" in better
     worse = sentences(run_of({"cola": 0.85}, ece=0.2, error_ece=0.2))
-    assert "ECE-15 in 0 of 1 setting." in worse
-    assert "than the softmax response in 0 of 1 setting." in worse
+    assert "ECE-15 by +10.0 points (1 seed: no interval) in one setting: not distinguishable." in worse
 
 
 def test_the_distance_to_the_paper_is_measured():
@@ -52,7 +48,10 @@ def test_the_distance_to_the_paper_is_measured():
     gaps = [60 - 64.2, 60 - 65.3, 60 - 52.8, 60 - 73.7, 60 - 50.6, 60 - 73.4, 80 - 75.1, 85 - 75.4]
     mean = sum(map(abs, gaps)) / 8
     found = sentences(run_of({"cola": 0.85}))
-    assert f"by {mean:.1f} points on average over 8 numbers, at most by −13.7 (MD (L2), RoBERTa-base on cola)" in found
+    assert (
+        f"by {mean:.1f} points on average over 8 numbers, in 6 by more than both standard deviations over seeds "
+        "together; at most by −13.7 ± 0.6 (MD (L2), RoBERTa-base on cola)" in found
+    )
 
 
 def test_a_run_elsewhere_says_so():
@@ -70,15 +69,57 @@ def test_gaps_are_confessed():
     assert "1 error-AUROCs (one a seed) are missing and 1 undefined" in sentences(run)
 
 
+def compared_run(folder: Path, intervals: list[tuple[float, float, float]], other: str = "point/sr") -> Run:
+    """AdUE minus another score, an interval a dataset."""
+    run = run_of(dict(zip(("cola", "sst2", "sst5"), (0.85, 0.75, 0.9), strict=False)), str(folder))
+    for setting, (low, estimate, high) in zip(run.settings("adue"), intervals, strict=False):
+        difference = {"method": "point/adue", "other": other, "seeds": [0]}
+        difference |= {"estimate": estimate, "low": low, "high": high}
+        auroc = {"point/adue": {"0": 0.8}, other: {"0": 0.8 - estimate}}
+        files.write_json(run.paths.comparison(*setting), {"test": {"auroc": auroc, "differences": [difference]}})
+    return run
+
+
+ABOVE, BELOW, ROUND_ZERO = (0.01, 0.05, 0.09), (-0.09, -0.05, -0.01), (-0.13, 0.012, 0.10)
+
+
 def test_intervals_are_counted_by_the_side_of_zero(tmp_path):
-    run = run_of({"cola": 0.85, "sst2": 0.75, "sst5": 0.9}, str(tmp_path))
-    for setting, (low, estimate, high) in zip(
-        run.settings("adue"), [(0.01, 0.05, 0.09), (-0.09, -0.05, -0.01), (-0.04, -0.02, 0.01)], strict=True
-    ):
-        difference = {"point/adue": {"estimate": estimate, "low": low, "high": high}}
-        found = {"test": {"best_baseline": "point/sr", "auroc": {}, "difference": difference}}
-        files.write_json(run.paths.comparison(*setting), found)
+    found = sentences(compared_run(tmp_path, [ABOVE, BELOW, ROUND_ZERO]))
     assert (
-        "Against the best baseline of each of 3 settings, AdUE’s error-AUROC differs by −5.0 to +5.0 points (median "
-        "−2.0); the paired 95 % interval lies above zero in 1 and below zero in 1."
-    ) in sentences(run)
+        "Against the best baseline of each of 3 settings (of all scores but AdUE’s own) AdUE’s error-AUROC differs by "
+        "−5.0 to +5.0 points (median +1.2); the paired 95 % interval lies above zero in 1, below zero in 1, and holds "
+        "zero, not distinguishable, in 1."
+    ) in found
+    assert "ranks above it in 1 of 3 settings, ranks below it in 1 and is not distinguishable from it in 1." in found
+
+
+@pytest.mark.parametrize(
+    ("interval", "place", "points"),
+    [
+        (ABOVE, "ranks above", "+5.0 points [+1.0, +9.0]"),
+        (BELOW, "ranks below", "−5.0 points [−9.0, −1.0]"),
+        (ROUND_ZERO, "is not distinguishable from", "+1.2 points [−13.0, +10.0]"),
+    ],
+)
+def test_a_rank_is_given_with_the_interval_that_allows_it(interval, place: str, points: str, tmp_path: Path):
+    found = sentences(compared_run(tmp_path, [interval] * 3))
+    assert "ranks first" not in found
+    assert f"{place} it in 3" in found
+    run = compared_run(tmp_path / "alone", [interval])
+    run.cells = [cell for cell in run.cells if cell["dataset"] == "cola"]
+    alone = sentences(Run({name: getattr(run, name) for name in KEYS}, run._metrics, run.paths.results))
+    assert f"AdUE {place} the best of the 4 other methods of the paper’s Table 1, SR: {points}." in alone
+
+
+def test_without_intervals_no_rank_is_given():
+    assert "so no rank is given here" in sentences(run_of({"cola": 0.99}))
+
+
+def test_the_best_baseline_is_any_score_but_adues_own(tmp_path: Path):
+    """Names are whole: fluency is not FLU, and a score of another predictive counts."""
+    others = {"point/fluency": "fluency", "ensemble-5/mutual_information": "MI (ensemble-5)", "point/adue2": "adue2"}
+    for other, title in others.items():
+        found = sentences(compared_run(tmp_path / title, [ROUND_ZERO], other))
+        assert f"AdUE’s own: {title}): +1.2 points [−13.0, +10.0], not distinguishable." in found
+    own = sentences(compared_run(tmp_path / "own", [ROUND_ZERO], "point/adue_lambda_50"))
+    assert "baseline" not in own

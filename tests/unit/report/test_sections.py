@@ -16,9 +16,42 @@ from peftuq.report.tables import Table
 
 ROOT = Path(__file__).parents[3]
 NEW = """
-from peftuq.report.metric_table import Measure, MetricTable, prediction
-from peftuq.report.sections import PaperSection
+from typing import NamedTuple
 
+from peftuq.report.declared import DeclaredTable, Field
+from peftuq.report.metric_table import Measure, MetricTable, prediction
+from peftuq.report.reference import Printed
+from peftuq.report.sections import PaperSection
+from peftuq.report.tables import Column, Entry, measured
+
+class Model(NamedTuple):
+    title: str
+    name: str
+
+
+def columns(run, settings, rows, key):
+    def field(dataset):
+        here = {s.model: s for s in settings if s.dataset == dataset}
+        return Field(
+            Column(dataset),
+            lambda row: measured(run.over_seeds(here[row.name], "nll")) if row.name in here else Entry(),
+            "lower",
+            lambda row: Printed(0.5, 0.1) if (row.name, dataset) == ("minilm", "snippets2") else None,
+        )
+
+    return [[field(dataset) for dataset in dict.fromkeys(s.dataset for s in settings)]]
+
+
+BESIDE = DeclaredTable(
+    "new_nll",
+    "NLL.",
+    "In nats.",
+    "Model",
+    rows=lambda run, settings: [Model(run.models[m]["title"], m) for m in dict.fromkeys(s.model for s in settings)],
+    columns=columns,
+    alone="Ours alone.",
+    beside="The paper’s below.",
+)
 ACCURACY = MetricTable(
     "new_accuracy",
     "Accuracy.",
@@ -30,7 +63,7 @@ ACCURACY = MetricTable(
 SECTION = PaperSection(
     title="A new paper",
     reading=("How to read it.",),
-    parts={"Its table": [ACCURACY], "Nothing to show": [lambda run, settings: None]},
+    parts={"Its tables": [ACCURACY, BESIDE], "Nothing to show": [lambda run, settings: None]},
     findings=lambda run, settings: [f"{len(settings)} settings."],
     subject=lambda run, settings: settings,
 )
@@ -45,15 +78,25 @@ def one_more_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[N
     yield
 
 
-def test_a_new_section_is_one_file(one_more_file, fabricated: dict[str, str]):
+def test_a_new_section_is_one_file(one_more_file, fabricated: dict[str, str], tmp_path: Path):
     run = Run.read(**fabricated)
     run.suites["demo"]["sections"] = ["adue", "newpaper"]
     found = document.sections(run, "today")
     assert [section.title for section in found] == ["What ran", "AdUE", "A new paper"]
     reading, part = found[-1].items  # the part that has nothing to show is not there
-    assert (reading, part.title, found[-1].findings) == ("How to read it.", "Its table", ["3 settings."])
-    (table,) = part.items
+    assert (reading, part.title, found[-1].findings) == ("How to read it.", "Its tables", ["3 settings."])
+    table, beside = part.items
     assert isinstance(table, Table)
+    assert beside.caption == "In nats. The paper’s below."
+    rows = {row.labels: row.entries[0] for row in beside.rows}
+    ours = run.over_seeds(run.settings("newpaper")[0], "nll").mean
+    assert rows["all-MiniLM-L6-v2", "difference"].value == pytest.approx(ours - 0.5)
+    (tmp_path / "figures").mkdir()
+    document.write_tables([found[-1]], tmp_path / "tables")
+    template = ROOT / "reports" / "template.typ"
+    document.write_pdf([found[-1]], tmp_path / "figures", template, "today", tmp_path / "report.pdf")
+    assert "all-MiniLM-L6-v2,paper,0.5,0.1" in (tmp_path / "tables" / "new_nll.csv").read_text()
+    assert (tmp_path / "report.pdf").read_bytes().startswith(b"%PDF")
     setting = run.settings("newpaper")[0]
     expected = 100 * run.over_seeds(setting, "accuracy").mean
     assert table.rows[0].labels == ("point",)

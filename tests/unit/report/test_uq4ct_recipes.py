@@ -5,7 +5,7 @@ import pytest
 
 from peftuq.cells import Setting
 from peftuq.report.run import Run
-from peftuq.report.uq4ct import methods, recipes
+from peftuq.report.uq4ct import approaches, recipes
 
 
 def run_of(predictives: dict[str, list[str]], content: dict[str, dict] = made.RECIPES) -> Run:
@@ -94,13 +94,13 @@ def test_a_weight_of_zero_is_mixlora_but_never_in_its_place():
 def test_a_recipe_without_a_part_keeps_its_name():
     content = {"wide": made.recipe(80), "middle": made.recipe(32), "u": made.recipe(16, {"experts_at": ["attention"]})}
     run = run_of({"wide": ["point"], "middle": ["point", "temperature"], "u": ["point"]}, content)
-    titles = [method.title for method in methods.present(run, recipes.tasks(run, run.settings("uq4ct")))]
+    titles = [method.title for method in approaches.present(run, recipes.tasks(run, run.settings("uq4ct")))]
     assert titles == ["LoRA", "MixLoRA", "middle", "middle, temperature"]
 
 
 def test_one_recipe_in_two_parts_stands_once_for_each_predictive():
     run = run_of({"r2": ["point", "temperature", "ensemble-3"]})
-    found = methods.present(run, recipes.tasks(run, run.settings("uq4ct")))
+    found = approaches.present(run, recipes.tasks(run, run.settings("uq4ct")))
     assert [m.title for m in found] == ["LoRA", "LoRA, temperature", "Ensemble of 3"]
     assert [m.paper for m in found] == ["LoRA", "", "Ensemble"]
 
@@ -119,5 +119,5 @@ def test_what_another_suite_trains_on_a_task_is_compared_too():
 @pytest.mark.parametrize("predictive", ["mc_dropout-10", "new_source", "checkpoint_ensemble-3"])
 def test_no_source_of_probabilities_is_dropped(predictive: str):
     run = run_of({"r4": ["point", predictive]})
-    found = methods.present(run, recipes.tasks(run, run.settings("uq4ct")))
+    found = approaches.present(run, recipes.tasks(run, run.settings("uq4ct")))
     assert [m.title for m in found] == ["UQ4CT", f"UQ4CT, {predictive.replace('_', ' ')}"]

@@ -144,25 +144,49 @@ def numbers(uq4ct: tuple[float, float], lora: tuple[float, float]) -> Run:
     return Run(cells, made.long_table(rows), "nowhere")
 
 
+SAME, LESS = "0.0 points [0.0, 0.0], not distinguishable", "−10.0 points [−10.0, −10.0], lower"
 AGREES = "This agrees with the paper’s claim (over 25 % lower, accuracy kept)"
 
 
 @pytest.mark.parametrize(
     ("uq4ct", "verdict"),
     [
-        ((0.80, 0.05), f"(67 % lower), with 0.0 points of accuracy. {AGREES}."),
-        ((0.70, 0.05), f"(67 % lower), with −10.0 points of accuracy. {AGREES} in part."),
-        ((0.80, 0.14), f"(7 % lower), with 0.0 points of accuracy. {AGREES} in part."),
-        ((0.80, 0.20), "(33 % higher), with 0.0 points of accuracy. This contradicts the paper’s claim"),
+        ((0.80, 0.05), f"(67 % lower in the mean); its accuracy differs by {SAME}. {AGREES}."),
+        ((0.70, 0.05), f"(67 % lower in the mean); its accuracy differs by {LESS}. {AGREES} in part."),
+        ((0.80, 0.14), f"(7 % lower in the mean); its accuracy differs by {SAME}. {AGREES} in part."),
+        (
+            (0.80, 0.20),
+            f"(33 % higher in the mean); its accuracy differs by {SAME}. This contradicts the paper’s claim",
+        ),
     ],
 )
 def test_the_verdict_follows_the_numbers(uq4ct: tuple[float, float], verdict: str):
     run = numbers(uq4ct, (0.80, 0.15))
-    (sentence,) = [s for s in findings.findings(run, recipes.tasks(run, run.settings("uq4ct"))) if "of LoRA in" in s]
-    lower = int(uq4ct[1] < 0.15)
-    clearly = int(0.15 - uq4ct[1] > 0.02)
-    assert f"in {lower} of 1 choice task (by more than both standard deviations in {clearly})" in sentence
+    (sentence,) = [s for s in findings.findings(run, recipes.tasks(run, run.settings("uq4ct"))) if "of LoRA is" in s]
+    assert f"over 3 seeds of one choice task: {'lower' if uq4ct[1] < 0.15 else 'higher'} (" in sentence
     assert verdict in sentence
+
+
+def test_without_an_interval_nothing_is_decided():
+    """Seeds whose differences are of both signs, and a seed alone: neither agrees nor contradicts."""
+    run = numbers((0.80, 0.14), (0.80, 0.15))
+    for position, (seed, metric) in enumerate(zip(run._metrics["seed"], run._metrics["metric"], strict=True)):
+        if metric == "ece_15" and run._metrics["recipe"][position] == "r4":
+            run._metrics["value"][position] = (0.05, 0.20, 0.15)[seed]
+    alone = {
+        name: [v for v, seed in zip(c, run._metrics["seed"], strict=True) if seed == 0]
+        for name, c in run._metrics.items()
+    }
+    cells = {
+        n: getattr(run, n) for n in ("suites", "cells", "models", "datasets", "recipes", "methods", "limit", "limits")
+    }
+    for one, expected in (
+        (run, "over 3 seeds of one choice task: not distinguishable"),
+        (Run(cells, alone, "nowhere"), "(1 seed: no interval) in one choice task: not distinguishable"),
+    ):
+        text = " ".join(findings.findings(one, recipes.tasks(one, one.settings("uq4ct"))))
+        assert expected in text
+        assert "This neither agrees with nor contradicts the paper’s claim" in text
 
 
 def test_findings_count_what_is_missing(run: Run):

@@ -6,7 +6,7 @@ from dataclasses import replace
 from peftuq.cells import Setting
 from peftuq.report.headings import SPREAD
 from peftuq.report.methods import ADUE, SR, SR_TEMPERATURE
-from peftuq.report.metric_table import Derived, Lines, Measure, MetricTable, Source, of_scores, prediction
+from peftuq.report.metric_table import Derived, Lines, Measure, MetricTable, Source, of_probabilities, prediction
 from peftuq.report.run import OverSeeds, Run
 from peftuq.report.tables import NOT_REQUESTED, Column, Entry, Table, measured
 
@@ -82,7 +82,7 @@ ERROR_CALIBRATION = MetricTable(
     f"(15 and 10 bins of equal width), log-loss in nats and Brier score of U against the error; {SPREAD}. "
     "All: lower is better. Bold: best of a setting.",
     stub=("Score",),
-    lines=of_scores([SR, SR_TEMPERATURE, ADUE]),
+    lines=of_probabilities([SR, SR_TEMPERATURE, ADUE]),
     columns=tuple(map(Measure, ("error_ece_15", "error_ece_10", "error_nll", "error_brier"))),
 )
 
@@ -90,7 +90,8 @@ CONFORMAL = MetricTable(
     "adue_conformal",
     "Conformal prediction sets at 90 %.",
     "Share of labels inside the prediction sets (nominal: 90 %) and mean number of classes in a set, calibrated "
-    f"on the validation split; LAC: least ambiguous classifier, APS: adaptive prediction sets; {SPREAD}. "
+    f"on the validation split; LAC: least ambiguous classifier, APS: adaptive prediction sets, exclusive: the "
+    f"score of a class is the mass of the more probable ones, its own left out; {SPREAD}. "
     "On a shifted set nothing guarantees the coverage.",
     stub=("Evaluated on", "Probabilities"),
     lines=_everywhere,

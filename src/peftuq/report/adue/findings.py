@@ -6,9 +6,12 @@ import numpy as np
 
 from peftuq.cells import PREDICTION, Setting
 from peftuq.report.adue.paper import paper_auroc
-from peftuq.report.beside_paper import ranked, requested
+from peftuq.report.adue.rivals import adue_against_baselines
+from peftuq.report.beside_paper import requested
+from peftuq.report.comparison import Difference
 from peftuq.report.headings import Headings
-from peftuq.report.methods import ADUE, EVERY, HEADLINE, SR
+from peftuq.report.intervals import compared
+from peftuq.report.methods import ADUE, EVERY, HEADLINE, SR, title
 from peftuq.report.run import Run
 from peftuq.report.words import counted, signed
 
@@ -32,77 +35,94 @@ def _completeness(run: Run, settings: Sequence[Setting]) -> str:
 
 
 def _ranking(run: Run, settings: Sequence[Setting]) -> str:
+    """AdUE's rank among the paper's methods, as far as the interval to the best of them allows."""
     shown = requested(run, settings, HEADLINE)
-    found = ranked(run, settings, shown) if len(shown) > 1 and ADUE in shown else None
-    if found is None:
+    if ADUE not in shown or len(shown) < 2:
         return ""
-    first = sum(of_setting[ADUE.key] == 1 for of_setting in found.cells.values())
-    ordered = sorted(shown, key=lambda method: found.mean[method.key])
-    ranks = ", ".join(f"{method.title} {found.mean[method.key]:.2f}" for method in ordered)
+    keys = [method.key for method in shown]
+    found = [d for setting in settings if (c := run.comparison(setting)) and (d := c.best_other(ADUE.key, keys))]
+    if not found:
+        return "No setting has an interval between AdUE and the other methods of the paper, so no rank is given here."
+    best = f"the best of the {len(shown) - 1} other methods of the paper’s Table 1"
+    if len(found) == 1:
+        return f"By error-AUROC AdUE {_rank(found[0])} {best}, {title(found[0].other)}: {_points(found[0])}."
+    sides = [_rank(d) for d in found]
     return (
-        f"By error-AUROC, AdUE ranks first of {len(shown)} methods in {first} of "
-        f"{counted(len(found.cells), 'setting')}; average ranks (1 is best): {ranks}."
+        f"By error-AUROC AdUE, against {best} (paired 95 % interval), {ABOVE} it in {sides.count(ABOVE)} of "
+        f"{counted(len(found), 'setting')}, {BELOW} it in {sides.count(BELOW)} and {LEVEL} it in "
+        f"{sides.count(LEVEL)}."
     )
+
+
+ABOVE, BELOW, LEVEL = "ranks above", "ranks below", "is not distinguishable from"
+
+
+def _rank(d: Difference) -> str:
+    if d.low > 0:
+        return ABOVE
+    return BELOW if d.high < 0 else LEVEL
+
+
+def _points(d: Difference) -> str:
+    """In points of AUROC."""
+    return f"{signed(100 * d.estimate)} points [{signed(100 * d.low)}, {signed(100 * d.high)}]"
 
 
 def _against_best(run: Run, settings: Sequence[Setting]) -> str:
     """AdUE minus the best baseline on the test splits."""
-    comparisons = [(run.comparison(setting) or {}).get("test") for setting in settings]
-    differences = [d for found in comparisons if found and (d := found["difference"].get(ADUE.key))]
-    if not differences:
+    found = [d for s in settings if (c := run.comparison(s)) and (d := adue_against_baselines(run, c))]
+    if not found:
         return ""
-    points = [100 * d["estimate"] for d in differences]
-    above, below = sum(d["low"] > 0 for d in differences), sum(d["high"] < 0 for d in differences)
-    several = f" to {signed(max(points))} points (median {signed(float(np.median(points)))})"
+    best = "of all scores but AdUE’s own"
+    if len(found) == 1:
+        level = ", not distinguishable" if _rank(found[0]) == LEVEL else ""
+        points = f"{_points(found[0])}{level}"
+        return f"AdUE’s error-AUROC minus its best baseline’s ({best}: {title(found[0].other)}): {points}."
+    points, sides = [100 * d.estimate for d in found], [_rank(d) for d in found]
+    span = f"{signed(min(points))} to {signed(max(points))} points (median {signed(float(np.median(points)))})"
     return (
-        f"Against the best baseline of each of {counted(len(differences), 'setting')}, AdUE’s error-AUROC differs by "
-        f"{signed(min(points))}{several if len(points) > 1 else ' points'}; the paired 95 % interval lies above zero "
-        f"in {above} and below zero in {below}."
+        f"Against the best baseline of each of {counted(len(found), 'setting')} ({best}) AdUE’s error-AUROC differs "
+        f"by {span}; the paired 95 % interval lies above zero in {sides.count(ABOVE)}, below zero in "
+        f"{sides.count(BELOW)}, and holds zero, not distinguishable, in {sides.count(LEVEL)}."
     )
 
 
 def _error_calibration(run: Run, settings: Sequence[Setting]) -> str:
-    pairs = _pairs(run, settings, "error_ece_15", (ADUE.variant, "point"), (SR.variant, "point"))
-    if not pairs:
-        return ""
-    lower = sum(adue < sr for adue, sr in pairs)
-    return (
-        "Read as a probability of error, AdUE’s score has a lower calibration error (ECE-15) than the softmax "
-        f"response in {lower} of {counted(len(pairs), 'setting')}."
+    found = _compared(run, settings, "error_ece_15", (ADUE.variant, "point"), (SR.variant, "point"))
+    return found and (
+        "Read as a probability of error, AdUE’s score has a calibration error (ECE-15) that differs from the softmax "
+        f"response’s by {found}."
     )
 
 
 def _temperature(run: Run, settings: Sequence[Setting]) -> str:
-    pairs = _pairs(run, settings, "ece_15", (PREDICTION, "temperature"), (PREDICTION, "point"))
-    if not pairs:
-        return ""
-    lower = sum(after < before for after, before in pairs)
-    return f"Temperature scaling lowers the predictions’ ECE-15 in {lower} of {counted(len(pairs), 'setting')}."
+    found = _compared(run, settings, "ece_15", (PREDICTION, "temperature"), (PREDICTION, "point"))
+    return found and f"Temperature scaling changes the predictions’ ECE-15 by {found}."
 
 
-def _pairs(
-    run: Run, settings: Sequence[Setting], metric: str, a: tuple[str, str], b: tuple[str, str]
-) -> list[tuple[float, float]]:
-    """The means of two (variant, predictive), in the settings where both have one."""
-    means = [(run.over_seeds(s, metric, *a).mean, run.over_seeds(s, metric, *b).mean) for s in settings]
-    return [(x, y) for x, y in means if x is not None and y is not None]
+def _compared(run: Run, settings: Sequence[Setting], metric: str, a: tuple[str, str], b: tuple[str, str]) -> str:
+    """The difference of two (variant, predictive), in the settings where both have a value."""
+    pairs = [(run.over_seeds(s, metric, *a), run.over_seeds(s, metric, *b)) for s in settings]
+    return compared([(x, y) for x, y in pairs if x.values and y.values])
 
 
 def _paper(run: Run, settings: Sequence[Setting]) -> str:
     """The run's distance from the paper's numbers, where the settings are the paper's."""
     gaps = [
-        (100 * mean - printed.mean, method, setting)
+        (100 * over.mean - printed.mean, 100 * (over.std or 0.0) + (printed.std or 0.0), method, setting)
         for setting in settings
         for method in EVERY
         if (printed := paper_auroc(run, setting, method))
-        and (mean := run.over_seeds(setting, "auroc", method.variant, method.predictive).mean) is not None
+        and (over := run.over_seeds(setting, "auroc", method.variant, method.predictive)).mean is not None
     ]
     if not gaps:
         return "No setting of this run is one of the paper’s own, so only ranks stand beside the paper’s."
-    number = len({setting for _, _, setting in gaps})
-    gap, method, setting = max(gaps, key=lambda found: abs(found[0]))
+    number = len({setting for *_, setting in gaps})
+    gap, spread, method, setting = max(gaps, key=lambda found: abs(found[0]))
+    apart = sum(abs(g) > s for g, s, *_ in gaps)
     return (
         f"In {counted(number, 'setting')} model and dataset are the paper’s: there our error-AUROC differs "
-        f"from its by {np.mean([abs(g) for g, _, _ in gaps]):.1f} points on average over {len(gaps)} numbers, at most "
-        f"by {signed(gap)} ({method.title}, {Headings(run, settings).setting(setting)})."
+        f"from its by {np.mean([abs(g) for g, *_ in gaps]):.1f} points on average over {len(gaps)} numbers, in {apart} "
+        f"by more than both standard deviations over seeds together; at most by {signed(gap)} ± {spread:.1f} "
+        f"({method.title}, {Headings(run, settings).setting(setting)})."
     )

@@ -1,24 +1,25 @@
 """The AdUE paper's tables, rebuilt from a run: Tables 1 to 4, 6, 7 and 8 of arXiv 2505.15443."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import NamedTuple
 
 from peftuq.cells import Setting
 from peftuq.metrics.evaluate import METRICS
 from peftuq.report import methods, reference
-from peftuq.report.beside_paper import Line, beside_paper, method_lines, rank_entries, ranked, requested, stub
+from peftuq.report.beside_paper import rank_entries, ranked, requested, with_further
+from peftuq.report.declared import DeclaredTable, Field
 from peftuq.report.headings import SPREAD, Headings
 from peftuq.report.methods import FORMATS, Method
 from peftuq.report.reference import Printed
 from peftuq.report.run import KINDS, Run
-from peftuq.report.tables import Column, Entry, Row, Table, in_blocks, measured
-from peftuq.report.words import counted
+from peftuq.report.tables import NOT_REQUESTED, Column, Entry, measured
 
 KIND_TITLES = {"encoder": "Encoders", "decoder": "Generative models"}
 AUROC = f"ROC-AUC ×100 of telling errors from correct predictions, {SPREAD}."
 RANK = (
-    "Rank: average over the settings of that kind of model, 1 is best; beside it the paper’s, over its own ten "
-    "settings."
+    "Rank: average over the settings of that kind of model among the paper’s methods, 1 is best; beside it the "
+    "paper’s, over its own ten settings."
 )
 BESIDE = (
     "Below ours, where model and dataset are the paper’s own: its value, and ours minus it. "
@@ -38,109 +39,134 @@ def paper_auroc(run: Run, setting: Setting, method: Method) -> Printed | None:
     return reference.adue_auroc().get((model, setting.dataset, method.paper))
 
 
-@dataclass(frozen=True)
-class AurocTable:
+Settings = Sequence[Setting]
+AurocTable = DeclaredTable[Settings, Method]
+Rows = Callable[[Run, Settings, Sequence[Method]], list[Method]]
+
+
+def auroc_field(run: Run, setting: Setting, headings: Headings) -> Field[Method]:
+    """A setting's error-AUROC, beside the paper's where the setting is the paper's own."""
+    form = FORMATS["auroc"]
+
+    def entry(method: Method) -> Entry:
+        over = run.over_seeds(setting, "auroc", method.variant, method.predictive)
+        return measured(over, form.scale, form.decimals)
+
+    return Field(headings.column(setting), entry, METRICS["auroc"]["better"], partial(paper_auroc, run, setting))
+
+
+def rank_fields(
+    run: Run, settings: Settings, among: Sequence[Method], printed: tuple[str, str], group: str = "", decimals: int = 1
+) -> list[Field[Method]]:
+    """The average rank over the settings among some methods, and the paper's; a dash for any other method."""
+    entries = rank_entries(ranked(run, settings, among), among, Headings(run, settings))
+    ranks = dict(zip(among, entries, strict=True))
+
+    def of_paper(method: Method) -> Entry:
+        rank = reference.adue_ranks().get((*printed, method.paper))
+        return Entry(NOT_REQUESTED) if rank is None else Entry(value=rank, decimals=decimals)
+
+    ours, papers = (Column(label, group) for label in RANKS)
+    return [
+        Field(ours, lambda method: ranks.get(method, Entry(NOT_REQUESTED)), "lower"),
+        Field(papers, of_paper, "lower"),
+    ]
+
+
+def auroc_table(
+    name: str,
+    title: str,
+    wanted: Sequence[Method],
+    printed: str,
+    kinds: tuple[str, ...] = KINDS,
+    rows: Rows = with_further,
+) -> AurocTable:
     """Methods × settings, and after the settings of each kind of model the average rank over them.
 
-    `printed` is the paper's table. None where the run was asked for none of the methods.
+    `printed` is the paper's table, `rows` which scores have one beside the paper's `wanted`: all of the run's by
+    default. Ranks are among the paper's methods.
     """
 
-    name: str
-    title: str
-    methods: Sequence[Method]
-    printed: str
-    kinds: tuple[str, ...] = KINDS
+    def shown(run: Run, settings: Settings) -> list[Method]:
+        return rows(run, [s for s in settings if run.kind(s) in kinds], wanted)
 
-    def __call__(self, run: Run, settings: Sequence[Setting]) -> Table | None:
-        here = [setting for setting in settings if run.kind(setting) in self.kinds]
-        shown = requested(run, here, self.methods)
-        if not shown:
-            return None
-        headings = Headings(run, here)
-        runs: list[list[Column]] = []
-        lines = [Line(method.title, [], []) for method in shown]
-        for kind in self.kinds:
-            if alike := of_kind(run, here, kind):
-                runs.append([*map(headings.column, alike), *(Column(label, KIND_TITLES[kind]) for label in RANKS)])
-                more = _with_ranks(run, alike, shown, headings, (self.printed, kind))
-                for line, added in zip(lines, more, strict=True):
-                    line.ours.extend(added.ours)
-                    line.paper.extend(added.paper)
-        better = ["lower" if column.label in RANKS else "higher" for columns in runs for column in columns]
-        rows = beside_paper(lines, better)
-        caption = f"{AUROC} {RANK} {_reading(rows)}"
-        remarks = _not_requested(self.methods, shown)
-        return Table(
-            self.name,
-            f"{self.title} (the paper’s {self.printed}).",
-            caption,
-            stub("Method", rows),
-            in_blocks(runs),
-            tuple(rows),
-            remarks=remarks,
-        )
+    def columns(run: Run, settings: Settings, shown: Sequence[Method], _: str) -> list[list[Field[Method]]]:
+        headings = Headings(run, [s for s in settings if run.kind(s) in kinds])
+        among = [method for method in shown if method.paper]
+        return [
+            [
+                *(auroc_field(run, setting, headings) for setting in alike),
+                *rank_fields(run, alike, among, (printed, kind), KIND_TITLES[kind]),
+            ]
+            for kind in kinds
+            if (alike := of_kind(run, settings, kind))
+        ]
 
-
-def _with_ranks(
-    run: Run, settings: Sequence[Setting], shown: Sequence[Method], headings: Headings, printed: tuple[str, str]
-) -> list[Line]:
-    lines = method_lines(run, settings, shown, lambda s, m: paper_auroc(run, s, m))
-    entries = rank_entries(ranked(run, settings, shown), shown, headings)
-    for method, line, rank in zip(shown, lines, entries, strict=True):
-        paper = reference.adue_ranks()[(*printed, method.paper)]
-        line.ours.extend([rank, Entry(value=paper, decimals=1)])
-        line.paper.extend([None, None])
-    return lines
-
-
-def ablation_ranks(run: Run, settings: Sequence[Setting]) -> Table | None:
-    shown = requested(run, settings, methods.ABLATIONS)
-    if not shown:
-        return None
-    found = ranked(run, settings, shown)
-    entries = rank_entries(found, shown, Headings(run, settings))
-    papers = [reference.adue_ranks()["Table 2", "all", method.paper] for method in shown]
-    lines = [
-        Line(method.title, [rank, Entry(value=paper, decimals=2)], [None, None])
-        for method, rank, paper in zip(shown, entries, papers, strict=True)
-    ]
-    rows = beside_paper(lines, ["lower", "lower"])
-    number = len(found.cells) if found else 0
-    caption = (
-        f"Average rank by error-AUROC over {counted(number, 'setting')} of this run (1 is best, ties share the mean), "
-        "and the paper’s over its twenty. Bold: best of each column."
+    return DeclaredTable(
+        name,
+        f"{title} (the paper’s {printed}).",
+        f"{AUROC} {RANK}",
+        "Method",
+        shown,
+        columns,
+        alone=ALONE,
+        beside=BESIDE,
+        remarks=partial(_not_requested, wanted),
     )
-    spec = ("adue_table2_ablation_ranks", "Ranks of the ablations (the paper’s Table 2).", caption)
-    columns = tuple(map(Column, RANKS))
-    remarks = _not_requested(methods.ABLATIONS, shown)
-    return Table(*spec, stub("Method", rows), columns, tuple(rows), remarks=remarks)
 
 
-def accuracy(run: Run, settings: Sequence[Setting]) -> Table:
-    """Models × datasets."""
+ABLATION_RANKS = DeclaredTable[Settings, Method](
+    "adue_table2_ablation_ranks",
+    "Ranks of the ablations (the paper’s Table 2).",
+    "Average rank by error-AUROC over the settings of this run in which every one has a value (1 is best, ties share "
+    "the mean), and the paper’s over its twenty. Bold: best of each column.",
+    "Method",
+    rows=lambda run, settings: requested(run, settings, methods.ABLATIONS),
+    columns=lambda run, settings, shown, _: [rank_fields(run, settings, shown, ("Table 2", "all"), decimals=2)],
+    remarks=lambda shown: _not_requested(methods.ABLATIONS, shown),
+)
+
+
+class Adapted(NamedTuple):
+    """A row: a model with a recipe."""
+
+    model: str
+    recipe: str
+    title: str
+
+
+def _adapted(run: Run, settings: Settings) -> list[Adapted]:
     headings = Headings(run, settings)
-    datasets = list(dict.fromkeys(setting.dataset for setting in settings))
-    models = {(setting.model, setting.recipe): headings.model(setting) for setting in settings}
-    lines = []
-    for (model, recipe), title in models.items():
-        here = [Setting(model, dataset, recipe) for dataset in datasets]
-        paper_name = run.models[model]["paper_names"].get("adue")
-        lines.append(
-            Line(
-                title,
-                [measured(run.over_seeds(setting, "accuracy"), FORMATS["accuracy"].scale) for setting in here],
-                [reference.adue_accuracy().get((paper_name, s.dataset)) if s in settings else None for s in here],
+    return list(dict.fromkeys(Adapted(s.model, s.recipe, headings.model(s)) for s in settings))
+
+
+def _accuracies(run: Run, settings: Settings, shown: Sequence[Adapted], _: str) -> list[list[Field[Adapted]]]:
+    def field(dataset: str) -> Field[Adapted]:
+        def printed(row: Adapted) -> Printed | None:
+            name = run.models[row.model]["paper_names"].get("adue")
+            there = Setting(row.model, dataset, row.recipe) in settings
+            return reference.adue_accuracy().get((name, dataset)) if there else None
+
+        def entry(row: Adapted) -> Entry:
+            return measured(
+                run.over_seeds(Setting(row.model, dataset, row.recipe), "accuracy"), FORMATS["accuracy"].scale
             )
-        )
-    rows = beside_paper(lines, [METRICS["accuracy"]["better"]] * len(datasets))
-    caption = f"Accuracy on the test split in per cent, {SPREAD}. {_reading(rows)}"
-    spec = ("adue_table6_accuracy", "Accuracy of the fine-tuned models (the paper’s Table 6).", caption)
-    columns = in_blocks([[Column(dataset) for dataset in datasets]])
-    return Table(*spec, stub("Model", rows), columns, tuple(rows))
+
+        return Field(Column(dataset), entry, METRICS["accuracy"]["better"], printed)
+
+    return [[field(dataset) for dataset in dict.fromkeys(setting.dataset for setting in settings)]]
 
 
-def _reading(rows: Sequence[Row]) -> str:
-    return BESIDE if len(rows[0].labels) == 2 else ALONE
+ACCURACY = DeclaredTable[Settings, Adapted](
+    "adue_table6_accuracy",
+    "Accuracy of the fine-tuned models (the paper’s Table 6).",
+    f"Accuracy on the test split in per cent, {SPREAD}.",
+    "Model",
+    _adapted,
+    _accuracies,
+    alone=ALONE,
+    beside=BESIDE,
+)
 
 
 def _not_requested(wanted: Sequence[Method], shown: Sequence[Method]) -> tuple[str, ...]:
@@ -148,19 +174,19 @@ def _not_requested(wanted: Sequence[Method], shown: Sequence[Method]) -> tuple[s
     return (f"Not part of this run: {', '.join(left_out)}.",) if left_out else ()
 
 
-def _of_kind(number: int, key: str, title: str, wanted: Sequence[Method], kind: str) -> AurocTable:
+def _of_kind(number: int, kind: str, key: str, title: str, wanted: Sequence[Method], *rows: Rows) -> AurocTable:
     name, title = f"adue_table{number}_{key}_{kind}s", f"{title}, {KIND_TITLES[kind].lower()}"
-    return AurocTable(name, title, wanted, f"Table {number}", (kind,))
+    return auroc_table(name, title, wanted, f"Table {number}", (kind,), *rows)
 
 
-LOSSES = ("ablation", "Ablation of the loss and of the start", methods.ABLATIONS)
+LOSSES = ("ablation", "Ablation of the loss and of the start", methods.ABLATIONS, requested)
 RAW = ("all", "Raw and L2-normalised representations", methods.EVERY)
 TABLES = (  # in the paper's order
-    AurocTable("adue_table1_error_auroc", "Error detection", methods.HEADLINE, "Table 1"),
-    ablation_ranks,
-    _of_kind(3, *LOSSES, "encoder"),
-    _of_kind(4, *LOSSES, "decoder"),
-    accuracy,
-    _of_kind(7, *RAW, "encoder"),
-    _of_kind(8, *RAW, "decoder"),
+    auroc_table("adue_table1_error_auroc", "Error detection", methods.HEADLINE, "Table 1"),
+    ABLATION_RANKS,
+    _of_kind(3, "encoder", *LOSSES),
+    _of_kind(4, "decoder", *LOSSES),
+    ACCURACY,
+    _of_kind(7, "encoder", *RAW),
+    _of_kind(8, "decoder", *RAW),
 )

@@ -8,7 +8,7 @@ import numpy as np
 from peftuq.cells import Setting
 from peftuq.report import reference
 from peftuq.report.adue.paper import KIND_TITLES, of_kind, paper_auroc
-from peftuq.report.beside_paper import ranked, requested
+from peftuq.report.beside_paper import further, ranked, requested, with_further
 from peftuq.report.figures import aurocs, coverage, ranks, reliability, style
 from peftuq.report.headings import Headings
 from peftuq.report.methods import ADUE, EVERY, HEADLINE, SR, Method
@@ -16,7 +16,6 @@ from peftuq.report.parts import Picture
 from peftuq.report.run import KINDS, Run
 from peftuq.report.words import counted
 
-SCORE_OF = {"sr": "softmax", "adue": "adue", "md_l2": "mahalanobis", "rmd_l2": "mahalanobis", "rde_l2": "rde"}
 PER_PAGE = 9  # panels
 
 
@@ -32,7 +31,7 @@ def ranks_figures(run: Run, settings: Sequence[Setting]) -> Iterator[Picture]:
         paper = [reference.adue_ranks()["Table 1", kind, method.paper] for method in shown]
         number = len(found.cells) if found else 0
         title = f"{KIND_TITLES[kind]}: {counted(number, 'setting')} here, 10 in the paper"
-        # A paper's rank among five methods says nothing of a rank among fewer.
+        # A paper's rank among five methods cannot stand beside one among fewer.
         panels.append(
             ranks.Ranked(title, [m.title for m in shown], ours, paper if len(shown) == len(HEADLINE) else None)
         )
@@ -45,7 +44,7 @@ def ranks_figures(run: Run, settings: Sequence[Setting]) -> Iterator[Picture]:
 
 
 def aurocs_figures(run: Run, settings: Sequence[Setting]) -> Iterator[Picture]:
-    shown = requested(run, settings, EVERY)
+    shown = with_further(run, settings, EVERY)
     for suffix, part, page in style.pages(settings, PER_PAGE):
         panels = [_dots(run, setting, shown, _title(run, settings, setting)) for setting in page]
         caption = (
@@ -70,13 +69,11 @@ def _dots(run: Run, setting: Setting, shown: Sequence[Method], title: str) -> au
 
 def reliability_figures(run: Run, settings: Sequence[Setting]) -> Iterator[Picture]:
     for suffix, part, page in style.pages(settings, PER_PAGE):
-        diagrams = [
-            reliability.Diagram(_title(run, settings, setting), _confidences(run, setting, [SR, ADUE]))
-            for setting in page
-        ]
+        diagrams = [reliability.Diagram(_title(run, settings, setting), _confidences(run, setting)) for setting in page]
         caption = (
             f"Share of correct predictions against the mean confidence 1 − U in {reliability.BINS} bins of equal "
-            "width, before (U = softmax response) and after AdUE, all seeds’ test examples pooled; below, how many "
+            "width: U is the softmax response, AdUE, and any further score that is declared to be a probability of "
+            "error; all seeds’ test examples pooled; below, how many "
             f"fall into each bin (hatched: softmax response; a hollow marker: fewer than {reliability.FEW}). On the "
             "diagonal a confidence means what it says; below it, it is too high."
         )
@@ -85,13 +82,14 @@ def reliability_figures(run: Run, settings: Sequence[Setting]) -> Iterator[Pictu
         )
 
 
-def _confidences(run: Run, setting: Setting, wanted: Sequence[Method]) -> list[reliability.Confidence]:
+def _confidences(run: Run, setting: Setting) -> list[reliability.Confidence]:
     found = []
-    for method in wanted:
+    likely = [method for method in further(run, [setting]) if method.variant in run.probabilities()]
+    for method in (SR, ADUE, *likely):
         runs = _runs(run, setting, method)
         if runs:
             score, error = (np.concatenate(arrays) for arrays in zip(*runs, strict=True))
-            found.append(reliability.Confidence(method.variant, method.title, 1 - score, ~error))
+            found.append(reliability.Confidence(method.look, method.title, 1 - score, ~error))
     return found
 
 
@@ -108,8 +106,8 @@ def coverage_figures(run: Run, settings: Sequence[Setting]) -> Iterator[Picture]
 
 
 def _panel(run: Run, setting: Setting, title: str) -> coverage.Panel:
-    found = ((method, _runs(run, setting, method)) for method in HEADLINE)
-    curves = [coverage.Curve(method.variant, method.title, runs) for method, runs in found if runs]
+    found = ((method, _runs(run, setting, method)) for method in with_further(run, [setting], HEADLINE))
+    curves = [coverage.Curve(method.look, method.title, runs) for method, runs in found if runs]
     return coverage.Panel(title, curves, (ADUE.variant, SR.variant))
 
 
@@ -117,7 +115,7 @@ def _runs(run: Run, setting: Setting, method: Method) -> list[tuple[np.ndarray, 
     """A method's (score, error) on the test split, of every seed whose file is there."""
     found = []
     for seed in run.seeds(setting, method.predictive, method.variant):
-        scores = run.scores(setting, seed, SCORE_OF[method.variant], method.predictive)
+        scores = run.scores(setting, seed, run.score_of(method.variant), method.predictive)
         if scores is not None:
             found.append((scores.variants[method.variant], scores.error))
     return found

@@ -1,6 +1,6 @@
 """The report's section on AdUE (Zabolotnyi et al., arXiv 2505.15443)."""
 
-from peftuq.report.adue import calibration, findings, paper, pictures, scores, search, selective
+from peftuq.report.adue import calibration, findings, paper, pictures, rivals, scores, search, selective
 from peftuq.report.sections import PaperSection
 
 READING = (
@@ -23,8 +23,9 @@ SECTION = PaperSection(
     reading=(READING, GAPS),
     parts={
         "Error detection: the paper’s tables": [*paper.TABLES, pictures.ranks_figures, pictures.aurocs_figures],
-        "Beyond the paper’s tables: which score, which λ": [
-            scores.comparison,
+        "Which score, which λ": [
+            rivals.BASELINE,
+            rivals.BEST,
             scores.SOFTMAX,
             scores.LAMBDAS,
             search.search,

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from itertools import groupby
 
 from peftuq.cells import Setting
-from peftuq.report.beside_paper import requested
+from peftuq.report.beside_paper import with_further
 from peftuq.report.headings import SPREAD
 from peftuq.report.methods import HEADLINE
 from peftuq.report.metric_table import Derived, Lines, Measure, MetricTable, Source, of_scores
@@ -27,7 +27,7 @@ def _on_shifts(run: Run, setting: Setting) -> Lines:
     return {
         (on, method.title): Source(method.variant, method.predictive, on)
         for on in run.shifts(setting)
-        for method in requested(run, [setting], HEADLINE)
+        for method in with_further(run, [setting], HEADLINE)
     }
 
 

@@ -48,8 +48,8 @@ def difference(a: np.ndarray, b: np.ndarray) -> Difference:
 
 
 def _sign(differences: Sequence[Difference]) -> Answer:
-    """Judge whether all are above zero: for certain, not, or within the luck of the examples."""
-    if any(d.estimate <= 0 for d in differences):
+    """Judge by the intervals whether all are above zero, one is below, or neither."""
+    if any(d.high <= 0 for d in differences):
         return FAILS
     return HOLDS if all(d.low > 0 for d in differences) else UNKNOWN
 
@@ -119,17 +119,17 @@ def _wrong_on(trace: Trace, part: str, past: Sequence[int]) -> Verdict:
     fewest = min(len(kind) for both in kinds.values() for kind in both)
     if fewest < FEWEST:
         return Verdict(trace.title(part), UNKNOWN, f"only {fewest} wrong or right answers after some epoch")
-    answer = _sign([difference(*kinds[epoch]) for epoch in past])
-    before, after = (float(kinds[epoch][0].mean()) for epoch in (trace.best_epoch, past[-1]))
-    if after < KEPT * before:
-        answer = FAILS
+    kept = difference(kinds[past[-1]][0], KEPT * kinds[trace.best_epoch][0])
+    answer = _sign([*(difference(*kinds[epoch]) for epoch in past), kept])
+    before = float(kinds[trace.best_epoch][0].mean())
     wrong, right = (float(kind.mean()) for kind in kinds[past[-1]])
     smallest = min((difference(*kinds[epoch]) for epoch in past), key=lambda d: d.low)
     return Verdict(
         trace.title(part),
         answer,
         f"mean MI of wrong / right answers {wrong:.3f} / {right:.3f} after epoch {past[-1]}; wrong at the best "
-        f"(epoch {trace.best_epoch}): {before:.3f}; least difference past it {_printed(smallest)}",
+        f"(epoch {trace.best_epoch}): {before:.3f}, {100 * KEPT:.0f} % of it left with {_printed(kept)} to spare; "
+        f"least difference past it {_printed(smallest)}",
     )
 
 

@@ -23,6 +23,7 @@ class Claim(NamedTuple):
     rule: str
     check: Callable[[Trace], list[Verdict]]
     dataset: str = ""  # the one that it is about; any
+    interval: str = "holds: all 95 % intervals above zero"  # in a sentence on several checks
 
 
 CLAIMS = (
@@ -35,6 +36,7 @@ CLAIMS = (
         f"{100 * claims.NLL_TOLERANCE:.0f} % of the largest ensemble’s, and a mean entropy and a mean mutual "
         f"information within {100 * claims.NATS_TOLERANCE:.0f} % of log C of its.",
         claims.size_is_enough,
+        interval="holds: the largest gap of any ensemble within the tolerance",
     ),
     Claim(
         "Wrong answers keep high mutual information while the model overfits",
@@ -42,7 +44,8 @@ CLAIMS = (
         "wrong answers keep high mutual information while the model overfits",
         "After every epoch past the lowest validation NLL, the mean mutual information of the wrong answers exceeds "
         "that of the right ones, with a 95 % interval of the difference above zero; and after the last epoch it is at "
-        f"least {100 * claims.KEPT:.0f} % of what it was at the best. Nothing is said of fewer than {claims.FEWEST} "
+        f"least {100 * claims.KEPT:.0f} % of what it was at the best, with such an interval. "
+        f"Not judged: fewer than {claims.FEWEST} "
         "answers of a kind.",
         claims.wrong_answers_stay_uncertain,
     ),
@@ -149,7 +152,8 @@ def _sentence(headings: Headings, claim: Claim, judged: Sequence[Judged]) -> str
             of = f"{len(here)} of {len(applies)} checks" if not parts else str(len(here))
             names = "; ".join(_named(headings, j) for j in here)
             parts.append(f"{answer} in {of}" + (f" ({names})" if len(here) <= FEW else ""))
-    return f"LoRA ensembles: “{claim.sentence}” {', '.join(parts)}." if parts else ""
+    meaning = f" ({claim.interval})" if len(applies) > 1 else ""
+    return f"LoRA ensembles: “{claim.sentence}”{meaning} {', '.join(parts)}." if parts else ""
 
 
 def _named(headings: Headings, judged: Judged) -> str:

@@ -84,7 +84,7 @@ def _of_sizes(trace: Trace, metric: str, part: str, scale: float) -> list[epochs
 
 
 def _meaningful(trace: Trace, metric: str) -> list[int]:
-    """The sizes at which a metric says something: one member cannot disagree."""
+    """The sizes at which a metric is not 0 by definition: one member cannot disagree."""
     return [size for size in trace.sizes if size > 1 or metric != "mutual_information"]
 
 

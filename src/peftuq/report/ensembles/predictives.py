@@ -7,19 +7,15 @@ from peftuq.artifacts import read_scores
 from peftuq.cells import PREDICTION, Setting, parse_predictive
 from peftuq.files import canonical
 from peftuq.metrics.evaluate import METRICS
+from peftuq.report.beside_paper import further_variants
 from peftuq.report.headings import SPREAD, Headings
-from peftuq.report.methods import FORMATS
+from peftuq.report.methods import ENTROPY, FORMATS, INFORMATION
 from peftuq.report.metric_table import SETTING, Derived, Lines, Measure, MetricTable, Source, prediction
 from peftuq.report.run import OverSeeds, Run
-from peftuq.report.tables import Column, Entry, Row, Table, mark_best, measured
+from peftuq.report.tables import Column, Entry, Row, Table, in_blocks, mark_best, measured
 
 QUALITY = ("accuracy", "nll", "ece_10")
-SCORES = {  # variant → (the score that gives it, its title)
-    "entropy": ("softmax", "Entropy"),
-    "expected_entropy": ("information", "Expected entropy"),
-    "mutual_information": ("information", "MI"),
-    "vote_disagreement": ("information", "Vote disagreement"),
-}
+SCORES = {ENTROPY.variant: ENTROPY.title, **INFORMATION}  # variant → title
 IN_NATS = ("entropy", "expected_entropy", "mutual_information")
 MEMBERS = (
     "“One adapter” is a member alone, over its seeds; an ensemble takes the first M seeds, so there is one and no "
@@ -28,16 +24,17 @@ MEMBERS = (
 
 
 def shown(run: Run, setting: Setting) -> dict[str, str]:
-    """The setting's predictives that this section is about, each with its title."""
-    titles = {name: _title(run, setting, name) for name in run.predictives(setting)}
-    return {name: title for name, title in titles.items() if title}
+    """The setting's predictives, each with its title."""
+    return {name: _title(run, setting, name) for name in run.predictives(setting)}
 
 
 def _title(run: Run, setting: Setting, predictive: str) -> str:
     name, size = parse_predictive(predictive)
     if name == "point":
         return "untuned model" if run.recipes[setting.recipe]["adapter"] is None else "one adapter"
-    return {"ensemble": f"ensemble, M = {size}", "checkpoint_ensemble": f"last {size} epochs"}.get(name, "")
+    return {"ensemble": f"ensemble, M = {size}", "checkpoint_ensemble": f"last {size} epochs"}.get(
+        name, predictive.replace("_", " ")
+    )
 
 
 def _everywhere(run: Run, setting: Setting) -> Lines:
@@ -53,7 +50,7 @@ def _mean(run: Run, setting: Setting, predictive: str, variant: str, on: str) ->
     """The mean of a score over an evaluation set's examples, over seeds."""
     values, missing = {}, []
     for seed in run.seeds(setting, predictive, variant):
-        path = Path(run.paths.scores(*setting, seed, predictive, SCORES[variant][0]))
+        path = Path(run.paths.scores(*setting, seed, predictive, run.score_of(variant)))
         if path.is_file():
             values[seed] = float(read_scores(path).on(on or "test").variants[variant].mean())
         else:
@@ -65,7 +62,7 @@ def _mean_column(variant: str) -> Derived:
     def entries(run: Run, setting: Setting, sources: Sequence[Source]) -> list[Entry]:
         return [measured(_mean(run, setting, s.predictive, variant, s.on), decimals=3) for s in sources]
 
-    return Derived(Column(SCORES[variant][1], "Mean, nats"), entries)
+    return Derived(Column(SCORES[variant], "Mean, nats"), entries)
 
 
 QUALITY_TABLE = MetricTable(
@@ -83,20 +80,22 @@ QUALITY_TABLE = MetricTable(
 def detection(run: Run, settings: Sequence[Setting]) -> Table:
     """Error-AUROC of each information score; the best of a predictive's scores is bold."""
     headings, rows, form = Headings(run, settings), [], FORMATS["auroc"]
+    shown = SCORES | further_variants(run, settings)
     for setting in settings:
         for labels, source in _everywhere(run, setting).items():
-            found = [run.over_seeds(setting, "auroc", variant, source.predictive, source.on) for variant in SCORES]
+            found = [run.over_seeds(setting, "auroc", variant, source.predictive, source.on) for variant in shown]
             entries = [measured(over, form.scale, form.decimals) for over in found]
             best = mark_best(entries, METRICS["auroc"]["better"])
             rows.append(Row(labels, tuple(best), headings.setting(setting)))
     caption = (
-        f"Error-AUROC ×100 of the entropy of the mean prediction, the members’ mean entropy, their mutual information "
-        f"and the share of them that do not vote for the modal answer; {SPREAD}. One adapter has its entropy only. "
+        "Error-AUROC ×100 of the entropy of the mean prediction, the members’ mean entropy, their mutual information, "
+        "the share of them that do not vote for the modal answer, and of any further score of the run; "
+        f"{SPREAD}. One adapter has its entropy only, and further scores. "
         "Bold: best of a row."
     )
-    columns = tuple(Column(title) for _, title in SCORES.values())
-    title, stub = "Which uncertainty finds the errors.", ("Evaluated on", "Probabilities")
-    return Table("ensembles_error_auroc", title, caption, stub, columns, tuple(rows), SETTING)
+    columns = in_blocks([list(map(Column, shown.values()))])
+    heading, stub = "Which uncertainty finds the errors.", ("Evaluated on", "Probabilities")
+    return Table("ensembles_error_auroc", heading, caption, stub, columns, tuple(rows), SETTING)
 
 
 def answer_mass(run: Run, settings: Sequence[Setting]) -> Table | None:
@@ -112,7 +111,7 @@ def answer_mass(run: Run, settings: Sequence[Setting]) -> Table | None:
     caption = (
         "Share of the whole vocabulary’s probability that falls on the answer letters before the predictions are "
         f"normalised over them; adapters on their own, {SPREAD}. Where it is low, the model did not mean to answer, "
-        "and its uncertainty over the letters says little."
+        "and its uncertainty over the letters means little."
     )
     stub, columns = ("Model", "Trained on", "Evaluated on"), (Column("Answer mass, %"),)
     return Table("ensembles_answer_mass", "Does the model answer?", caption, stub, columns, tuple(rows))

@@ -20,9 +20,10 @@ READING = (
 )
 RULES = (
     "The paper reads its findings off figures and names no thresholds: each becomes a rule here, whose thresholds are "
-    "this report’s. A finding that rests on differences does not hold where one of them is zero or less, and cannot "
-    "be said to hold or not where an interval includes zero, or where the run has too few epochs, sizes or answers. "
-    "Findings (2) to (4) are checked on the ensemble that the figures show, that of the first members."
+    "this report’s. A finding that rests on differences holds where all their 95 % intervals are above zero, does not "
+    "hold where one is below, and cannot be said to hold or not where one includes zero, or where the run has too few "
+    "epochs, sizes or answers. Findings (2) to (4) are checked on the ensemble that the figures show, that of the "
+    "first members."
 )
 UNTRACED = "Not followed through fine-tuning: {}."
 

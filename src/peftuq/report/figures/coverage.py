@@ -1,6 +1,7 @@
 """Risk-coverage curves: the error rate when only the examples with the lowest scores are answered."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -8,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from peftuq.metrics.selective import risk_coverage
-from peftuq.report.figures.style import in_rows, look, message
+from peftuq.report.figures.style import Look, in_rows, looks, message
 
 LEAST = 0.05  # of coverage: below it a handful of examples decides the rate
 _POINTS = 150  # a curve of every test example would only make the file large
@@ -29,17 +30,19 @@ class Panel(NamedTuple):
 
 
 def draw(panels: Sequence[Panel]) -> Figure:
-    return in_rows(panels, 2.0, "error rate, %", _panel)
+    shown = looks(curve.variant for panel in panels for curve in panel.curves)
+    names = dict.fromkeys(curve.title for panel in panels for curve in panel.curves)
+    return in_rows(panels, 2.0, "error rate, %", partial(_panel, shown), list(names))
 
 
-def _panel(ax: Axes, panel: Panel) -> None:
+def _panel(look_of: Mapping[str, Look], ax: Axes, panel: Panel) -> None:
     ax.set_title(panel.title, loc="left")
     if not panel.curves:
         message(ax, "scores missing")
         return
     for curve in panel.curves:
         coverage, mean, spread = _over_seeds(curve.runs)
-        shown = look(curve.variant)
+        shown = look_of[curve.variant]
         ax.plot(coverage, mean, color=shown.color, ls=shown.line, label=curve.title)
         if curve.variant in panel.banded and len(curve.runs) > 1:
             ax.fill_between(coverage, mean - spread, mean + spread, color=shown.color, alpha=0.15, lw=0)

@@ -1,14 +1,14 @@
 """Measures against something that varies: a hyper-parameter, the size of an ensemble, the distance of a shift."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from peftuq.report.figures.style import STYLE, WIDTH, legend_outside, look, message
+from peftuq.report.figures.style import STYLE, WIDTH, Look, legend_outside, looks, message
 
 ACROSS = 2
 
@@ -42,19 +42,20 @@ def draw(panels: Sequence[Panel], height: float = 1.9) -> Figure:
         axes = figure.subplots(rows, ACROSS, squeeze=False).ravel().tolist()
         for spare in axes[len(panels) :]:
             spare.remove()
+        shown = looks(curve.name for panel in panels for curve in panel.curves)
         for ax, panel in zip(axes, panels, strict=False):
-            _panel(ax, panel)
+            _panel(shown, ax, panel)
         legend_outside(figure, axes[: len(panels)])
     return figure
 
 
-def _panel(ax: Axes, panel: Panel) -> None:
+def _panel(look_of: Mapping[str, Look], ax: Axes, panel: Panel) -> None:
     ax.set_title(panel.title, loc="left")
     if not any(mean is not None for curve in panel.curves for mean in curve.mean):
         message(ax, "no value")
         return
     for curve in panel.curves:
-        _curve(ax, curve)
+        _curve(look_of[curve.name], ax, curve)
     ax.set(xlabel=panel.xlabel, ylabel=panel.ylabel)
     if panel.ticks:
         ax.set_xticks(range(len(panel.ticks)), panel.ticks, rotation=35, ha="right", rotation_mode="anchor")
@@ -62,8 +63,7 @@ def _panel(ax: Axes, panel: Panel) -> None:
         ax.set_xticks(sorted({x for curve in panel.curves for x in curve.x}))
 
 
-def _curve(ax: Axes, curve: Curve) -> None:
-    shown = look(curve.name)
+def _curve(shown: Look, ax: Axes, curve: Curve) -> None:
     there = [
         (x, mean, std or 0.0) for x, mean, std in zip(curve.x, curve.mean, curve.std, strict=True) if mean is not None
     ]

@@ -1,7 +1,7 @@
 """Reliability diagrams: is a prediction of confidence 1 − U right that often?"""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import matplotlib
@@ -10,14 +10,15 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from peftuq.metrics.calibration import reliability_bins
-from peftuq.report.figures.style import ACROSS, STYLE, legend, legend_height, look, message, width_of
+from peftuq.report.figures.style import ACROSS, STYLE, Look, legend, legend_height, looks, message, width_of
 
-_HEIGHT = 2.82  # inches: a row of panels
+_HEIGHT = 2.42  # inches: a row of panels without its titles
+_LINE = 0.2  # of a title
 _UPPER, _LOWER = 1.45, 0.42  # the two axes of a panel
 _LEFT, _GAP, _LABELS = 0.45, 0.42, 0.42  # room for the first column's labels, between panels, below a panel
 
 BINS = 10
-FEW = 10  # predictions: a bin of fewer says little, its marker is hollow
+FEW = 10  # predictions: a bin of fewer is uncertain, its marker is hollow
 
 
 class Confidence(NamedTuple):
@@ -43,22 +44,25 @@ def draw(diagrams: Sequence[Diagram]) -> Figure:
     with matplotlib.rc_context(STYLE):
         n = len(diagrams)
         rows = math.ceil(n / ACROSS)
-        figure = Figure(figsize=(width_of(n), _HEIGHT * rows + legend_height(n)))
+        height = _HEIGHT + _LINE * max(diagram.title.count("\n") + 1 for diagram in diagrams)
+        names = dict.fromkeys(score.title for diagram in diagrams for score in diagram.scores)
+        figure = Figure(figsize=(width_of(n), height * rows + legend_height(n, ["calibrated", *names])))
         uppers = []
+        shown = looks(score.variant for diagram in diagrams for score in diagram.scores)
         for position, diagram in enumerate(diagrams):
-            upper, lower = _axes(figure, position, min(n, ACROSS))
-            _panel(upper, lower, diagram, first=position % ACROSS == 0)
+            upper, lower = _axes(figure, position, min(n, ACROSS), height)
+            _panel(shown, upper, lower, diagram, first=position % ACROSS == 0)
             uppers.append(upper)
         legend(figure, uppers)
     return figure
 
 
-def _axes(figure: Figure, position: int, across: int) -> tuple[Axes, Axes]:
+def _axes(figure: Figure, position: int, across: int, row_height: float) -> tuple[Axes, Axes]:
     """The two axes of a panel, placed in inches: nothing else keeps them close together and alike on every page."""
     row, column = divmod(position, across)
     width, height = figure.get_size_inches()
     left = _LEFT + column * (width - _LEFT) / across
-    bottom = height - _HEIGHT * (row + 1) + _LABELS
+    bottom = height - row_height * (row + 1) + _LABELS
     size = (width - _LEFT) / across - _GAP
 
     def add(above: float, tall: float, **shared: Axes) -> Axes:
@@ -69,7 +73,7 @@ def _axes(figure: Figure, position: int, across: int) -> tuple[Axes, Axes]:
     return add(_LOWER + 0.08, _UPPER, sharex=lower), lower
 
 
-def _panel(upper: Axes, lower: Axes, diagram: Diagram, first: bool) -> None:
+def _panel(look_of: Mapping[str, Look], upper: Axes, lower: Axes, diagram: Diagram, first: bool) -> None:
     upper.set_title(diagram.title, loc="left")
     if not diagram.scores:
         message(upper, "scores missing")
@@ -81,7 +85,7 @@ def _panel(upper: Axes, lower: Axes, diagram: Diagram, first: bool) -> None:
     hatches = {"adue": "", "sr": "/////"}
     for score in diagram.scores:
         stretched = (score.confidence - diagram.lowest) / span
-        look_, bins = look(score.variant), reliability_bins(stretched, score.correct, BINS)
+        look_, bins = look_of[score.variant], reliability_bins(stretched, score.correct, BINS)
         confidence = diagram.lowest + span * bins.confidence
         style = {"color": look_.color, "marker": look_.marker, "clip_on": False}
         upper.plot(confidence, bins.accuracy, ls=look_.line, label=score.title, **style)

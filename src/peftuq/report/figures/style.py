@@ -1,7 +1,8 @@
 """The look of every figure: one font, greys that print, a marker and a line of its own for every method."""
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import cycle
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -41,7 +42,7 @@ STYLE = {
 
 
 class Look(NamedTuple):
-    """A method's colour (Okabe and Ito's palette, told apart by the colour-blind), line and marker."""
+    """A method's colour (Okabe and Ito's palette, which the colour-blind distinguish), line and marker."""
 
     color: str
     line: Any
@@ -66,20 +67,32 @@ ADAPTERS = {  # the methods of the UQ4CT section: never in one figure with the s
     "temperature": Look("#E69F00", (0, (7, 1, 2, 1)), "<"),
     "untuned": Look("0.55", (0, (2, 2)), "*"),
 }
-_OTHER = Look("0.4", "-", "X")
+FURTHER = (  # for names that no table here has; lines and markers differ
+    Look("#56B4E9", (0, (1, 2)), "P"),
+    Look("#E69F00", (0, (7, 1, 2, 1)), "<"),
+    Look("0.45", "-", "X"),
+    Look("0.45", (0, (4, 2)), "*"),
+    Look("0.45", (0, (1, 1.5)), "h"),
+)
 
 
-def look(name: str) -> Look:
-    """The look of a score's variant, or of a method that makes adapters or probabilities."""
-    return (LOOKS | ADAPTERS).get(name, _OTHER)
+def looks(names: Iterable[str]) -> dict[str, Look]:
+    """The look of each variant of a score, or method that makes adapters or probabilities, in one figure."""
+    known, further = LOOKS | ADAPTERS, cycle(FURTHER)
+    return {name: known.get(name) or next(further) for name in dict.fromkeys(names)}
 
 
 ACROSS = 3  # panels side by side
 
 
-def facets(n: int, height: float, across: int = ACROSS, **shared: Any) -> tuple[Figure, list[Axes]]:
-    """A figure of n panels, `height` inches each, in rows of `across`; room for a legend below; its axes in order."""
-    width, below = (width_of(n), legend_height(n)) if across == ACROSS else (WIDTH, legend_height(ACROSS))
+def facets(
+    n: int, height: float, across: int = ACROSS, names: Sequence[str] = (), **shared: Any
+) -> tuple[Figure, list[Axes]]:
+    """A figure of n panels, `height` inches each, in rows of `across`; its axes in order.
+
+    Below is room for a legend of `names`; by default for one line, or two where the figure is narrow.
+    """
+    width, below = (width_of(n), legend_height(n, names)) if across == ACROSS else (WIDTH, legend_height(ACROSS, names))
     across = min(n, across)
     rows = math.ceil(n / across)
     tall = rows * height + below
@@ -91,10 +104,12 @@ def facets(n: int, height: float, across: int = ACROSS, **shared: Any) -> tuple[
     return figure, axes[:n]
 
 
-def in_rows(panels: Sequence, height: float, ylabel: str, draw: Callable[[Axes, Any], None]) -> Figure:
+def in_rows(
+    panels: Sequence, height: float, ylabel: str, draw: Callable[[Axes, Any], None], names: Sequence[str] = ()
+) -> Figure:
     """A figure of all panels, each drawn by `draw`; the y axis is named where a row begins, one legend serves all."""
     with matplotlib.rc_context(STYLE):
-        figure, axes = facets(len(panels), height)
+        figure, axes = facets(len(panels), height, names=names)
         for index, (ax, panel) in enumerate(zip(axes, panels, strict=True)):
             draw(ax, panel)
             if index % ACROSS == 0:
@@ -108,8 +123,17 @@ def width_of(n: int) -> float:
     return WIDTH if n >= ACROSS else WIDTH * 2 / ACROSS
 
 
-def legend_height(n: int) -> float:
-    return 0.3 if n >= ACROSS else 0.48
+def legend_height(n: int, names: Sequence[str] = ()) -> float:
+    """Inches: for the lines that a legend of `names` takes below n panels; a narrow figure's are two at least."""
+    lines = math.ceil(len(names) / _columns(names, width_of(n))) if names else 1
+    return 0.12 + 0.18 * max(lines, 1 if n >= ACROSS else 2)
+
+
+def _columns(names: Sequence[str], width: float) -> int:
+    """The columns of a legend, so many that its lines fit into `width` inches, and are equally full."""
+    room = round(110 * width / WIDTH)  # characters of a line; a handle is worth nine
+    fitting = max(1, room // (max(map(len, names), default=0) + 9))
+    return math.ceil(len(names) / math.ceil(max(1, len(names)) / fitting)) or 1
 
 
 def handles(axes: Sequence[Axes]) -> dict[str, Any]:
@@ -118,17 +142,17 @@ def handles(axes: Sequence[Axes]) -> dict[str, Any]:
 
 
 def legend(figure: Figure, axes: Sequence[Axes]) -> None:
-    """One legend below all panels, each name once; on a narrow figure in two lines."""
+    """One legend below all panels, each name once, in as many lines as it takes."""
     named = handles(axes)
-    columns = len(named) if figure.get_figwidth() == WIDTH else math.ceil(len(named) / 2)
-    figure.legend(named.values(), named.keys(), loc="lower center", ncols=max(1, columns))
+    columns = _columns(list(named), figure.get_figwidth())
+    figure.legend(named.values(), named.keys(), loc="lower center", ncols=columns)
 
 
 def legend_outside(figure: Figure, axes: Sequence[Axes]) -> None:
     """One legend in as many columns as its names leave room for, below a figure that is laid out as constrained."""
     named = handles(axes)
-    columns = 110 // (max(map(len, named), default=0) + 9)  # characters of a full line; a handle is worth nine
-    figure.legend(named.values(), named.keys(), loc="outside lower center", ncols=min(4, max(1, columns)))
+    columns = min(4, _columns(list(named), WIDTH))
+    figure.legend(named.values(), named.keys(), loc="outside lower center", ncols=columns)
 
 
 def pages(items: Sequence, per_page: int) -> Iterator[tuple[str, str, Sequence]]:

@@ -7,13 +7,13 @@ from typing import NamedTuple
 from peftuq.cells import PREDICTION
 from peftuq.metrics.evaluate import METRICS as DIRECTIONS
 from peftuq.report import reference
-from peftuq.report.beside_paper import Line, beside_paper, stub
+from peftuq.report.declared import DeclaredTable, Field
 from peftuq.report.headings import SPREAD
 from peftuq.report.reference import Printed
 from peftuq.report.run import OverSeeds, Run
-from peftuq.report.tables import Column, Table, in_blocks
-from peftuq.report.uq4ct import methods, paper
-from peftuq.report.uq4ct.methods import DECIMALS, METRICS, Evaluation
+from peftuq.report.tables import Column, Entry, Table
+from peftuq.report.uq4ct import approaches, paper
+from peftuq.report.uq4ct.approaches import DECIMALS, METRICS, Evaluation
 from peftuq.report.uq4ct.recipes import Point, Task
 
 
@@ -38,7 +38,22 @@ class Factor:
         return f"{self.short} (the paper’s {self.printed})." if self.printed else f"{self.short}."
 
     def __call__(self, run: Run, tasks: Sequence[Task]) -> Table | None:
-        return _table(run, tasks, self)
+        return self._declared(run, tasks)
+
+    @property
+    def _declared(self) -> DeclaredTable[Sequence[Task], "Value"]:
+        return DeclaredTable(
+            f"uq4ct_{self.name}",
+            self.title,
+            f"{self.reading} Nothing else differs between the rows. In per cent on the test split, "
+            f"{SPREAD}. {paper.BESIDE if self.printed else ''}{paper.BOLD}",
+            self.symbol,
+            lambda run, tasks: _values(run, tasks, self),
+            lambda run, tasks, rows, _: [
+                [_field(run, task, self, metric) for metric in METRICS] for task in swept(run, tasks, self)
+            ],
+            decimals=DECIMALS,
+        )
 
 
 BETA = Factor(
@@ -63,6 +78,7 @@ EXPERTS = Factor(
 MEMBERS = Factor(
     "members", "M", "members", "Members of the ensemble", "M adapters of different seeds, their probabilities averaged."
 )
+COLUMNS = {"accuracy": "Accuracy, %", "ece_15": "ECE, %"}
 FACTORS = (BETA, TOP_K, EXPERTS, MEMBERS)
 
 
@@ -71,6 +87,11 @@ class Value(NamedTuple):
 
     label: str
     value: float
+    symbol: str = ""
+
+    @property
+    def title(self) -> str:
+        return f"{self.symbol} = {self.label}"
 
     @property
     def is_first(self) -> bool:
@@ -87,31 +108,26 @@ def swept(run: Run, tasks: Sequence[Task], factor: Factor) -> list[Task]:
     ]
 
 
-def _table(run: Run, tasks: Sequence[Task], factor: Factor) -> Table | None:
+def _values(run: Run, tasks: Sequence[Task], factor: Factor) -> list[Value]:
     here = swept(run, tasks, factor)
-    if not here:
-        return None
-    points = [labelled(task.sweeps[factor.key]) for task in here]
-    values = {value for of_task in points for value in of_task} | {
+    values = {value for task in here for value in labelled(task.sweeps[factor.key])} | {
         Value(f"{value:g}", value) for task in here for value in papers_values(run, task, factor)
     }
-    lines = []
-    for value in sorted(values, key=lambda value: (value.value, value.label)):
-        found = [
-            (number(run, of_task.get(value), metric), papers_number(run, task, factor, value, metric))
-            for task, of_task in zip(here, points, strict=True)
-            for metric in METRICS
-        ]
-        ours = [methods.beside(over, printed) for over, printed in found]
-        lines.append(Line(f"{factor.symbol} = {value.label}", ours, [printed for _, printed in found], DECIMALS))
-    rows = beside_paper(lines, [DIRECTIONS[metric]["better"] for _ in here for metric in METRICS])
-    columns = [[Column(label, methods.title_of(run, task)) for label in ("Accuracy, %", "ECE, %")] for task in here]
-    caption = (
-        f"{factor.reading} Nothing else differs between the rows. In per cent on the test split, "
-        f"{SPREAD}. {paper.BESIDE if factor.printed else ''}{paper.BOLD}"
-    )
-    heads = stub(factor.symbol, rows)
-    return Table(f"uq4ct_{factor.name}", factor.title, caption, heads, in_blocks(columns), tuple(rows))
+    ordered = sorted(values, key=lambda value: (value.value, value.label))
+    return [value._replace(symbol=factor.symbol) for value in ordered]
+
+
+def _field(run: Run, task: Task, factor: Factor, metric: str) -> Field[Value]:
+    points = labelled(task.sweeps[factor.key])
+
+    def of_paper(row: Value) -> Printed | None:
+        return papers_number(run, task, factor, row, metric)
+
+    def entry(row: Value) -> Entry:
+        return approaches.beside(number(run, points.get(row._replace(symbol="")), metric), of_paper(row))
+
+    column = Column(COLUMNS[metric], approaches.title_of(run, task))
+    return Field(column, entry, DIRECTIONS[metric]["better"], of_paper)
 
 
 def labelled(points: Sequence[Point]) -> dict[Value, Point]:
@@ -134,10 +150,10 @@ def papers_number(run: Run, task: Task, factor: Factor, value: Value, metric: st
     """The paper's number; None for a second recipe of the same value, as the paper has one."""
     if not factor.printed:
         return None
-    return methods.papers(run, Evaluation(task), f"{factor.prefix}{value.label}", metric, [factor.printed])
+    return approaches.papers(run, Evaluation(task), f"{factor.prefix}{value.label}", metric, [factor.printed])
 
 
 def papers_values(run: Run, task: Task, factor: Factor) -> list[float]:
     names = dict.fromkeys(key[4] for key in reference.uq4ct() if key[0] == factor.printed)
-    there = [name for name in names if methods.papers(run, Evaluation(task), name, "accuracy", [factor.printed])]
+    there = [name for name in names if approaches.papers(run, Evaluation(task), name, "accuracy", [factor.printed])]
     return [float(name.removeprefix(factor.prefix)) for name in there]

@@ -9,8 +9,8 @@ from peftuq.cells import Setting, parse_predictive
 from peftuq.report.metric_table import SETTING
 from peftuq.report.run import Run
 from peftuq.report.tables import MISSING, NOT_REQUESTED, Column, Entry, Row, Table
-from peftuq.report.uq4ct import methods
-from peftuq.report.uq4ct.methods import Method
+from peftuq.report.uq4ct import approaches
+from peftuq.report.uq4ct.approaches import Approach
 from peftuq.report.uq4ct.recipes import Task, is_ensemble
 
 
@@ -25,7 +25,7 @@ class Cost(NamedTuple):
     evaluation: float | None
 
 
-def cost(run: Run, task: Task, method: Method) -> Cost:
+def cost(run: Run, task: Task, method: Approach) -> Cost:
     """Means over the adapters that were measured; an ensemble trains and evaluates each of its members."""
     setting = task.roles[method.role]
     name, size = parse_predictive(method.predictive)
@@ -54,11 +54,11 @@ def _mean(values: Sequence[float], times: int) -> float | None:
 
 
 def table(run: Run, tasks: Sequence[Task]) -> Table | None:
-    every, rows = methods.present(run, tasks), []
+    every, rows = approaches.present(run, tasks), []
     for task in tasks:
         here = [m for m in every if m.role in task.roles and run.seeds(task.roles[m.role], m.predictive)]
         plain = next((cost(run, task, m) for m in here if (m.role, m.predictive) == ("lora", "point")), None)
-        heading = methods.title_of(run, task)
+        heading = approaches.title_of(run, task)
         rows += [Row((method.title,), _entries(cost(run, task, method), plain), heading) for method in here]
     if not rows:
         return None
@@ -78,7 +78,7 @@ def _entries(found: Cost, plain: Cost | None) -> tuple[Entry, ...]:
     for key, decimals in (("parameters", 0), ("training", 0), ("evaluation", 1)):
         value, of_plain = getattr(found, key), plain and getattr(plain, key)
         if value is None:
-            entries += [Entry(MISSING, note="the file that would say so was not found"), Entry(NOT_REQUESTED)]
+            entries += [Entry(MISSING, note="its duration was not found"), Entry(NOT_REQUESTED)]
             continue
         shown = Entry(f"{value:,.0f}") if key == "parameters" else Entry(value=value, decimals=decimals)
         entries += [shown, Entry(value=value / of_plain, decimals=2) if of_plain else Entry(NOT_REQUESTED)]

@@ -5,19 +5,20 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from peftuq.cells import PREDICTION
+from peftuq.report.intervals import UNDISTINGUISHED, Gap, Pair, compared, gap, paired
 from peftuq.report.run import OverSeeds, Run
-from peftuq.report.uq4ct import ablations, cost, methods, paper
-from peftuq.report.uq4ct.methods import METRICS, Evaluation, Method
+from peftuq.report.uq4ct import ablations, approaches, cost, paper
+from peftuq.report.uq4ct.approaches import METRICS, Approach, Evaluation
 from peftuq.report.uq4ct.recipes import Task
-from peftuq.report.words import counted, signed
+from peftuq.report.words import counted
 
 CLAIM = 25  # per cent: by so much, the paper says, is its ECE lower on average
-CHOICE = "choice task"
-UQ4CT = Method("uq4ct", "point", "UQ4CT", "UQ4CT")
+CHOICE, TASK, SHIFTED = "choice task", "task", "shifted set"
+UQ4CT = Approach("uq4ct", "point", "UQ4CT", "UQ4CT")
 BASELINES = (
-    Method("lora", "point", "LoRA", "LoRA"),
-    Method("mixlora", "point", "MixLoRA", "MixLoRA"),
-    Method("lora", "temperature", "LoRA after temperature scaling"),
+    Approach("lora", "point", "LoRA", "LoRA"),
+    Approach("mixlora", "point", "MixLoRA", "MixLoRA"),
+    Approach("lora", "temperature", "LoRA after temperature scaling"),
 )
 
 
@@ -34,8 +35,8 @@ def findings(run: Run, tasks: Sequence[Task]) -> list[str]:
 
 
 def _completeness(run: Run, tasks: Sequence[Task]) -> str:
-    every = methods.present(run, tasks)
-    found = [methods.measure(run, one, m, "ece_15") for one in paper.evaluations(run, tasks) for m in every]
+    every = approaches.present(run, tasks)
+    found = [approaches.measure(run, one, m, "ece_15") for one in paper.evaluations(run, tasks) for m in every]
     requested = [over for over in found if over.requested]
     gaps = sum(len(over.missing) + len(over.undefined) for over in requested)
     complete = "all are there" if not gaps else f"{gaps} of their values (one a seed) are missing; the tables mark them"
@@ -44,90 +45,92 @@ def _completeness(run: Run, tasks: Sequence[Task]) -> str:
 
 
 def _pairs(
-    run: Run, evaluations: Sequence[Evaluation], metric: str, ours: tuple[Method, str], theirs: tuple[Method, str]
-) -> list[tuple[OverSeeds, OverSeeds]]:
+    run: Run, evaluations: Sequence[Evaluation], metric: str, ours: tuple[Approach, str], theirs: tuple[Approach, str]
+) -> list[Pair]:
     """A metric of two (method, variant), at the evaluations where both have a value."""
     both = [
-        tuple(methods.measure(run, evaluation, m, metric, variant) for m, variant in (ours, theirs))
+        tuple(approaches.measure(run, evaluation, m, metric, variant) for m, variant in (ours, theirs))
         for evaluation in evaluations
     ]
-    return [(a, b) for a, b in both if a.mean is not None and b.mean is not None]
+    return [(a, b) for a, b in both if a.values and b.values]
 
 
-def _averages(pairs: Sequence[tuple[OverSeeds, OverSeeds]]) -> tuple[float, float]:
-    """The average of both sides' means, in per cent."""
-    return tuple(100 * float(np.mean([pair[side].mean for pair in pairs])) for side in (0, 1))
+def _reduction(pairs: Sequence[Pair]) -> float:
+    """Per cent by which the first of the pairs is lower, on average and over the seeds that both have."""
+    common = [(a, b, a.values.keys() & b.values.keys()) for a, b in pairs]
+    ours, theirs = (
+        float(np.mean([np.mean([side[k].values[seed] for seed in side[2]]) for side in common if side[2]]))
+        for k in (0, 1)
+    )
+    return 100 * (1 - ours / theirs) if theirs else 0.0
 
 
-def _clearly(low: OverSeeds, high: OverSeeds) -> bool:
-    """Test whether one mean is below the other by more than their standard deviations over the seeds together."""
-    return low.std is not None and high.std is not None and high.mean - low.mean > low.std + high.std
-
-
-def _calibration(run: Run, evaluations: Sequence[Evaluation], baseline: Method, where: str) -> str:
+def _calibration(run: Run, evaluations: Sequence[Evaluation], baseline: Approach, where: str) -> str:
     both = ((UQ4CT, PREDICTION), (baseline, PREDICTION))
     eces, accuracies = (_pairs(run, evaluations, metric, *both) for metric in ("ece_15", "accuracy"))
-    if not eces or not accuracies:
+    error, gain = gap(eces), gap(accuracies)
+    if error is None or gain is None:
         return ""
-    lower, clearly = sum(a.mean < b.mean for a, b in eces), sum(_clearly(a, b) for a, b in eces)
-    ours, theirs = _averages(eces)
-    reduction = 100 * (1 - ours / theirs) if theirs else 0.0
-    of_ours, of_theirs = _averages(accuracies)
-    gain = of_ours - of_theirs
+    reduction = _reduction(eces)
     sentence = (
-        f"UQ4CT’s ECE is below that of {baseline.title} in {lower} of {counted(len(eces), where)} (by more than both "
-        f"standard deviations in {clearly}): {ours:.1f} against {theirs:.1f} on average "
-        f"({abs(reduction):.0f} % {'lower' if reduction > 0 else 'higher'}), with {signed(gain)} points of accuracy."
+        f"UQ4CT’s ECE minus that of {baseline.title} is {compared(eces, where)} ({abs(reduction):.0f} % "
+        f"{'lower' if reduction > 0 else 'higher'} in the mean); its accuracy differs by {gain.text}, "
+        f"{gain.side()}."
     )
     if not baseline.paper:
         return f"{sentence} The paper leaves this baseline out."
-    return f"{sentence} {_verdict(reduction, gain)}" if where == CHOICE else f"{sentence} The paper has no such task."
+    if where != CHOICE:
+        return f"{sentence} The paper has no such task."
+    return f"{sentence} {_verdict(error, reduction, gain)}"
 
 
-def _verdict(reduction: float, gain: float) -> str:
+def _verdict(error: Gap, reduction: float, gain: Gap) -> str:
+    """The reading of the paper's claim: only as far as the intervals allow."""
     claim = f"the paper’s claim (over {CLAIM} % lower, accuracy kept)"
-    if reduction > CLAIM and gain > -1:
-        return f"This agrees with {claim}."
-    return f"This agrees with {claim} in part." if reduction > 0 else f"This contradicts {claim}."
+    if error.side() == UNDISTINGUISHED:
+        return f"This neither agrees with nor contradicts {claim}."
+    if error.side() == "higher":
+        return f"This contradicts {claim}."
+    whole = reduction > CLAIM and gain.side() != "lower"
+    return f"This agrees with {claim}{'' if whole else ' in part'}."
 
 
 def _shift(run: Run, tasks: Sequence[Task]) -> str:
-    compared = [m for m in methods.present(run, tasks) if m.paper and m.role != "uq4ct_last"]
-    lowest = total = 0
-    gaps = []
+    """UQ4CT's ECE against the best other method's, which is chosen by the same numbers, on every shifted set."""
+    others = [m for m in approaches.present(run, tasks) if m.paper and m.role not in ("uq4ct", "uq4ct_last")]
+    pairs = []
     for task in tasks:
         for on in paper.shift_sets(run, task):
-            found = {m: methods.measure(run, Evaluation(task, on), m, "ece_15").mean for m in compared}
-            eces = {m: value for m, value in found.items() if value is not None}
-            others = [value for m, value in eces.items() if m.role != "uq4ct"]
-            ours = next((value for m, value in eces.items() if m.role == "uq4ct"), None)
-            if ours is not None and others:
-                total, lowest = total + 1, lowest + (ours < min(others))
-                gaps.append(100 * (ours - min(others)))
-    if not total:
+            ours = approaches.measure(run, Evaluation(task, on), UQ4CT, "ece_15")
+            rivals = [approaches.measure(run, Evaluation(task, on), m, "ece_15") for m in others]
+            beside = [(ours, rival) for rival in rivals if paired(ours, rival)]
+            if beside:
+                pairs.append(max(beside, key=lambda pair: np.mean(paired(*pair))))
+    found = gap(pairs, SHIFTED)
+    if found is None:
         return ""
+    verdicts = {"lower": "this agrees on average", "higher": "this contradicts it"}
     return (
-        f"Under shift UQ4CT has the lowest ECE of the compared methods on {lowest} of {counted(total, 'shifted set')} "
-        f"({signed(float(np.mean(gaps)))} points to the best other, on average); in the paper on all of its six: "
-        f"{'this agrees' if lowest == total else 'this agrees in part' if lowest else 'this contradicts it'}."
+        f"Under shift UQ4CT’s ECE minus that of the best other method is {compared(pairs, SHIFTED)}; in the paper it "
+        f"is the lowest on all of its six: {verdicts.get(found.side(), 'this decides nothing')}."
     )
 
 
 def _beta(run: Run, tasks: Sequence[Task]) -> Iterator[str]:
-    """A sentence a task: the error without the loss, at the paper's β = 1, and at its lowest."""
+    """A sentence a task: the error at the paper's β = 1 and at the lowest, each against the error without the loss."""
     for task, eces in _swept(run, tasks, ablations.BETA):
         if not {0, 1} < eces.keys():
             continue  # of these two alone the task with MixLoRA speaks
-        without, at_one = eces[0], eces[1]
         best = min(eces, key=lambda value: eces[value].mean)
-        verdict = "against the paper (12.9 and 5.0)"
-        if at_one.mean < without.mean:
-            clear = _clearly(at_one, without)
-            verdict = f"as in the paper (12.9 and 5.0){'' if clear else ', but within the spread over the seeds'}"
-        yield (
-            f"β on {methods.title_of(run, task)}: ECE {100 * without.mean:.1f} at β = 0 and "
-            f"{100 * at_one.mean:.1f} at β = 1, {verdict}; lowest ({100 * eces[best].mean:.1f}) at β = {best:g}."
-        )
+        beside = [
+            f"at β = {value:g} minus at β = {of:g} {text}"
+            for value, of in ((1, 0), (best, 1))
+            if value != of and (text := compared([(eces[value], eces[of])]))
+        ]
+        if beside:
+            lowest = f"lowest mean ({100 * eces[best].mean:.1f}) at β = {best:g}"
+            on = approaches.title_of(run, task)
+            yield f"β on {on}: ECE {'; '.join(beside)}; {lowest}; the paper prints 12.9 and 5.0."
 
 
 def _swept(run: Run, tasks: Sequence[Task], factor: ablations.Factor) -> Iterator[tuple[Task, dict[float, OverSeeds]]]:
@@ -140,45 +143,48 @@ def _swept(run: Run, tasks: Sequence[Task], factor: ablations.Factor) -> Iterato
 
 
 def _incremental(run: Run, evaluations: Sequence[Evaluation]) -> str:
-    growing = Method("incremental", "point", "", "UQ4CT_Incremental")
-    eces = _pairs(run, evaluations, "ece_15", (UQ4CT, PREDICTION), (growing, PREDICTION))
-    if not eces:
-        return ""
-    worse = sum(theirs.mean > ours.mean for ours, theirs in eces)
-    return (
-        f"A growing β gives a higher ECE than β = 1 throughout in {worse} of {counted(len(eces), 'task')}; in the "
-        f"paper in all five: {'this agrees' if worse == len(eces) else 'this does not agree throughout'}."
+    growing = Approach("incremental", "point", "", "UQ4CT_Incremental")
+    found = compared(_pairs(run, evaluations, "ece_15", (growing, PREDICTION), (UQ4CT, PREDICTION)), TASK)
+    return found and (
+        f"A growing β’s ECE minus that of β = 1 throughout is {found}; in the paper it is higher in all five."
     )
 
 
 def _active(run: Run, tasks: Sequence[Task]) -> str:
-    found = [eces for _, eces in _swept(run, tasks, ablations.TOP_K) if len(eces) > 1]
-    best = [min(eces, key=lambda value: eces[value].mean) for eces in found]
-    if not best:
+    """On each task the number of active experts with the lowest ECE, where the next is clearly higher."""
+    counts: list[str] = []
+    for _, eces in _swept(run, tasks, ablations.TOP_K):
+        if len(eces) > 1:
+            best, following = sorted(eces, key=lambda value: eces[value].mean)[:2]
+            apart = gap([(eces[best], eces[following])])
+            clear = apart is not None and apart.side() == "lower"
+            counts.append(f"K = {best:g}" if clear else UNDISTINGUISHED)
+    if not counts:
         return ""
-    counts = ", ".join(f"K = {value:g} in {best.count(value)}" for value in sorted(set(best)))
-    return f"Active experts with the lowest ECE, over {counted(len(best), 'task')}: {counts}; in the paper K = 2."
+    listed = ", ".join(f"{name} in {counts.count(name)}" for name in sorted(set(counts)))
+    return (
+        f"Active experts with the lowest ECE, by the 95 % interval over seeds to the next, over "
+        f"{counted(len(counts), TASK)}: {listed}; in the paper K = 2."
+    )
 
 
 def _flu(run: Run, evaluations: Sequence[Evaluation]) -> str:
     """FLU as what the paper's Proposition 3.2 makes of it, against the probability that is there anyway."""
     both = [
         (
-            methods.measure(run, evaluation, UQ4CT, "error_ece_15", "flu_mean"),
-            methods.measure(run, evaluation, UQ4CT, "ece_15"),
+            approaches.measure(run, evaluation, UQ4CT, "error_ece_15", "flu_mean"),
+            approaches.measure(run, evaluation, UQ4CT, "ece_15"),
         )
         for evaluation in evaluations
     ]
-    eces = [(a, b) for a, b in both if a.mean is not None and b.mean is not None]
-    aurocs = _pairs(run, evaluations, "auroc", (UQ4CT, "flu_mean"), (UQ4CT, "sr"))
+    eces = compared([(a, b) for a, b in both if a.values and b.values], TASK)
+    aurocs = compared(_pairs(run, evaluations, "auroc", (UQ4CT, "flu_mean"), (UQ4CT, "sr")), TASK)
     if not eces or not aurocs:
         return ""
-    lower, higher = sum(a.mean < b.mean for a, b in eces), sum(a.mean > b.mean for a, b in aurocs)
-    (ece, ece_of_p), (auroc, auroc_of_p) = _averages(eces), _averages(aurocs)
     return (
-        f"FLU itself, read as UQ4CT’s confidence, has a lower ECE than the answer’s probability in {lower} of "
-        f"{counted(len(eces), 'task')} ({ece:.1f} against {ece_of_p:.1f} on average) and ranks errors better in "
-        f"{higher} of {len(aurocs)} (error-AUROC {auroc:.1f} against {auroc_of_p:.1f}); the paper evaluates neither."
+        f"FLU itself, read as UQ4CT’s confidence, has an ECE that differs from the answer’s probability’s by {eces}. "
+        f"As a score of errors its error-AUROC differs from the softmax response’s by {aurocs}; the paper evaluates "
+        "neither."
     )
 
 
@@ -193,24 +199,28 @@ def _cost(run: Run, tasks: Sequence[Task]) -> str:
         return ""
     return (
         f"Training UQ4CT took {float(np.median(times)):.1f} times as long as the LoRA of the same task (median over "
-        f"{counted(len(times), 'task')}); the paper calls the overhead minimal and prints no task."
+        f"{counted(len(times), TASK)}, from {min(times):.1f} to {max(times):.1f}); the paper calls the overhead "
+        "minimal and prints no number."
     )
 
 
 def _paper(run: Run, tasks: Sequence[Task]) -> str:
     """The run's distance from the paper's numbers, where the tasks are the paper's."""
     gaps: dict[str, list[float]] = {metric: [] for metric in METRICS}
+    apart = 0
     for task in tasks:
         for evaluation in paper.evaluations(run, [task]):
-            for method in methods.present(run, [task]):
+            for method in approaches.present(run, [task]):
                 for metric, found in gaps.items():
-                    printed = methods.papers(run, evaluation, method.paper, metric, paper.IN_DISTRIBUTION)
-                    mean = methods.measure(run, evaluation, method, metric).mean
-                    if printed is not None and mean is not None:
-                        found.append(abs(100 * mean - printed.mean))
+                    printed = approaches.papers(run, evaluation, method.paper, metric, paper.IN_DISTRIBUTION)
+                    over = approaches.measure(run, evaluation, method, metric)
+                    if printed is not None and over.mean is not None:
+                        found.append(abs(100 * over.mean - printed.mean))
+                        apart += found[-1] > 100 * (over.std or 0.0) + (printed.std or 0.0)
     if not gaps["ece_15"]:
         return "No task of this run is one of the UQ4CT paper’s own, so its numbers stand beside none of ours."
     return (
         f"Where model and data are the UQ4CT paper’s, our numbers differ from its by {np.mean(gaps['accuracy']):.1f} "
-        f"points of accuracy and {np.mean(gaps['ece_15']):.1f} of ECE on average, over {len(gaps['ece_15'])} pairs."
+        f"points of accuracy and {np.mean(gaps['ece_15']):.1f} of ECE on average, over {len(gaps['ece_15'])} pairs; "
+        f"{apart} of these {sum(map(len, gaps.values()))} numbers differ by more than both standard deviations."
     )

@@ -6,13 +6,14 @@ from typing import Any
 
 from peftuq.cells import PREDICTION
 from peftuq.metrics.evaluate import METRICS as DIRECTIONS
+from peftuq.report.beside_paper import further_variants
 from peftuq.report.headings import SPREAD
 from peftuq.report.methods import ADUE, FORMATS, MD_L2, RDE_L2, RMD_L2, SR
 from peftuq.report.metric_table import SETTING, Measure
 from peftuq.report.run import Run
-from peftuq.report.tables import NOT_REQUESTED, Column, Entry, Row, Table, mark_best, measured
-from peftuq.report.uq4ct import methods
-from peftuq.report.uq4ct.methods import Evaluation, Method
+from peftuq.report.tables import NOT_REQUESTED, Column, Entry, Row, Table, in_blocks, mark_best, measured
+from peftuq.report.uq4ct import approaches
+from peftuq.report.uq4ct.approaches import Approach, Evaluation
 from peftuq.report.uq4ct.recipes import Task, beta, flu_tokens, is_incremental, mixture
 
 Columns = Sequence[tuple[Measure, str]]  # a measure, and the variant it is of
@@ -38,23 +39,33 @@ CROSSED = [
 ]
 
 
-def _point(run: Run, tasks: Sequence[Task]) -> list[Method]:
-    return [method for method in methods.present(run, tasks) if method.predictive == "point"]
+def further_auroc(run: Run, tasks: Sequence[Task]) -> list[tuple[Measure, str]]:
+    """Error-AUROC of the scores that no table names."""
+    variants = further_variants(run, [setting for task in tasks for setting in task.roles.values()])
+    return [(Measure("auroc", "Error-AUROC ×100", title), variant) for variant, title in variants.items()]
 
 
-def _routed(run: Run, tasks: Sequence[Task]) -> list[Method]:
+def _point(run: Run, tasks: Sequence[Task]) -> list[Approach]:
+    return [method for method in approaches.present(run, tasks) if method.predictive == "point"]
+
+
+def _routed(run: Run, tasks: Sequence[Task]) -> list[Approach]:
     """The methods whose FLU was scored."""
     own = list(map(Evaluation, tasks))
     return [m for m in _point(run, tasks) if any(_requested(run, one, m, "flu_mean") for one in own)]
 
 
-def _measured(run: Run, evaluation: Evaluation, every: Sequence[Method]) -> list[Method]:
-    return [method for method in every if methods.measure(run, evaluation, method, "accuracy").requested]
+def _measured(run: Run, evaluation: Evaluation, every: Sequence[Approach]) -> list[Approach]:
+    return [method for method in every if approaches.measure(run, evaluation, method, "accuracy").requested]
 
 
-def _crossed(run: Run, evaluation: Evaluation, every: Sequence[Method]) -> list[Method]:
+def _crossed(run: Run, evaluation: Evaluation, every: Sequence[Approach]) -> list[Approach]:
     """The methods with any of the crossed scores, where one of them is in no paper."""
-    here = [m for m in every if any(_requested(run, evaluation, m, variant) for _, variant in CROSSED)]
+    here = [
+        m
+        for m in every
+        if any(_requested(run, evaluation, m, v) for _, v in [*CROSSED, *further_auroc(run, [evaluation.task])])
+    ]
     return here if any(_is_new(run, evaluation, method) for method in here) else []
 
 
@@ -62,46 +73,52 @@ def _crossed(run: Run, evaluation: Evaluation, every: Sequence[Method]) -> list[
 class MethodTable:
     """A heading a task and a row a method, with the best of each column bold; None where no task has a row.
 
-    `methods` are those that may have a row; on a task those have one whose accuracy the run was asked for.
+    `further` are columns after the others. `methods` are those that may have a row; on a task those have one whose
+    accuracy the run was asked for.
     """
 
     name: str
     title: str
     caption: str
     columns: Columns
-    methods: Callable[[Run, Sequence[Task]], list[Method]] = methods.present
+    further: Callable[[Run, Sequence[Task]], Columns] = lambda run, tasks: ()
+    methods: Callable[[Run, Sequence[Task]], list[Approach]] = approaches.present
 
     def __call__(self, run: Run, tasks: Sequence[Task]) -> Table | None:
-        every, rows = self.methods(run, tasks), []
+        every, columns, rows = self.methods(run, tasks), [*self.columns, *self.further(run, tasks)], []
         for evaluation in map(Evaluation, tasks):
             here = _measured(run, evaluation, every)
-            found = [[_entry(run, evaluation, method, *column) for method in here] for column in self.columns]
+            found = [[_entry(run, evaluation, method, *column) for method in here] for column in columns]
             best = [
                 mark_best(entries, DIRECTIONS[measure.metric]["better"])
-                for (measure, _), entries in zip(self.columns, found, strict=True)
+                for (measure, _), entries in zip(columns, found, strict=True)
             ]
-            heading = methods.title_of(run, evaluation.task)
+            heading = approaches.title_of(run, evaluation.task)
             entries = zip(*best, strict=True)
             rows += [Row((m.title,), of_method, heading) for m, of_method in zip(here, entries, strict=True)]
         if not rows:
             return None
-        heads = tuple(measure.column for measure, _ in self.columns)
+        heads = in_blocks([[measure.column for measure, _ in columns]])
         return Table(self.name, self.title, self.caption, ("Method",), heads, tuple(rows), SETTING)
 
 
-def _requested(run: Run, evaluation: Evaluation, method: Method, variant: str) -> bool:
-    return methods.measure(run, evaluation, method, "auroc", variant).requested
+def _requested(run: Run, evaluation: Evaluation, method: Approach, variant: str) -> bool:
+    return approaches.measure(run, evaluation, method, "auroc", variant).requested
 
 
-def _entry(run: Run, evaluation: Evaluation, method: Method, measure: Measure, variant: str) -> Entry:
+def _entry(run: Run, evaluation: Evaluation, method: Approach, measure: Measure, variant: str) -> Entry:
     form = FORMATS[measure.metric]
-    return measured(methods.measure(run, evaluation, method, measure.metric, variant), form.scale, form.decimals)
+    return measured(approaches.measure(run, evaluation, method, measure.metric, variant), form.scale, form.decimals)
 
 
-def _is_new(run: Run, evaluation: Evaluation, method: Method) -> bool:
+def _is_new(run: Run, evaluation: Evaluation, method: Approach) -> bool:
     if run.datasets[evaluation.task.dataset]["kind"] == "classification":
         return mixture(run.recipes[evaluation.task.roles[method.role].recipe]) is not None
-    return any(_requested(run, evaluation, method, score.variant) for score in REPRESENTATIONS)
+    variants = [
+        *(score.variant for score in REPRESENTATIONS),
+        *further_variants(run, [evaluation.task.roles[method.role]]),
+    ]
+    return any(_requested(run, evaluation, method, variant) for variant in variants)
 
 
 MEASURES_TABLE = MethodTable(
@@ -111,6 +128,7 @@ MEASURES_TABLE = MethodTable(
     "error-AUROC of the softmax response, of the entropy of the mean prediction, and of the mutual information "
     f"between member and prediction (MI; where there are members); {SPREAD}. Bold: best of a task.",
     MEASURES,
+    further_auroc,
 )
 # FLU as the probability of being right that the paper's Proposition 3.2 makes of it.
 FLU_TABLE = MethodTable(
@@ -121,15 +139,15 @@ FLU_TABLE = MethodTable(
     "that of the answer’s own probability (max p); and how well each ranks errors; "
     f"{SPREAD}. Bold: best of a column in a task.",
     FLU,
-    _routed,
+    methods=_routed,
 )
 
 
 def crossed(run: Run, tasks: Sequence[Task]) -> Table | None:
     """Mixtures on classification tasks, scores of representations on choice tasks, and AdUE on mixtures."""
-    every = _point(run, tasks)
+    every, columns = _point(run, tasks), [*CROSSED, *further_auroc(run, tasks)]
     rows = [
-        Row((method.title,), _best_score(run, evaluation, method), methods.title_of(run, evaluation.task))
+        Row((method.title,), _best_score(run, evaluation, method, columns), approaches.title_of(run, evaluation.task))
         for evaluation in map(Evaluation, tasks)
         for method in _crossed(run, evaluation, every)
     ]
@@ -141,11 +159,11 @@ def crossed(run: Run, tasks: Sequence[Task]) -> Table | None:
         "these. Bold: best score of an adapter."
     )
     spec = ("uq4ct_crossed", "Crossed: every score on every adapter.", caption)
-    return Table(*spec, ("Adapter",), tuple(measure.column for measure, _ in CROSSED), tuple(rows), SETTING)
+    return Table(*spec, ("Adapter",), in_blocks([[measure.column for measure, _ in columns]]), tuple(rows), SETTING)
 
 
-def _best_score(run: Run, evaluation: Evaluation, method: Method) -> tuple[Entry, ...]:
-    return tuple(mark_best([_entry(run, evaluation, method, *column) for column in CROSSED], "higher"))
+def _best_score(run: Run, evaluation: Evaluation, method: Approach, columns: Columns) -> tuple[Entry, ...]:
+    return tuple(mark_best([_entry(run, evaluation, method, *column) for column in columns], "higher"))
 
 
 # -- which recipe stands for which method --------------------------------------------------------------------
@@ -153,7 +171,7 @@ def _best_score(run: Run, evaluation: Evaluation, method: Method) -> tuple[Entry
 
 def recipes(run: Run, tasks: Sequence[Task]) -> Table:
     """Each role's recipes, and what of them the comparison is about."""
-    titles = {method.role: method.title for method in methods.present(run, tasks) if method.predictive == "point"}
+    titles = {method.role: method.title for method in approaches.present(run, tasks) if method.predictive == "point"}
     found: dict[tuple[str, str], list[Task]] = {}
     for task in tasks:
         for role, setting in task.roles.items():

@@ -1,16 +1,16 @@
 """The UQ4CT paper's Tables 1, 3, 4 and 6 (and the numbers of its Figure 3), rebuilt from a run: methods × tasks."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
 from itertools import groupby
 
 from peftuq.metrics.evaluate import METRICS as DIRECTIONS
-from peftuq.report.beside_paper import Line, beside_paper, stub
+from peftuq.report.declared import DeclaredTable, Field
 from peftuq.report.headings import SPREAD
+from peftuq.report.reference import Printed
 from peftuq.report.run import Run
-from peftuq.report.tables import Column, Row, Table, in_blocks
-from peftuq.report.uq4ct import methods
-from peftuq.report.uq4ct.methods import DECIMALS, Evaluation, Method
+from peftuq.report.tables import Column, Entry
+from peftuq.report.uq4ct import approaches
+from peftuq.report.uq4ct.approaches import DECIMALS, Approach, Evaluation
 from peftuq.report.uq4ct.recipes import Task
 
 HEADINGS = {"accuracy": "Accuracy, %", "ece_15": "ECE (15 bins), %"}
@@ -45,7 +45,7 @@ def _trained(run: Run, evaluation: Evaluation) -> str:
     return f"{model_of(run, evaluation)}, trained on {evaluation.task.dataset}"
 
 
-Shown = tuple[list[Evaluation], list[Method]]  # the columns of a table, and the methods that ran
+Shown = tuple[list[Evaluation], list[Approach]]  # the columns of a table, and the methods that ran
 
 
 def _own_tests(kind: str) -> Callable[[Run, Sequence[Task]], Shown]:
@@ -53,7 +53,7 @@ def _own_tests(kind: str) -> Callable[[Run, Sequence[Task]], Shown]:
 
     def shown(run: Run, tasks: Sequence[Task]) -> Shown:
         here = of_kind(run, tasks, kind)
-        return list(map(Evaluation, here)), methods.present(run, here)
+        return list(map(Evaluation, here)), approaches.present(run, here)
 
     return shown
 
@@ -61,65 +61,66 @@ def _own_tests(kind: str) -> Callable[[Run, Sequence[Task]], Shown]:
 def _shifted(run: Run, tasks: Sequence[Task]) -> Shown:
     """All methods on the tasks with shift sets: on their own test splits and on those sets."""
     here = [task for task in tasks if shift_sets(run, task)]
-    return evaluations(run, here), methods.present(run, here)
+    return evaluations(run, here), approaches.present(run, here)
 
 
 def _contrast(name: str, printed: str) -> Callable[[Run, Sequence[Task]], Shown]:
     """UQ4CT and one other method, on the tasks where the run or the paper has the other."""
 
     def shown(run: Run, tasks: Sequence[Task]) -> Shown:
-        both = [method for method in methods.present(run, tasks) if method.paper in (name, "UQ4CT")]
+        both = [method for method in approaches.present(run, tasks) if method.paper in (name, "UQ4CT")]
         others = [method for method in both if method.paper == name]
         evaluations = [
             evaluation
             for evaluation in map(Evaluation, tasks)
-            if methods.papers(run, evaluation, name, "accuracy", [printed])
-            or any(methods.measure(run, evaluation, method, "accuracy").requested for method in others)
+            if approaches.papers(run, evaluation, name, "accuracy", [printed])
+            or any(approaches.measure(run, evaluation, method, "accuracy").requested for method in others)
         ]
         return evaluations, both
 
     return shown
 
 
-def line(run: Run, evaluations: Sequence[Evaluation], method: Method, metric: str, printed: Sequence[str]) -> Line:
-    """A method's numbers and the paper's, a evaluation each."""
-    paper = [methods.papers(run, evaluation, method.paper, metric, printed) for evaluation in evaluations]
-    over = [methods.measure(run, evaluation, method, metric) for evaluation in evaluations]
-    ours = [methods.beside(found, number) for found, number in zip(over, paper, strict=True)]
-    return Line(method.title, ours, paper, DECIMALS)
-
-
-@dataclass(frozen=True)
-class PaperTable:
-    """Accuracy and ECE of methods × evaluation sets; None where there is no evaluation set.
+def _paper_table(
+    name: str,
+    title: str,
+    caption: str,
+    shown: Callable[[Run, Sequence[Task]], Shown],
+    printed: tuple[str, ...] = (),
+    group: Callable[[Run, Evaluation], str] = model_of,
+) -> DeclaredTable[Sequence[Task], Approach]:
+    """Accuracy and ECE of approaches × evaluation sets; none where there is no evaluation set.
 
     `printed`: the paper's tables to look its numbers up in. `group`: the heading over an evaluation set's column.
     """
 
-    name: str
-    title: str
-    caption: str
-    shown: Callable[[Run, Sequence[Task]], Shown]
-    printed: tuple[str, ...] = ()
-    group: Callable[[Run, Evaluation], str] = model_of
+    def field(run: Run, evaluation: Evaluation, metric: str) -> Field[Approach]:
+        def of_paper(row: Approach) -> Printed | None:
+            return approaches.papers(run, evaluation, row.paper, metric, printed)
 
-    def __call__(self, run: Run, tasks: Sequence[Task]) -> Table | None:
-        evaluations, ran = self.shown(run, tasks)
-        if not evaluations:
-            return None
-        every = methods.complete(run, evaluations, ran, self.printed)
-        rows: list[Row] = []
-        for metric, heading in HEADINGS.items():
-            lines = [line(run, evaluations, method, metric, self.printed) for method in every]
-            better = [DIRECTIONS[metric]["better"]] * len(evaluations)
-            rows += [replace(row, heading=heading) for row in beside_paper(lines, better)]
-        grouped = groupby(evaluations, key=lambda evaluation: self.group(run, evaluation))
-        columns = in_blocks([[Column(evaluation.title, name) for evaluation in of_name] for name, of_name in grouped])
-        heads = stub("Method", rows)
-        return Table(self.name, self.title, self.caption, heads, columns, tuple(rows), over="Metric")
+        def entry(row: Approach) -> Entry:
+            return approaches.beside(approaches.measure(run, evaluation, row, metric), of_paper(row))
+
+        return Field(Column(evaluation.title, group(run, evaluation)), entry, DIRECTIONS[metric]["better"], of_paper)
+
+    def columns(run: Run, tasks: Sequence[Task], _: Sequence[Approach], metric: str) -> list[list[Field[Approach]]]:
+        grouped = groupby(shown(run, tasks)[0], key=lambda evaluation: group(run, evaluation))
+        return [[field(run, evaluation, metric) for evaluation in of_group] for _, of_group in grouped]
+
+    return DeclaredTable(
+        name,
+        title,
+        caption,
+        "Method",
+        lambda run, tasks: approaches.complete(run, *shown(run, tasks), printed),
+        columns,
+        headings={HEADINGS[metric]: metric for metric in HEADINGS},
+        over="Metric",
+        decimals=DECIMALS,
+    )
 
 
-IN_DISTRIBUTION_TABLE = PaperTable(
+IN_DISTRIBUTION_TABLE = _paper_table(
     "uq4ct_table4_in_distribution",
     "In distribution (the paper’s Figure 3 and Table 4).",
     f"In per cent on the test split, {SPREAD}. {BESIDE}The paper draws LLaMA-2-7B’s numbers in its Figure "
@@ -128,13 +129,13 @@ IN_DISTRIBUTION_TABLE = PaperTable(
     _own_tests("choice"),
     IN_DISTRIBUTION,
 )
-CLASSIFICATION = PaperTable(
+CLASSIFICATION = _paper_table(
     "uq4ct_classification",
     "The same methods on classification tasks.",
     f"In per cent on the test split, {SPREAD}. The paper has none of these. Bold: best of a column.",
     _own_tests("classification"),
 )
-SHIFTS = PaperTable(
+SHIFTS = _paper_table(
     "uq4ct_table1_shift",
     "Under shift (the paper’s Table 1).",
     f"Trained on one dataset, tested on its own test split and on others, in per cent, {SPREAD}. To the "
@@ -143,7 +144,7 @@ SHIFTS = PaperTable(
     ("Table 1",),
     _trained,
 )
-INCREMENTAL = PaperTable(
+INCREMENTAL = _paper_table(
     "uq4ct_table3_incremental",
     "Incremental weighting of the calibration loss (the paper’s Table 3).",
     "The weight of the calibration loss at β = 1 throughout, and growing as β = min(1, step / 50); in per cent on "
@@ -151,7 +152,7 @@ INCREMENTAL = PaperTable(
     _contrast("UQ4CT_Incremental", "Table 3"),
     ("Table 3",),
 )
-SPUQ = PaperTable(
+SPUQ = _paper_table(
     "uq4ct_table6_spuq",
     "Perturbed prompts (the paper’s Table 6).",
     "SPUQ averages the probabilities over rewordings of the prompt; the paper does not say of which model, so its "

@@ -13,8 +13,8 @@ from peftuq.report.headings import SPREAD
 from peftuq.report.methods import MD_L2
 from peftuq.report.parts import Picture
 from peftuq.report.run import OverSeeds, Run
-from peftuq.report.uq4ct import ablations, methods, paper
-from peftuq.report.uq4ct.methods import METRICS, Evaluation, Method
+from peftuq.report.uq4ct import ablations, approaches, paper
+from peftuq.report.uq4ct.approaches import METRICS, Approach, Evaluation
 from peftuq.report.uq4ct.recipes import Task, mixture
 
 LABELS = {"accuracy": "accuracy, %", "ece_15": "ECE, %"}
@@ -25,14 +25,14 @@ _TASKS = [*style.LOOKS, "temperature", "mc_dropout", "untuned"]  # looks of thei
 _FAMILIES = {"LA": "laplace", "MC Drop": "mc_dropout", "Ensemble": "ensemble"}
 
 
-def _drawn(run: Run, tasks: Sequence[Task]) -> list[Method]:
+def _drawn(run: Run, tasks: Sequence[Task]) -> list[Approach]:
     """The paper's methods, of several ensembles the largest, and the temperature that it leaves out."""
-    every = methods.present(run, tasks)
+    every = approaches.present(run, tasks)
     last = {method.paper: method for method in every if method.paper in SHOWN and method.role != "uq4ct_last"}
     return [m for m in every if m in last.values() or (m.role, m.predictive) == ("lora", "temperature")]
 
 
-def _look(method: Method) -> str:
+def _look(method: Approach) -> str:
     """The name of its colour and line."""
     if method.predictive == "temperature":
         return "temperature"
@@ -67,22 +67,22 @@ def figure3(run: Run, tasks: Sequence[Task]) -> Iterator[Picture]:
         yield Picture(name, title, caption, bars.draw([evaluation.title for evaluation in evaluations], measures))
 
 
-def _bars(run: Run, evaluations: Sequence[Evaluation], method: Method, metric: str) -> bars.Bars:
-    over = [methods.measure(run, evaluation, method, metric) for evaluation in evaluations]
+def _bars(run: Run, evaluations: Sequence[Evaluation], method: Approach, metric: str) -> bars.Bars:
+    over = [approaches.measure(run, evaluation, method, metric) for evaluation in evaluations]
     return bars.Bars(_look(method), method.title, *_numbers(over), _papers(run, evaluations, method, metric))
 
 
-def _papers(run: Run, evaluations: Sequence[Evaluation], method: Method, metric: str) -> list[float | None]:
+def _papers(run: Run, evaluations: Sequence[Evaluation], method: Approach, metric: str) -> list[float | None]:
     printed = [
-        methods.papers(run, evaluation, method.paper, metric, paper.IN_DISTRIBUTION) for evaluation in evaluations
+        approaches.papers(run, evaluation, method.paper, metric, paper.IN_DISTRIBUTION) for evaluation in evaluations
     ]
     return [number and number.mean for number in printed]
 
 
 def distance(run: Run, task: Task, on: str) -> float | None:
     """The distance of a shift set: OOD-AUROC ×100 of the plain LoRA's Mahalanobis distance; 50: indistinguishable."""
-    lora = Method("lora", MD_L2.predictive, "")
-    mean = methods.measure(run, Evaluation(task, on), lora, "ood_auroc", MD_L2.variant).mean
+    lora = Approach("lora", MD_L2.predictive, "")
+    mean = approaches.measure(run, Evaluation(task, on), lora, "ood_auroc", MD_L2.variant).mean
     return None if mean is None else 100 * mean
 
 
@@ -114,14 +114,14 @@ def shifts(run: Run, tasks: Sequence[Task]) -> Iterator[Picture]:
         )
         yield Picture(
             f"uq4ct_shift_{task.model}_{task.dataset}".replace(".", "_"),
-            f"{methods.title_of(run, task)}: the farther the data, the worse the calibration?",
+            f"{approaches.title_of(run, task)}: the farther the data, the worse the calibration?",
             f"{SPREAD.capitalize()}; the first set is the test split; diamonds: the paper’s means. {order}",
             curves.draw(panels, height=2.5),
         )
 
 
-def _over(run: Run, evaluations: Sequence[Evaluation], method: Method, metric: str) -> curves.Curve:
-    numbers = _numbers([methods.measure(run, evaluation, method, metric) for evaluation in evaluations])
+def _over(run: Run, evaluations: Sequence[Evaluation], method: Approach, metric: str) -> curves.Curve:
+    numbers = _numbers([approaches.measure(run, evaluation, method, metric) for evaluation in evaluations])
     x = [float(index) for index in range(len(evaluations))]
     return curves.Curve(_look(method), method.title, x, *numbers, _papers(run, evaluations, method, metric))
 
@@ -130,11 +130,11 @@ def _over(run: Run, evaluations: Sequence[Evaluation], method: Method, metric: s
 
 
 def sweeps(run: Run, tasks: Sequence[Task]) -> Iterator[Picture]:
-    """A row of panels a factor of three values or more, a curve a task; of two values a table says all."""
+    """A row of panels a factor of three values or more, a curve a task; two values stand in a table."""
     varied = {
         factor: [task for task in tasks if len(task.sweeps.get(factor.key, [])) > 2] for factor in ablations.FACTORS
     }
-    titles = dict.fromkeys(methods.title_of(run, task) for here in varied.values() for task in here)
+    titles = dict.fromkeys(approaches.title_of(run, task) for here in varied.values() for task in here)
     looks = {title: _TASKS[index % len(_TASKS)] for index, title in enumerate(titles)}
     panels = [
         curves.Panel(
@@ -158,7 +158,7 @@ def _swept(run: Run, task: Task, factor: ablations.Factor, metric: str, looks: M
     numbers = _numbers([ablations.number(run, point, metric) for point in points.values()])
     printed = [ablations.papers_number(run, task, factor, value, metric) for value in points]
     values = [value.value for value in points]
-    title = methods.title_of(run, task)
+    title = approaches.title_of(run, task)
     return curves.Curve(looks[title], title, values, *numbers, [number and number.mean for number in printed])
 
 
@@ -187,7 +187,7 @@ def flu_reliability(run: Run, tasks: Sequence[Task]) -> Iterator[Picture]:
 def _diagrams(run: Run, task: Task) -> list[reliability.Diagram]:
     roles = [role for role in ("lora", *MIXTURES) if role in task.roles]
     found = {role: _confidences(run, task.roles[role]) for role in roles}
-    titles = {m.role: m.title for m in methods.present(run, [task]) if m.predictive == "point"}
+    titles = {m.role: m.title for m in approaches.present(run, [task]) if m.predictive == "point"}
     experts = [mixture(run.recipes[task.roles[role].recipe]) for role in roles if role in MIXTURES]
     lowest = min(of["top_k"] / of["experts"] for of in experts) % 1  # with every expert active FLU is always 1
     heading = textwrap.wrap(run.models[task.model]["title"], 24, break_on_hyphens=False)
@@ -209,7 +209,7 @@ def _confidences(run: Run, setting: Setting) -> tuple[np.ndarray | None, ...] | 
     """FLU over the prompt's tokens, at the last one, the largest probability, and whether the prediction is right.
 
     Arrays (N,) over the test examples of every seed whose scores are there, each a confidence, 1 less a score; None
-    without any. FLU alone is None where it was not scored. Records would say the same, but hold every representation,
+    without any. FLU alone is None where it was not scored. Records have the same, but hold every representation,
     and where no file system is shared a report has to fetch all that it reads.
     """
     found = {seed: run.scores(setting, seed, "softmax") for seed in run.seeds(setting, "point", "sr")}

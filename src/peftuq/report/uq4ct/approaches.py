@@ -40,7 +40,7 @@ _KNOWN = {
 _ORDER = list(_KNOWN)
 
 
-class Method(NamedTuple):
+class Approach(NamedTuple):
     """`paper`: its name in the paper's tables ("": it is not there). Without a `role` it is the paper's alone."""
 
     role: str
@@ -60,14 +60,14 @@ class Evaluation(NamedTuple):
         return self.on or self.task.dataset
 
 
-def present(run: Run, tasks: Sequence[Task]) -> list[Method]:
+def present(run: Run, tasks: Sequence[Task]) -> list[Approach]:
     """Every method that ran on one of the tasks, those of the paper in its order, each followed by its kin."""
     found = {}
     for task in tasks:
         for role, predictive in _pairs(run, task):
             name, size = parse_predictive(predictive)
             title, paper = _KNOWN.get((role, name), (_title(role, predictive), ""))
-            found[role, predictive] = Method(role, predictive, title.format(size=size), paper)
+            found[role, predictive] = Approach(role, predictive, title.format(size=size), paper)
     return sorted(found.values(), key=_position)
 
 
@@ -86,7 +86,7 @@ def _title(role: str, predictive: str) -> str:
     return title if predictive == "point" else f"{title}, {predictive.replace('_', ' ')}"
 
 
-def _position(method: Method) -> tuple[float, int]:
+def _position(method: Approach) -> tuple[float, int]:
     """The key by which methods are sorted."""
     if not method.role:
         return float(next((i for i, (_, paper) in enumerate(_KNOWN.values()) if paper == method.paper), len(_ORDER))), 0
@@ -99,15 +99,15 @@ def _position(method: Method) -> tuple[float, int]:
 
 
 def complete(
-    run: Run, evaluations: Sequence[Evaluation], shown: Sequence[Method], tables: Sequence[str]
-) -> list[Method]:
+    run: Run, evaluations: Sequence[Evaluation], shown: Sequence[Approach], tables: Sequence[str]
+) -> list[Approach]:
     """`shown`, and those of the paper's tables that have a number at one of the evaluations but did not run."""
     names = dict.fromkeys(key[4] for key in reference.uq4ct() if key[0] in tables)
     absent = [name for name in names if name not in {method.paper for method in shown}]
     printed = [
         n for n in absent if any(papers(run, evaluation, n, m, tables) for evaluation in evaluations for m in METRICS)
     ]
-    return sorted([*shown, *(Method("", "", name, name) for name in printed)], key=_position)
+    return sorted([*shown, *(Approach("", "", name, name) for name in printed)], key=_position)
 
 
 def title_of(run: Run, task: Task) -> str:
@@ -117,7 +117,7 @@ def title_of(run: Run, task: Task) -> str:
 # -- numbers ------------------------------------------------------------------------------------------------
 
 
-def measure(run: Run, evaluation: Evaluation, method: Method, metric: str, variant: str = PREDICTION) -> OverSeeds:
+def measure(run: Run, evaluation: Evaluation, method: Approach, metric: str, variant: str = PREDICTION) -> OverSeeds:
     """A metric of a method over seeds; nothing was asked for where its recipe was not run or evaluated there."""
     setting = evaluation.task.roles.get(method.role)
     if setting is None or (evaluation.on and evaluation.on not in run.shifts(setting)):

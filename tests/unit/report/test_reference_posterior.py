@@ -60,7 +60,13 @@ def made(folder, rhat: float = 1.005):
         for part, n in PARTS.items()
     }
     file.write(Paths(str(folder)).gold("m", "d", "r", 0), parts, facts(parts, rhat))
-    return run(folder, one={"gold": ASKED}, two={"gold": ASKED}, three={"gold": None}, old={})
+    return run(
+        folder,
+        one={"gold": ASKED},
+        two={"gold": ASKED},
+        three={"gold": None},
+        old={},
+    )
 
 
 def test_nothing_where_nothing_is_asked_for(tmp_path):
@@ -99,7 +105,7 @@ def test_the_words_follow_the_numbers(tmp_path):
 
 def test_the_figures_are_drawn(tmp_path):
     pictures = [item for item in reference_posterior.items(made(tmp_path)) if isinstance(item, Picture)]
-    assert [picture.name for picture in pictures] == ["gold_mi", "gold_tv"]
+    assert [picture.name for picture in pictures] == ["reference_posterior_mi", "reference_posterior_tv"]
     scatter, boxes = (picture.figure.axes for picture in pictures)
     assert [len(ax.lines[1].get_xdata()) for ax in scatter] == [30] * 6
     assert [ax.get_title(loc="left") for ax in boxes] == ["d", "s1", "s2", "s3"]
