@@ -20,6 +20,7 @@ from peftuq.jobs.environment import export_environment
 from peftuq.jobs.jobs import Jobs
 from peftuq.jobs.rule import input_flags, output_flags, results_folder
 from peftuq.config.study import Study
+from peftuq.planning import requests
 
 if not config:
 
@@ -60,6 +61,7 @@ include: "workflow/rules/posthoc.smk"
 include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/reference_posterior.smk"
 include: "workflow/rules/report.smk"
+include: "workflow/rules/rehearsal.smk"
 
 
 onstart:

@@ -140,6 +140,19 @@ class Paths:
         return f"{self.results}/metrics.csv"
 
     @property
+    def gpu_jobs(self) -> str:
+        """Every kind of GPU job of the run, as it would be rehearsed."""
+        return f"{self.results}/gpu_jobs.json"
+
+    @property
+    def rehearsal_table(self) -> str:
+        return f"{self.results}/rehearsal.csv"
+
+    @property
+    def rehearsal_text(self) -> str:
+        return f"{self.results}/rehearsal.txt"
+
+    @property
     def report(self) -> str:
         return f"{self.reports}/report.pdf"
 

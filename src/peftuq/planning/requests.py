@@ -3,6 +3,7 @@
 No torch here: planning starts in a moment.
 """
 
+import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from typing import Any, NamedTuple
 
 from peftuq.cells import Adapter, Cell, Setting
 from peftuq.config.study import PACKAGE
+from peftuq.files import read_json, write_json
 from peftuq.jobs import identity
 from peftuq.jobs.jobs import Jobs
 from peftuq.jobs.posthoc import FitScores
@@ -101,6 +103,27 @@ def requests(jobs: Jobs) -> dict[str, Request]:
         largest = request if known is None or request.size > known.size else known
         found[request.kind] = Request(**{**vars(largest), "jobs": counted})
     return found
+
+
+def write(jobs: Jobs, path: str, log: str) -> None:
+    """All requests of a study, for a job that has no study."""
+    found = requests(jobs)
+    write_json(path, {kind: vars(request) for kind, request in found.items()})
+    Path(log).write_text(f"{len(found)} kinds of GPU jobs\n")
+
+
+def read(path: str) -> dict[str, Request]:
+    return {kind: Request(**request) for kind, request in read_json(path).items()}
+
+
+def digest(jobs: Jobs) -> str:
+    found = {kind: vars(request) for kind, request in requests(jobs).items()}
+    return hashlib.sha256(identity.spec(**found).encode()).hexdigest()[:16]
+
+
+def plugins() -> list[Path]:
+    """Every file that a rehearsal may import by a name from a spec."""
+    return sorted(file for folder in ("adapters", "predictives", "scores") for file in (PACKAGE / folder).rglob("*.py"))
 
 
 def _all(jobs: Jobs) -> Iterator[Request]:

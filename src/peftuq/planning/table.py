@@ -23,6 +23,11 @@ def rows(wanted: dict[str, Request], rehearsals: Rehearsals) -> list[Row]:
     return found
 
 
+def columns(found: list[Row]) -> dict[str, list[Any]]:
+    """The rows as columns; None where a row lacks one."""
+    return {name: [row.get(name) for row in found] for name in dict.fromkeys(name for row in found for name in row)}
+
+
 def _row(request: Request, result: dict[str, Any], card: Card) -> Row:
     names = ("rule", "model", "recipe", "dataset", "jobs")
     row: Row = {name: getattr(request, name) for name in names}

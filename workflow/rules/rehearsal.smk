@@ -1,0 +1,36 @@
+"""The run's GPU jobs on tensors without data, before a GPU is there: `snakemake rehearse`."""
+
+
+localrules:
+    rehearse,
+    list_gpu_jobs,
+
+
+rule list_gpu_jobs:
+    output:
+        paths.gpu_jobs,
+    log:
+        paths.log("list_gpu_jobs", "gpu_jobs"),
+    params:
+        spec=lambda wildcards: requests.digest(jobs),
+    run:
+        requests.write(jobs, output[0], log[0])
+
+
+rule rehearse:
+    input:
+        paths.gpu_jobs,
+    output:
+        table=paths.rehearsal_table,
+        text=paths.rehearsal_text,
+    log:
+        paths.log("rehearse", "rehearsal"),
+    conda:
+        "../../envs/torch.yaml"
+    threads: workflow.cores or 1
+    params:
+        code=lambda wildcards: jobs.context.code("rehearse", requests.plugins()),
+        results=paths.results,
+    shell:
+        "python $PEFTUQ_SCRIPTS/rehearse.py --requests {input} --results {params.results}"
+        " --processes {threads} --table {output.table} --text {output.text} --log {log}"
