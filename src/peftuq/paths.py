@@ -118,7 +118,7 @@ class Paths:
     def trace_examples(self, model="{model}", dataset="{dataset}", recipe="{recipe}") -> str:
         return f"{self.results}/traces/{model}/{dataset}/{recipe}.safetensors"
 
-    def gold(self, model="{model}", dataset="{dataset}", recipe="{recipe}", seed="{seed}") -> str:
+    def posterior_comparison(self, model="{model}", dataset="{dataset}", recipe="{recipe}", seed="{seed}") -> str:
         """Approximate posteriors beside the exact one, in a small network on an adapter's features."""
         return f"{self.results}/gold/{self._seed(model, dataset, recipe, seed)}.safetensors"
 

@@ -14,7 +14,7 @@ rule compare_posteriors:
     input:
         paths.records(),
     output:
-        paths.gold(),
+        paths.posterior_comparison(),
     log:
         paths.log("compare_posteriors", "{model}/{dataset}/{recipe}/seed{seed}"),
     priority: 1

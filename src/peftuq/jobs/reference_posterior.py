@@ -11,7 +11,7 @@ class ComparePosteriors(Rule):
 
     def outputs(self) -> list[str]:
         """All comparisons of the run's suites."""
-        return [self._paths.gold(*adapter) for adapter in self._study.gold]
+        return [self._paths.posterior_comparison(*adapter) for adapter in self._study.gold]
 
     def spec(self, w: Any) -> str:
         adapter = self._context.adapter(w)

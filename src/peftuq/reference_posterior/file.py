@@ -32,7 +32,7 @@ def write(path: str | os.PathLike, parts: Mapping[str, Mapping[str, Predictions]
     write_arrays(path, arrays, {"comparison": canonical(described)})
 
 
-class GoldFile:
+class PosteriorFile:
     """The file, read lazily: `parts` and `methods` name what `predictions` reads, `facts` are those it was given."""
 
     def __init__(self, path: str | os.PathLike):

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from peftuq.reference_posterior.agreement import total_variation
-from peftuq.reference_posterior.file import EXACT, GoldFile
+from peftuq.reference_posterior.file import EXACT, PosteriorFile
 from peftuq.report.figures import reference_posterior as figures
 from peftuq.report.parts import Picture
 from peftuq.report.run import Run
@@ -64,15 +64,15 @@ def items(run: Run) -> list[Table | Picture | str]:
     found: list[Table | Picture | str] = []
     for index, (model, dataset, recipe, seed) in enumerate(adapters, start=1):
         on = f"{run.models[model]['title']} on {dataset} ({recipe}, seed {seed})"
-        path = Path(run.paths.gold(model, dataset, recipe, seed))
+        path = Path(run.paths.posterior_comparison(model, dataset, recipe, seed))
         if path.is_file():
-            found += _items(GoldFile(path), on, dataset, f"_{index}" if len(adapters) > 1 else "")
+            found += _items(PosteriorFile(path), on, dataset, f"_{index}" if len(adapters) > 1 else "")
         else:
             found.append(f"Comparison with the exact posterior, features of {on}: {MISSING}, {path.name} is not there.")
     return found
 
 
-def _items(file: GoldFile, on: str, dataset: str, suffix: str) -> Iterator[Table | Picture | str]:
+def _items(file: PosteriorFile, on: str, dataset: str, suffix: str) -> Iterator[Table | Picture | str]:
     names = {part: dataset if part == "test" else part for part in file.parts}
     yield _description(file, on)
     yield _sampler(file.facts["sampler"], file.facts["spec"])
@@ -87,7 +87,7 @@ def _items(file: GoldFile, on: str, dataset: str, suffix: str) -> Iterator[Table
 # -- words --------------------------------------------------------------------------------------------------
 
 
-def _description(file: GoldFile, on: str) -> str:
+def _description(file: PosteriorFile, on: str) -> str:
     spec, facts = file.facts["spec"], file.facts
     return (
         f"How good is an ensemble as a posterior (the paper’s open question)? Where the model is small, the exact one "
@@ -149,7 +149,7 @@ def _mean(repetitions: Sequence[Mapping[str, float | None]], key: str) -> float:
 # -- tables -------------------------------------------------------------------------------------------------
 
 
-def _on_test(file: GoldFile, name: str, dataset: str) -> Table:
+def _on_test(file: PosteriorFile, name: str, dataset: str) -> Table:
     caption = (
         "TV: mean total variation between the method’s predictive distribution and the exact one, and its 95 % "
         "quantile over the examples. MI / exact: mean mutual information over that of the exact posterior; "
@@ -163,7 +163,7 @@ def _on_test(file: GoldFile, name: str, dataset: str) -> Table:
                  tuple(rows))  # fmt: skip
 
 
-def _on_shifts(file: GoldFile, name: str) -> Table:
+def _on_shifts(file: PosteriorFile, name: str) -> Table:
     shifts = [part for part in file.parts if part != "test"]
     caption = "As the table before, on the shift sets: the posterior is the same."
     rows = []
@@ -192,7 +192,7 @@ def _entries(method: str, repetitions: Sequence[Mapping[str, float | None]], num
 # -- figures ------------------------------------------------------------------------------------------------
 
 
-def _scatter(file: GoldFile, name: str) -> Picture:
+def _scatter(file: PosteriorFile, name: str) -> Picture:
     shifts = [part for part in file.parts if part != "test"]
     groups = {"test split": ["test"], "shift sets": shifts} if shifts else {"test split": ["test"]}
     panels = [
@@ -216,7 +216,7 @@ def _scatter(file: GoldFile, name: str) -> Picture:
     return Picture(name, "Mutual information beside the exact.", caption, figures.scatter(panels, math.log(classes)))
 
 
-def _distributions(file: GoldFile, name: str, names: Mapping[str, str]) -> Picture:
+def _distributions(file: PosteriorFile, name: str, names: Mapping[str, str]) -> Picture:
     parts = {
         names[part]: {
             TITLES[m]: total_variation(file.predictions(part, m).probs, file.predictions(part, EXACT).probs).ravel()

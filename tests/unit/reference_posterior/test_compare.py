@@ -50,7 +50,7 @@ def written(records, tmp_path_factory):
 
 
 def test_every_method_speaks_of_every_example(written):
-    found = file.GoldFile(written)
+    found = file.PosteriorFile(written)
     assert found.methods == METHODS and found.parts == ["test", "other"]
     for part, n in (("test", 25), ("other", 10)):
         for method in METHODS:
@@ -63,7 +63,7 @@ def test_every_method_speaks_of_every_example(written):
 
 
 def test_the_facts_agree_with_the_arrays(written):
-    found = file.GoldFile(written)
+    found = file.PosteriorFile(written)
     exact, own = found.predictions("other", "hmc"), found.predictions("other", "anchored_20")
     stated = found.facts["agreement"]["other"]["anchored_20"][0]
     assert stated["tv"] == pytest.approx(np.abs(own.probs[0, :, 0] - exact.probs[0, :, 0]).mean())

@@ -59,7 +59,7 @@ def made(folder, rhat: float = 1.005):
         part: {method: predictions(rng, method, n) for method in reference_posterior.TITLES}
         for part, n in PARTS.items()
     }
-    file.write(Paths(str(folder)).gold("m", "d", "r", 0), parts, facts(parts, rhat))
+    file.write(Paths(str(folder)).posterior_comparison("m", "d", "r", 0), parts, facts(parts, rhat))
     return run(
         folder,
         one={"gold": ASKED},
@@ -82,7 +82,7 @@ def test_the_tables_hold_the_files_numbers(tmp_path):
     items = reference_posterior.items(made(tmp_path))
     test, shifts = (item for item in items if isinstance(item, Table))
     rows = {row.labels[0]: row.entries for row in test.rows}
-    stated = file.GoldFile(Paths(str(tmp_path)).gold("m", "d", "r", 0)).facts["agreement"]
+    stated = file.PosteriorFile(Paths(str(tmp_path)).posterior_comparison("m", "d", "r", 0)).facts["agreement"]
     tv = [repetition["tv"] for repetition in stated["test"]["ensemble_5"]]
     assert rows["MAP ensemble, M = 5"][0].value == pytest.approx(np.mean(tv))
     assert rows["MAP ensemble, M = 5"][0].std == pytest.approx(np.std(tv, ddof=1))

@@ -30,7 +30,7 @@ class Layer(NamedTuple):
     B: Float[Tensor, "o r"]
 
 
-class Setting(NamedTuple):
+class Correction(NamedTuple):
     """How a call computes: `scale` s / (1 - p), dropout's rate p and the seed of its mask, and the type of products."""
 
     scale: float
@@ -50,7 +50,9 @@ def _rows(x: Float[Tensor, "*N d"], dtype: torch.dtype) -> Float[Tensor, "T d"]:
     return x.reshape(-1, x.shape[-1]).to(dtype)
 
 
-def _product(x: Float[Tensor, "T i"], layer: Layer, how: Setting) -> tuple[Float[Tensor, "T o"], Float[Tensor, "T r"]]:
+def _product(
+    x: Float[Tensor, "T i"], layer: Layer, how: Correction
+) -> tuple[Float[Tensor, "T o"], Float[Tensor, "T r"]]:
     """(y, A drop(x)); the latter is kept."""
     weight, bias, A, B = (None if tensor is None else tensor.to(how.dtype) for tensor in layer)
     low = F.linear(_without(x, how.mask(x)), A)
@@ -58,7 +60,7 @@ def _product(x: Float[Tensor, "T i"], layer: Layer, how: Setting) -> tuple[Float
 
 
 def _gradients(
-    d_y: Float[Tensor, "T o"], x: Float[Tensor, "T i"], low: Float[Tensor, "T r"], layer: Layer, how: Setting,
+    d_y: Float[Tensor, "T o"], x: Float[Tensor, "T i"], low: Float[Tensor, "T r"], layer: Layer, how: Correction,
     of_input: bool = True,
 ) -> tuple[Float[Tensor, "T i"] | None, Tensor, Tensor]:  # fmt: skip
     """Gradients by x (None unless needed), A and B; those of A and B in the factors' own type."""
@@ -76,7 +78,7 @@ def _gradients(
 
 class _Linear(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, x: Tensor, weight: Tensor, bias: Tensor | None, A: Tensor, B: Tensor, how: Setting) -> Tensor:
+    def forward(ctx, x: Tensor, weight: Tensor, bias: Tensor | None, A: Tensor, B: Tensor, how: Correction) -> Tensor:
         y, low = _product(_rows(x, how.dtype), Layer(weight, bias, A, B), how)
         ctx.save_for_backward(x, low, weight, A, B)
         ctx.how = how
@@ -98,7 +100,7 @@ class _GatedLinear(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx, gate: Tensor, up: Tensor, act: Callable[[Tensor], Tensor],
-        weight: Tensor, bias: Tensor | None, A: Tensor, B: Tensor, how: Setting,
+        weight: Tensor, bias: Tensor | None, A: Tensor, B: Tensor, how: Correction,
     ) -> Tensor:  # fmt: skip
         y, low = _product(_rows(act(gate).mul_(up), how.dtype), Layer(weight, bias, A, B), how)
         ctx.save_for_backward(gate, up, low, weight, A, B)
@@ -138,7 +140,7 @@ def arguments(module: LoraLinear, device: str) -> tuple[Any, ...] | None:
         return None
     p = rate(dropout)
     dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else base.weight.dtype
-    how = Setting(module.scaling[names[0]] / (1 - p), p, draw_seed() if p else 0, dtype)
+    how = Correction(module.scaling[names[0]] / (1 - p), p, draw_seed() if p else 0, dtype)
     return base.weight, base.bias, A.weight, B.weight, how
 
 
