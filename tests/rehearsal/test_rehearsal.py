@@ -127,9 +127,9 @@ def test_checkpointing_trades_memory_for_work():
 def test_every_program_runs():
     sampled = {**spec(DECODER), "params": {"choice": ["options"], "classification": ["dummy"]}}
     for program, config, wanted in (
-        ("predict_with_model", DECODER, {**sampled, "method": "mc_dropout"}),
-        ("predict_with_model", DECODER, {**sampled, "method": "spuq"}),
-        ("predict_with_model", ENCODER, {**sampled, **spec(ENCODER), "method": "mc_dropout"}),
+        ("predict_with_model", DECODER, {**sampled, "module": "peftuq.predictives.mc_dropout"}),
+        ("predict_with_model", DECODER, {**sampled, "module": "peftuq.predictives.spuq"}),
+        ("predict_with_model", ENCODER, {**sampled, **spec(ENCODER), "module": "peftuq.predictives.mc_dropout"}),
         ("extract", ENCODER, spec(ENCODER)),
     ):
         assert sum(trace.rehearse(program, wanted, config, CARD)["peak"].values()) > 0

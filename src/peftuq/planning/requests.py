@@ -148,7 +148,7 @@ def _inference(jobs: Jobs, program: str, of: Adapter | Cell) -> Spec:
     recipe = jobs.study.recipes.get(of.recipe, "recipe", "").model_dump()
     modules = jobs.study.models.get(of.model, "model", "").modules
     base = {"task": _task(spec["task"]), "adapter": spec["adapter"], "modules": modules, "recipe": _model(recipe)}
-    return base | {name: spec[name] for name in ("method", "params") if name in spec}
+    return base | {name: spec[name] for name in ("method", "module", "params") if name in spec}
 
 
 def _scored(jobs: Jobs, program: str, of: ScoredCell) -> Spec:
