@@ -18,7 +18,7 @@ class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
-def AtMost(limit: float) -> Any:  # noqa: N802  used like a type
+def AtMost(limit: float) -> Any:
     """A lower bound than `MOST`, where less than that already takes for ever."""
     return Field(le=limit)
 

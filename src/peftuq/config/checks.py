@@ -65,8 +65,8 @@ def _size(study: "Study", grid: schema.Grid, where: str) -> None:
     for count in counts:
         cells *= count
     if cells > MOST_CELLS:
-        raise UserError(f"{where}: {' × '.join(map(str, counts))} = {cells} cells (models × datasets × recipes × seeds × "
-                        f"predictives): name at most {MOST_CELLS}")  # fmt: skip
+        raise UserError(f"{where}: {' × '.join(map(str, counts))} = {cells} cells (models × datasets × recipes × "
+                        f"seeds × predictives): name at most {MOST_CELLS}")  # fmt: skip
 
 
 # -- recipes --------------------------------------------------------------------------------------------
@@ -102,8 +102,8 @@ def _adapter(study: "Study", recipe: str, model: str, where: str) -> None:
     file = study.recipes.file(recipe)
     for role in adapter.targets:
         if role not in backbone.modules:
-            raise UserError(f"{file}: adapter.targets: '{role}' is not among the modules of {study.models.file(model)}: "
-                            f"name some of {', '.join(backbone.modules)}")  # fmt: skip
+            raise UserError(f"{file}: adapter.targets: '{role}' is not among the modules of "
+                            f"{study.models.file(model)}: name some of {', '.join(backbone.modules)}")  # fmt: skip
     depth = backbone.config["num_hidden_layers"]
     if adapter.top_layers is not None and adapter.top_layers > depth:
         raise UserError(f"{file}: adapter.top_layers: must be at most {depth}, the layers of {model}")
@@ -120,8 +120,8 @@ def _places(adapter: Adapter, section: str, parameter: str, gated: bool, where: 
             raise UserError(f"{where}: adapter.{section}.{parameter}: no target lies in {place}: add some of "
                             f"{', '.join(PLACES[place])} to adapter.targets")  # fmt: skip
         if place == "ffn" and gated and set(roles) != set(PLACES[place]):
-            raise UserError(f"{where}: adapter.targets has {', '.join(roles)}: {section} on a gated FFN spans all of it: "
-                            "name gate, up and down")  # fmt: skip
+            raise UserError(f"{where}: adapter.targets has {', '.join(roles)}: {section} on a gated FFN spans all "
+                            "of it: name gate, up and down")  # fmt: skip
 
 
 # -- datasets and scores --------------------------------------------------------------------------------
@@ -142,8 +142,8 @@ def _kinds(study: "Study", grid: schema.Grid, where: str) -> None:
         for recipe in study.recipes_of(grid, where):
             found = study.recipes.get(recipe, "recipe", where)
             if found.adapter is None and spec.kind == "classification":
-                raise UserError(f"{where}.recipes: {study.recipes.file(recipe)} trains nothing (adapter: null), and a head "
-                                f"that nobody trained cannot classify {dataset}: use a choice dataset")  # fmt: skip
+                raise UserError(f"{where}.recipes: {study.recipes.file(recipe)} trains nothing (adapter: null), and a "
+                                f"head that nobody trained cannot classify {dataset}: use a choice dataset")  # fmt: skip
             if spec.kind == "choice":
                 for name in (dataset, *grid.shifts.get(dataset, [])):
                     _labels(study, found.prompt, name, f"{study.recipes.file(recipe)}: prompt")
@@ -152,8 +152,8 @@ def _kinds(study: "Study", grid: schema.Grid, where: str) -> None:
 def _labels(study: "Study", prompt: str, dataset: str, where: str) -> None:
     labels, classes = study.prompt(prompt)["labels"], study.dataset(dataset).classes
     if len(classes) > len(labels):
-        raise UserError(f"{where}: '{prompt}' has {len(labels)} labels, and {dataset} up to {len(classes)} options: use "
-                        "another prompt, or give it more labels")  # fmt: skip
+        raise UserError(f"{where}: '{prompt}' has {len(labels)} labels, and {dataset} up to {len(classes)} options: "
+                        "use another prompt, or give it more labels")  # fmt: skip
 
 
 def _scores(study: "Study", grid: schema.Grid, where: str) -> None:
@@ -165,5 +165,5 @@ def _scores(study: "Study", grid: schema.Grid, where: str) -> None:
             declared = study.methods.score(score)
             needs = f"the predictive point{', and ' + ', '.join(declared.needs) if declared.needs else ''}" \
                 if declared.reads == "records" else "a predictive of several members"  # fmt: skip
-            raise UserError(f"{where}.scores: {score} applies to nothing in this grid, for it needs {needs}: remove it, or "
-                            "add that")  # fmt: skip
+            raise UserError(f"{where}.scores: {score} applies to nothing in this grid, for it needs {needs}: remove "
+                            "it, or add that")  # fmt: skip

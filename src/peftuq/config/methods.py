@@ -8,8 +8,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
-from peftuq.config import load, parameters
 from peftuq.cells import PREDICTION
+from peftuq.config import load, parameters
 from peftuq.config.recipe import Recipe
 from peftuq.errors import UserError
 from peftuq.files import read_text
@@ -49,7 +49,9 @@ class Methods:
         sections: dict[str | None, Path] = {}
         for name, kind in self._kinds.items():
             if kind.section in sections:
-                raise UserError(f"{self.kinds[name]}: section: {sections[kind.section]} has the same: rename one of them")
+                raise UserError(
+                    f"{self.kinds[name]}: section: {sections[kind.section]} has the same: rename one of them"
+                )
             sections[kind.section] = self.kinds[name]
 
     @cached_property
@@ -101,7 +103,9 @@ class Methods:
                 raise UserError(f"{where}: {part}: needs {' or '.join(takers)}; remove it, or change adapter")
         if kind.section is None:
             return recipe
-        params = parameters.with_overrides(kind, recipe.adapter.sections[kind.section], f"{where}: adapter.{kind.section}")
+        params = parameters.with_overrides(
+            kind, recipe.adapter.sections[kind.section], f"{where}: adapter.{kind.section}"
+        )
         adapter = recipe.adapter.model_copy(update={kind.section: params})
         return recipe.model_copy(update={"adapter": adapter})
 
@@ -136,7 +140,9 @@ def declaration(file: Path, kind: type[P]) -> P:
             try:
                 content = {word.arg: ast.literal_eval(word.value) for word in call.keywords}
             except (ValueError, TypeError) as error:
-                raise UserError(f"{file}: line {node.lineno}: {kind.__name__}(…): write its values as literals ({error})") from error
+                raise UserError(
+                    f"{file}: line {node.lineno}: {kind.__name__}(…): write its values as literals ({error})"
+                ) from error
             return load.validate(kind, content, f"{file}: {kind.__name__}")
     raise UserError(f"{file}: declares no {kind.__name__}(…): see docs/adding.md")
 

@@ -1,6 +1,5 @@
 """Parameters of plug-ins as a configuration changes them: of the type, within the bounds and choices of the default."""
 
-import math
 from collections.abc import Mapping
 from typing import Any
 

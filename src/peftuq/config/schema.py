@@ -99,8 +99,8 @@ class Grid(Strict):
     def _shifts_are_other_sets(self) -> "Grid":
         for dataset, shifts in self.shifts.items():
             if dataset in shifts:
-                raise ValueError(f"shifts.{dataset}: {dataset} is the set trained on, whose test split is evaluated anyway: "
-                                 "remove it")  # fmt: skip
+                raise ValueError(f"shifts.{dataset}: {dataset} is the set trained on, whose test split is evaluated "
+                                 "anyway: remove it")  # fmt: skip
         return self
 
     @property

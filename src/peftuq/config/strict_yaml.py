@@ -54,7 +54,9 @@ class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
         if _INT.fullmatch(text):
             return int(text, 0)
         if not _FLOAT.fullmatch(text):
-            raise ValueError(f"{text!r} may be meant as a number or as a text: write it as 10, 0.1 or 1e-3, or in quotes")
+            raise ValueError(
+                f"{text!r} may be meant as a number or as a text: write it as 10, 0.1 or 1e-3, or in quotes"
+            )
         return float(re.sub(r"^([-+]?)\.(?=[a-zA-Z])", r"\1", text))
 
 
@@ -80,7 +82,9 @@ def read(path: Path) -> dict[str, Any]:
         content = None if node is None else loader.construct_document(node)
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
-        raise UserError(f"{path}: line {line}: not valid YAML: holds a character of number {error.character}") from error
+        raise UserError(
+            f"{path}: line {line}: not valid YAML: holds a character of number {error.character}"
+        ) from error
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f" line {mark.line + 1}:" if mark else ""

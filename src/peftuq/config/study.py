@@ -52,13 +52,16 @@ class Study:
 
     def _check_folders(self, where: str) -> None:
         """Nothing of the checkout lies in a folder that a run fills, and that its user may remove."""
-        own = [self.root.resolve(), *((PACKAGE.parents[1] / name).resolve() for name in ("src", "workflow", "docs", "tests"))]
+        own = [
+            self.root.resolve(),
+            *((PACKAGE.parents[1] / name).resolve() for name in ("src", "workflow", "docs", "tests")),
+        ]
         for key in ("results", "reports", "downloads"):
             folder = Path(getattr(self.config, key)).resolve()
             for path in own:
                 if folder == path or folder in path.parents or path in folder.parents:
-                    raise UserError(f"{where}: {key}: '{getattr(self.config, key)}' is, holds or lies in {path}, a folder of "
-                                    "the workflow's own: name another")  # fmt: skip
+                    raise UserError(f"{where}: {key}: '{getattr(self.config, key)}' is, holds or lies in {path}, a "
+                                    "folder of the workflow's own: name another")  # fmt: skip
 
     def _check_sources(self) -> None:
         """Everything can be had from an allowed source: found out now, not when its job starts."""

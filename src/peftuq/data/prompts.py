@@ -52,7 +52,9 @@ def _check(key: str, text: str, least: dict[str, int]) -> None:
         raise ValueError(f"{key}: {error}") from error
     for field in found:
         if field not in least:
-            raise ValueError(f"{key}: '{text}' holds {{{field}}}; allowed: {', '.join(f'{{{name}}}' for name in least)}")
+            raise ValueError(
+                f"{key}: '{text}' holds {{{field}}}; allowed: {', '.join(f'{{{name}}}' for name in least)}"
+            )
     for field, count in least.items():
         if not count <= found.count(field) <= 1:
             raise ValueError(f"{key}: '{text}' must hold {{{field}}} {'once' if count else 'at most once'}")

@@ -101,10 +101,12 @@ class Row(Strict):
             except ValueError as error:
                 raise ValueError(f"row.{key}: {error}") from error
             if key in ("text", "context") and template and not found:
-                raise ValueError(f"row.{key}: '{template}' would be the same in every example: write a column in braces, "
-                                 "such as '{text}'")  # fmt: skip
+                raise ValueError(f"row.{key}: '{template}' would be the same in every example: write a column in "
+                                 "braces, such as '{text}'")  # fmt: skip
             if key == "question" and template.isidentifier():
-                raise ValueError(f"row.question: '{template}' is no question: write a column in braces, '{{{template}}}'")
+                raise ValueError(
+                    f"row.question: '{template}' is no question: write a column in braces, '{{{template}}}'"
+                )
         if isinstance(self.options, list) and 0 < len(self.options) < 2:
             raise ValueError("row.options: must be two or more, or the name of a column that holds a list")
         return self
@@ -196,7 +198,9 @@ class Source(Strict):
     @model_validator(mode="after")
     def _files(self) -> "Source":
         if len(set(self.files.values())) < len(self.files):
-            raise ValueError("sources: 'files' names the same files for two splits, whose rows would be trained and tested on")
+            raise ValueError(
+                "sources: 'files' names the same files for two splits, whose rows would be trained and tested on"
+            )
         if (self.format == "tsv") != bool(self.header):
             raise ValueError("sources: 'header' must be given exactly where 'format' is tsv")
         return self
@@ -333,7 +337,9 @@ class Datasets:
         """The dataset `name`; `UserError`, prefixed with `where`, if there is none."""
         base = name.removesuffix(AS_CHOICE)
         if base != name and {name, base} <= set(self._folder.names):
-            raise UserError(f"{where}: {name} is both config/datasets/{name}.yaml and {base} asked as a question: rename the file")
+            raise UserError(
+                f"{where}: {name} is both config/datasets/{name}.yaml and {base} asked as a question: rename the file"
+            )
         if name in self._folder.names or base == name:
             return self._folder.get(name, "dataset", where)
         dataset = self._folder.get(base, "dataset", where)

@@ -35,7 +35,9 @@ def at(row: Any, path: str) -> Any:
 def fill(template: str, row: Mapping[str, Any]) -> str:
     """`template` with a row's values. `ValueError` for one that is missing or no text; a number is written out."""
     pieces = Formatter().parse(template)
-    return "".join(literal + ("" if field is None else as_text(at(row, field), field)) for literal, field, _, _ in pieces)
+    return "".join(
+        literal + ("" if field is None else as_text(at(row, field), field)) for literal, field, _, _ in pieces
+    )
 
 
 def as_text(value: Any, column: str) -> str:
@@ -51,6 +53,10 @@ def as_text(value: Any, column: str) -> str:
         except UnicodeEncodeError as error:
             raise ValueError(f"its {column} holds half a character (a lone surrogate), at {error.start}") from error
     return text
+
+
+def is_empty(value: Any) -> bool:
+    return is_missing(value) or (isinstance(value, str) and not value.strip())
 
 
 def is_missing(value: Any) -> bool:

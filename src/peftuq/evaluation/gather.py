@@ -37,5 +37,7 @@ def _check_keys(columns: dict[str, list]) -> None:
     for key in zip(*(columns[name] for name in COLUMNS[:-1]), strict=True):
         if key in seen:
             named = ", ".join(f"{name} {value}" for name, value in zip(COLUMNS, key, strict=False))
-            raise UserError(f"metrics: two values of one metric ({named}): rename a score's variant or an evaluation set")
+            raise UserError(
+                f"metrics: two values of one metric ({named}): rename a score's variant or an evaluation set"
+            )
         seen.add(key)

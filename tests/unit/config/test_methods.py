@@ -35,12 +35,12 @@ def test_only_a_score_that_computes_with_torch_asks_for_its_environment():
 
 
 @pytest.mark.parametrize("old, new, message", [
-    ("reads=", "read=", r"norm\.py: line 1: Score: unknown key 'read' \(did you mean 'reads'\?\); allowed: bounds"),
-    ('reads="samples", ', "", r"norm\.py: line 1: Score: key 'reads' is missing"),
-    ('"samples"', '"sample"', r"norm\.py: line 1: Score: key 'reads': input should be 'records' or 'samples', got 'sample'"),
-    ("version=1", 'version="one"', r"norm\.py: line 1: Score: key 'version': input should be a valid integer.*got 'one'"),
+    ("reads=", "read=", r"norm\.py: Score: unknown key 'read' \(did you mean 'reads'\?\); allowed: bounds"),
+    ('reads="samples", ', "", r"norm\.py: Score: key 'reads' is missing"),
+    ('"samples"', '"sample"', r"norm\.py: Score: key 'reads': input should be 'records' or 'samples', got 'sample'"),
+    ("version=1", 'version="one"', r"norm\.py: Score: key 'version': input should be a valid integer.*got 'one'"),
     ('params={"power": 2.0}', "needs=['trian']", r"key 'needs\.0': input should be 'train', 'valid',.*got 'trian'"),
-    ('["a"]', '["a"], probabilities=["b"]', r"norm\.py: line 1: Score: variants: must name every score it gives"),
+    ('["a"]', '["a"], probabilities=["b"]', r"norm\.py: Score: variants: must name every score it gives"),
     ('["a"]', "list('a')", r"norm\.py: line 1: Score\(…\): write its values as literals"),
 ])  # fmt: skip
 def test_a_misspelt_declaration_is_one_line(tmp_path, old, new, message):
