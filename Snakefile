@@ -31,7 +31,11 @@ if not config:
 try:
     # Snakemake lets the last of two equal keys win and takes 1e-3 for a text: the files are read again, strictly.
     config = configuration(workflow.configfiles, workflow.config_settings.config)
-    study = Study(config, ROOT / "config", ", ".join(map(os.path.relpath, workflow.configfiles)) or "config")
+    study = Study(
+        config,
+        ROOT / "config",
+        ", ".join(map(os.path.relpath, workflow.configfiles)) or "config",
+    )
     if workflow.is_main_process:
         check_local(study)
 except UserError as error:

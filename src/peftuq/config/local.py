@@ -42,7 +42,7 @@ def _check_folder(folder: Path, patterns: list[str], where: str, key: str) -> No
 
 
 def check_model(folder: Path, model_type: str, where: str) -> dict[str, Any]:
-    """The content of a model folder's config.json. `UserError` unless it is of this type and needs no code of its own."""
+    """A model folder's config.json. `UserError` unless it is of this type and asks for no code of its own."""
     file = folder / "config.json"
     try:
         found = json.loads(read_text(file, LARGEST))
