@@ -19,6 +19,8 @@ from peftuq.errors import UserError
 from peftuq.jobs.environment import export_environment
 from peftuq.jobs.jobs import Jobs
 from peftuq.jobs.rule import input_flags, output_flags, results_folder
+from peftuq.config.load import configuration
+from peftuq.config.local import check_local
 from peftuq.config.study import Study
 from peftuq.planning import requests
 
@@ -28,7 +30,15 @@ if not config:
 
 
 try:
-    study = Study(config, ROOT / "config")
+    # Snakemake lets the last of two equal keys win and takes 1e-3 for a text: the files are read again, strictly.
+    config = configuration(workflow.configfiles, workflow.config_settings.config)
+    study = Study(
+        config,
+        ROOT / "config",
+        ", ".join(map(os.path.relpath, workflow.configfiles)) or "config",
+    )
+    if workflow.is_main_process:
+        check_local(study)
 except UserError as error:
     # A bare WorkflowError is one line on the terminal; the cause would add a traceback.
     raise WorkflowError(str(error)) from None

@@ -89,6 +89,35 @@ def read_json(path: str | os.PathLike) -> Any:
     return json.loads(Path(path).read_text())
 
 
+def read_text(path: str | os.PathLike, largest: int) -> str:
+    """The text of a file that a user wrote: UTF-8 of at most `largest` bytes, a byte order mark left off.
+
+    Raises `UserError` for one that is not there, cannot be read, is too large or not UTF-8.
+    """
+    try:
+        with open(path, "rb") as file:
+            content = file.read(largest + 1)
+        if len(content) > largest:
+            raise UserError(f"{path}: larger than {largest} bytes: this is no file of its kind")
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise UserError(f"{path}: line {line}: not UTF-8 text: save it as UTF-8") from error
+    except OSError as error:
+        raise UserError(f"{path}: {unreadable(error)}") from error
+
+
+def unreadable(error: OSError) -> str:
+    """Why a file that a user names cannot be read, and what mends it."""
+    remedies = {
+        FileNotFoundError: "there is no such file: correct its name",
+        NotADirectoryError: "there is no such file: correct its name",
+        IsADirectoryError: "is a folder: name a file",
+        PermissionError: "may not be read: change its permissions",
+    }
+    return remedies.get(type(error)) or f"cannot be read ({error.strerror or error})"
+
+
 def write_lines(path: str | os.PathLike, rows: Sequence[Mapping[str, Any]]) -> None:
     """Write JSON lines, one row each."""
     with atomic(path) as temporary:

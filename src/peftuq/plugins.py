@@ -84,13 +84,20 @@ class AdapterKind(Parametrised):
 
     `section`: the key below a recipe's `adapter` that asks for this kind and holds its `params`; None for the kind of
     recipes without such a key. `provides`: what predictives and scores may need of it. `takes`: the parts of a recipe,
-    beyond those for every kind, that it honours. `rule`: the workflow's rule that trains it.
+    beyond those for every kind, that it honours. `places`: the parameter that lists where (attention, ffn) it has
+    layers of its own; None for a kind without such places. `rule`: the workflow's rule that trains it.
     """
 
     section: str | None
     provides: list[Literal["lora", "flu"]] = field(default_factory=list)
     takes: list[Literal["prior", "loss.balance", "loss.calibration"]] = field(default_factory=list)
+    places: str | None = None
     rule: Literal["train_lora", "train_mixlora"] = "train_lora"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.places is not None and self.places not in self.params:
+            raise ValueError("places: must be among params")
 
 
 Plugin = Score | Predictive | AdapterKind

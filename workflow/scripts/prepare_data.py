@@ -17,13 +17,16 @@ class Arguments(program.Arguments):
 
 
 def main(args: Arguments, log: Log) -> None:
+    import json
+
     from peftuq import fetched, files
-    from peftuq.data import tasks
+    from peftuq.data import quality, tasks
 
     splits, metadata = tasks.prepare(args.spec, fetched.files(args.source))
+    counts = json.loads(metadata["counts"])
     for split in ("train", "valid", "test"):
         files.write_columns(getattr(args, split), splits[split], metadata)
-        log(f"{split}: {len(splits[split]['id'])} examples")
+        log(f"{split}: {len(splits[split]['id'])} examples{quality.said(counts[split])}")
 
 
 program.run(__doc__, Arguments, main)

@@ -5,7 +5,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from peft import LoraConfig, PeftConfig, PeftModel, TaskType, get_peft_model
+from peft import LoraConfig, PeftConfig, PeftModel, TaskType, get_peft_model, get_peft_model_state_dict
+from peft.utils import load_peft_weights
+from safetensors import SafetensorError
 from torch import nn
 from transformers import PreTrainedModel
 
@@ -70,9 +72,17 @@ def wrap(
 def load(model: PreTrainedModel, folder: str | Path) -> PeftModel:
     """A saved adapter on its backbone, in evaluation mode."""
     try:
-        return PeftModel.from_pretrained(model, folder).eval()
-    except (OSError, ValueError) as error:
-        raise UserError(f"{folder}: not a complete adapter; delete it and run again") from error
+        peft = PeftModel.from_pretrained(model, folder).eval()
+        saved = set(load_peft_weights(str(folder), device="cpu"))
+    except (OSError, ValueError, RuntimeError, KeyError, TypeError, SafetensorError) as error:
+        raise UserError(f"{folder}: not a complete adapter ({error}); delete it and run again") from error
+    wanted = set(get_peft_model_state_dict(peft, save_embedding_layers=False))
+    if wanted != saved:
+        name = min(wanted ^ saved)
+        what = "lacks" if name in wanted else "has, beyond its model,"
+        raise UserError(f"{folder}: the adapter {what} {name}, one of "
+                        f"{len(wanted ^ saved)}: it is of another model; delete it and run again")  # fmt: skip
+    return peft
 
 
 def trainable(module: nn.Module) -> dict[str, nn.Parameter]:

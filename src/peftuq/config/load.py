@@ -1,46 +1,42 @@
 """Read and validate everything under `config/` before any job starts."""
 
 import difflib
-import math
+import re
 import typing
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields, is_dataclass
+from decimal import Decimal
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
-import yaml
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from peftuq.config import schema
+from peftuq.config import schema, strict_yaml
 from peftuq.config.recipe import Recipe, Sweep
 from peftuq.data import schema as data_schema
 from peftuq.data.prompts import Template
 from peftuq.errors import UserError
-from peftuq.plugins import Parametrised
 
-Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 M = TypeVar("M")
 _UNKNOWN = ("extra_forbidden", "unexpected_keyword_argument")
+_MISSING = ("missing", "missing_argument", "missing_keyword_only_argument")
+_BRANCH = re.compile(r"(function|constrained)-.*|list\[.*|str|int|float|bool")  # of a union: no key of the user's
+_SHOWN = 80  # characters of a wrong value
 
 
-def read_yaml(path: Path) -> dict[str, Any]:
-    """The mapping in a YAML file; `UserError` names the file and line of a syntax error."""
-    try:
-        content = yaml.load(path.read_text(), Loader)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f" line {mark.line + 1}:" if mark else ""
-        raise UserError(f"{path}:{line} not valid YAML: {getattr(error, 'problem', error)}") from error
-    if not isinstance(content, dict):
-        raise UserError(f"{path}: must be a mapping of keys to values")
-    return content
+def configuration(files: Iterable[Path], over: Mapping[str, Any] = {}) -> dict[str, Any]:
+    """Configuration files laid over each other in order, and `over` (the command line's) over them."""
+    found: dict[str, Any] = {}
+    for file in files:
+        found = merge(found, strict_yaml.read(file))
+    return merge(found, dict(over))
 
 
 def validate(model: type[M], content: dict[str, Any], where: str) -> M:
     """`content` as a pydantic model or dataclass; the first mistake becomes one line: file, key, what is allowed."""
     try:
-        return TypeAdapter(model).validate_python(content)
+        return _validator(model).validate_python(content)
     except ValidationError as failure:
         # A misspelt key leaves the right one missing: the misspelling says more.
         errors = failure.errors(include_url=False)
@@ -48,19 +44,41 @@ def validate(model: type[M], content: dict[str, Any], where: str) -> M:
         raise UserError(f"{where}: {_explain(model, error)}") from failure
 
 
+@cache
+def _validator(model: type) -> TypeAdapter:
+    """Building one takes far longer than using it."""
+    return TypeAdapter(model)
+
+
 def _explain(model: type, error: Mapping[str, Any]) -> str:
-    loc = [part for part in error["loc"] if not str(part).startswith(("function-", "list[", "constrained-"))]
+    loc = [part for part in error["loc"] if not _BRANCH.fullmatch(str(part))]
     key = ".".join(str(part) for part in loc)
     if error["type"] in _UNKNOWN:
         parent = _model_at(model, loc[:-1])
         known = sorted(_fields(parent)) if parent else []
         return f"unknown key '{key}'{_suggest(str(loc[-1]), known)}; allowed: {', '.join(known)}"
-    if error["type"] in ("missing", "missing_argument", "missing_keyword_only_argument"):
+    if error["type"] in _MISSING:
         return f"key '{key}' is missing"
     if error["type"] == "value_error":
-        return error["msg"].removeprefix("Value error, ")
+        message = error["msg"].removeprefix("Value error, ")
+        return message if not loc or message.startswith(str(loc[0])) else f"key '{key}': {message}"
     message = error["msg"][0].lower() + error["msg"][1:]
-    return f"key '{key}': {message}, got {error['input']!r}"
+    return f"key '{key}': {message}, got {shown(error['input'])}{_REMEDIES.get(error['type'], '')}"
+
+
+_REMEDIES = {
+    "string_type": ": write it in quotes",
+    "string_pattern_mismatch": ": names are of small letters, digits, _ and ., the first a letter or digit",
+    "finite_number": ": write a number",
+    "dict_type": ": write keys and values below it",
+    "list_type": ": write it in brackets, [ ]",
+}
+
+
+def shown(value: Any) -> str:
+    """A wrong value in a message: its beginning, if it is long."""
+    text = f"an integer of {value.bit_length()} bits" if isinstance(value, int) and value > 10**30 else repr(value)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]} …"
 
 
 def _fields(model: type) -> dict[str, Any]:
@@ -95,6 +113,8 @@ def _suggest(word: str, known: Iterable[str]) -> str:
 def pick(name: str, known: Iterable[str], what: str, where: str) -> str:
     """`name` if it is among `known`; else a `UserError` that lists what is."""
     known = sorted(known)
+    if not isinstance(name, str):
+        raise UserError(f"{where}: {shown(name)} is no {what}; allowed: {', '.join(known)}")
     if name not in known:
         raise UserError(f"{where}: unknown {what} '{name}'{_suggest(name, known)}; allowed: {', '.join(known)}")
     return name
@@ -115,17 +135,24 @@ class Folder:
             self._loaded[name] = self._parse(self._extended(name), str(file))
         return self._loaded[name]
 
-    def raw(self, name: str) -> dict[str, Any]:
-        return read_yaml(self.path / f"{name}.yaml")
+    def file(self, name: str) -> str:
+        """Where an entry is written, for messages."""
+        return f"config/{self.path.name}/{name}.yaml"
 
-    def _extended(self, name: str) -> dict[str, Any]:
-        """The file's content laid over that of the file it `extends`, key by key."""
+    def raw(self, name: str) -> dict[str, Any]:
+        return strict_yaml.read(self.path / f"{name}.yaml")
+
+    def _extended(self, name: str, extending: tuple[str, ...] = ()) -> dict[str, Any]:
+        """The file's content laid over that of the file it `extends`, key by key; `extending`: those that led to it."""
         content = self.raw(name)
         base = content.pop("extends", None)
         if base is None:
             return content
-        pick(base, self._files - {name}, "file to extend", f"{self.path / name}.yaml")
-        return merge(self._extended(base), content)
+        where, chain = f"{self.path / name}.yaml: extends", (*extending, name)
+        pick(base, self._files, "file to extend", where)
+        if base in chain:
+            raise UserError(f"{where}: {' → '.join((*chain, base))} is a circle: remove one 'extends'")
+        return merge(self._extended(base, chain), content)
 
 
 class Recipes(Folder):
@@ -140,6 +167,9 @@ class Recipes(Folder):
         pick(name, self.names, "recipe", where)
         return list(self._swept(name)) or [name]
 
+    def file(self, name: str) -> str:
+        return super().file(self._sweep_of(name) or name)
+
     def is_sweep(self, name: str) -> bool:
         return bool(self._swept(name))
 
@@ -150,27 +180,48 @@ class Recipes(Folder):
         return super().get(name, what, where)
 
     def _sweep_of(self, name: str) -> str | None:
-        """The file of a recipe that is a value of a sweep."""
-        return next((file for file in self.names if name.startswith(f"{file}.") and name not in self.names), None)
+        """The file of a recipe that is a value of a sweep. `UserError` for two recipes of that name."""
+        if name in self._loaded or not isinstance(name, str):
+            return None
+        # The name of a sweep's recipe begins with its file's and a dot: no other file needs to be read.
+        near = [file for file in self.names if name.startswith(f"{file}.") and name in self._swept(file)]
+        named = [*near, *({name} & self._files)]
+        if near and len(named) > 1:
+            files = " and ".join(f"{file}.yaml" for file in named)
+            raise UserError(f"{self.path}: both {files} give a recipe '{name}': rename one of them")
+        return near[0] if near else None
 
     def _read_sweep(self, name: str) -> dict[str, dict[str, Any]]:
         """A sweep's recipes by name; empty for a file that is a recipe."""
-        sweep = self.raw(name).get("sweep")
+        whole = self._extended(name)
+        sweep = whole.pop("sweep", None)
         if sweep is None:
             return {}
         where = f"{self.path / name}.yaml"
         sweep = validate(Sweep, sweep, f"{where}: sweep")
-        base = self._extended(name)
-        del base["sweep"]
         extended = self.raw(name).get("extends")
-        plain = None if extended is None else self._extended(extended)
-        found = {}
+        plain = None if extended is None else self._parse_plain(extended, where)
+        found: dict[str, dict[str, Any]] = {}
         for value in sweep.values:
-            content = merge(base, _nested(sweep.key.split("."), value))
+            content = merge(whole, _nested(sweep.key.split("."), value))
             recipe = self._parse(content, f"{where}: sweep value {value}")
-            same = plain is not None and recipe == self._parse(plain, where)
-            found[extended if same else f"{name}.{value:g}"] = content
+            title = extended if plain is not None and recipe == plain else f"{name}.{_plainly(value)}"
+            if title in found:
+                raise UserError(f"{where}: sweep.values: two of them are the recipe '{title}': keep one, or make them "
+                                "differ in their first six digits")  # fmt: skip
+            found[title] = content
         return found
+
+    def _parse_plain(self, name: str, where: str) -> Recipe:
+        content = self._extended(name)
+        if "sweep" in content:
+            raise UserError(f"{where}: extends: '{name}' is a sweep: extend the recipe that it varies")
+        return self._parse(content, f"{self.path / name}.yaml")
+
+
+def _plainly(value: float) -> str:
+    """Six digits of a number without an exponent: a part of names, which have no hyphen."""
+    return format(Decimal(f"{value:g}"), "f")
 
 
 def _nested(keys: list[str], value: Any) -> dict[str, Any]:
@@ -184,41 +235,6 @@ def merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
         both = isinstance(value, dict) and isinstance(merged.get(key), dict)
         merged[key] = merge(merged[key], value) if both else value
     return merged
-
-
-def with_overrides(declared: Parametrised, overrides: Mapping[str, Any], where: str) -> dict[str, Any]:
-    """A plug-in's parameters with the user's changes: keys must exist, keep their type and lie in their bounds."""
-    params = dict(declared.params)
-    for key, value in overrides.items():
-        pick(key, params, "parameter", where)
-        params[key] = _like(params[key], value, f"{where}.{key}")
-    for key, (least, most) in declared.bounds.items():
-        limit, name = (params[most], f"{most} = ") if isinstance(most, str) else (most, "")
-        for value in params[key] if isinstance(params[key], list) else [params[key]]:
-            if least is not None and value < least:
-                raise UserError(f"{where}.{key}: must be at least {least}, got {value!r}")
-            if limit is not None and value > limit:
-                raise UserError(f"{where}.{key}: must be at most {name}{limit}, got {value!r}")
-    for key, allowed in declared.choices.items():
-        for value in params[key] if isinstance(params[key], list) else [params[key]]:
-            pick(value, allowed, "value", f"{where}.{key}")
-    return params
-
-
-def _like(default: Any, value: Any, where: str) -> Any:
-    """`value` with the type of `default`; a list that is not empty keeps at least one entry, each like its own."""
-    if default is None:
-        return value
-    if isinstance(default, list) and isinstance(value, list) and default and value:
-        return [_like(default[0], entry, where) for entry in value]
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if isinstance(default, float) and number and math.isfinite(value):
-        return float(value)
-    if type(default) is int and number and value == int(value):
-        return int(value)
-    if isinstance(default, list | float) or type(value) is not type(default):
-        raise UserError(f"{where}: must be {type(default).__name__} like {default!r}, got {value!r}")
-    return value
 
 
 def models(root: Path) -> Folder:

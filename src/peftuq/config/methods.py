@@ -8,11 +8,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
-from peftuq.config import load
+from peftuq.cells import PREDICTION
+from peftuq.config import load, parameters
 from peftuq.config.recipe import Recipe
 from peftuq.errors import UserError
+from peftuq.files import read_text
 from peftuq.plugins import AdapterKind, Plugin, Predictive, Score
 
+LARGEST = 2**22  # bytes of a plug-in's file
 P = TypeVar("P", Score, Predictive, AdapterKind)
 
 
@@ -24,9 +27,32 @@ class Methods:
         self.predictives = _files(package / "predictives", Predictive)
         self.kinds = _files(package / "adapters", AdapterKind)
         self._overrides, self._where, self._read = overrides, where, {}
+        self._check_names()
         for name in overrides:
             load.pick(name, self.files, "method", f"{where}: methods")
             _ = self[name]
+
+    def _check_names(self) -> None:
+        """Every name, in a configuration or in the tables of metrics, stands for one thing."""
+        if PREDICTION in self.scores:
+            raise UserError(f"{self.scores[PREDICTION]}: '{PREDICTION}' is a reserved name: rename the file")
+        taken = {PREDICTION: "a reserved name"}
+        for name, file in self.scores.items():
+            for variant in declaration(file, Score).variants:
+                if variant in taken:
+                    raise UserError(f"{file}: variants: '{variant}' is {taken[variant]}: rename it")
+                taken[variant] = f"one of {name}'s already"
+        for name in self.scores.keys() & self.predictives.keys():
+            raise UserError(f"{self.scores[name]}: {self.predictives[name]} has the same name: rename one of them")
+        if "point" in self.predictives:
+            raise UserError(f"{self.predictives['point']}: 'point' is the adapter itself: rename the file")
+        sections: dict[str | None, Path] = {}
+        for name, kind in self._kinds.items():
+            if kind.section in sections:
+                raise UserError(
+                    f"{self.kinds[name]}: section: {sections[kind.section]} has the same: rename one of them"
+                )
+            sections[kind.section] = self.kinds[name]
 
     @cached_property
     def files(self) -> dict[str, Path]:
@@ -72,12 +98,14 @@ class Methods:
         kind = self.kind(recipe)
         for part in recipe.parts:
             if part not in kind.takes:
-                others = [kind for kind in self._kinds.values() if part in kind.takes]
-                takers = [f"adapter.{other.section}" if other.section else "plain LoRA" for other in others]
+                others = [k for k in self._kinds.values() if part in k.takes]
+                takers = [f"adapter.{k.section}" if k.section else "plain LoRA" for k in others]
                 raise UserError(f"{where}: {part}: needs {' or '.join(takers)}; remove it, or change adapter")
         if kind.section is None:
             return recipe
-        params = load.with_overrides(kind, recipe.adapter.sections[kind.section], f"{where}: adapter.{kind.section}")
+        params = parameters.with_overrides(
+            kind, recipe.adapter.sections[kind.section], f"{where}: adapter.{kind.section}"
+        )
         adapter = recipe.adapter.model_copy(update={kind.section: params})
         return recipe.model_copy(update={"adapter": adapter})
 
@@ -85,7 +113,7 @@ class Methods:
         if name not in self._read:
             declared = declaration(self.files[name], kind)
             overrides = self._overrides.get(name, {})
-            params = load.with_overrides(declared, overrides, f"{self._where}: methods.{name}")
+            params = parameters.with_overrides(declared, overrides, f"{self._where}: methods.{name}")
             self._read[name] = replace(declared, params=params)
         return self._read[name]
 
@@ -94,21 +122,34 @@ def _files(folder: Path, kind: type[Plugin]) -> dict[str, Path]:
     """Plug-ins of a package's folder by name: a file that holds a declaration of this kind, or a folder whose
     `method.py` does."""
     declares = re.compile(rf"^\w+ = {kind.__name__}\(", re.MULTILINE)
-    return {
-        file.parent.name if file.stem == "method" else file.stem: file
-        for file in sorted(folder.rglob("*.py"))
-        if declares.search(file.read_text())
-    }
+    found: dict[str, Path] = {}
+    for file in sorted(folder.rglob("*.py")):
+        if declares.search(read_text(file, LARGEST)):
+            name = file.parent.name if file.stem == "method" else file.stem
+            if name in found:
+                raise UserError(f"{file}: {found[name]} declares '{name}' already: rename one of them")
+            found[name] = file
+    return found
 
 
 def declaration(file: Path, kind: type[P]) -> P:
     """The declaration in a plug-in's file, read without importing it. `UserError` for one that is not valid."""
-    for node in ast.parse(file.read_text()).body:
+    for node in _parsed(file):
         call = node.value if isinstance(node, ast.Assign) else None
         if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == kind.__name__:
             try:
                 content = {word.arg: ast.literal_eval(word.value) for word in call.keywords}
-            except ValueError as error:
-                raise UserError(f"{file}: {kind.__name__}(…): write its values as literals ({error})") from error
+            except (ValueError, TypeError) as error:
+                raise UserError(
+                    f"{file}: line {node.lineno}: {kind.__name__}(…): write its values as literals ({error})"
+                ) from error
             return load.validate(kind, content, f"{file}: {kind.__name__}")
     raise UserError(f"{file}: declares no {kind.__name__}(…): see docs/adding.md")
+
+
+def _parsed(file: Path) -> list[ast.stmt]:
+    try:
+        return ast.parse(read_text(file, LARGEST)).body
+    except (SyntaxError, ValueError) as error:
+        line = f"line {error.lineno}: " if isinstance(error, SyntaxError) else ""
+        raise UserError(f"{file}: {line}not valid Python: {error}") from error

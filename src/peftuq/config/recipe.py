@@ -2,9 +2,11 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
-from peftuq.strict import Name, Strict
+from peftuq.strict import AtMost, Name, NonNegativeFloat, Once, PositiveFloat, PositiveInt, Strict
+
+Role = Literal["q", "k", "v", "o", "gate", "up", "down"]
 
 
 class Adapter(Strict):
@@ -13,10 +15,10 @@ class Adapter(Strict):
     Any other key is the section of a kind of adapter (`plugins.AdapterKind`), which holds that kind's parameters.
     """
 
-    model_config = ConfigDict(extra="allow", frozen=True)
+    model_config = ConfigDict(extra="allow")
 
-    targets: list[Literal["q", "k", "v", "o", "gate", "up", "down"]] = Field(min_length=1)
-    rank: PositiveInt
+    targets: Annotated[list[Role], Field(min_length=1), Once]
+    rank: Annotated[PositiveInt, AtMost(2**14)]
     alpha: PositiveFloat
     dropout: Annotated[float, Field(ge=0, lt=1)]
     top_layers: PositiveInt | None = None  # adapt only the last layers; None: all
@@ -28,10 +30,10 @@ class Adapter(Strict):
 
 
 class Optimiser(Strict):
-    lr: PositiveFloat
+    lr: Annotated[PositiveFloat, AtMost(1e3)]
     weight_decay: NonNegativeFloat = 0.0
-    batch_size: PositiveInt
-    epochs: PositiveInt
+    batch_size: Annotated[PositiveInt, AtMost(2**20)]
+    epochs: Annotated[PositiveInt, AtMost(10_000)]
     schedule: Literal["linear", "constant"] = "linear"
     warmup: Annotated[float, Field(ge=0, lt=1)] = 0.0  # share of all steps
     clip: PositiveFloat | None = None  # largest gradient norm
@@ -104,7 +106,7 @@ class Recipe(Strict):
     prior: Prior | None = None
     epoch_records: PositiveInt | None = None  # train rows that are recorded each epoch, beside all evaluation sets
     prompt: Name = "letters"
-    max_length: PositiveInt = 512
+    max_length: Annotated[PositiveInt, AtMost(2**20)] = 512
     precision: Literal["auto", "bf16", "fp32"] = "auto"  # auto: what the planning machine is fast in
     spectral_norm: Literal["none", "train"] = "none"
     micro_batch_tokens: PositiveInt = 8192  # a batch with more, padding counted, is accumulated in parts
@@ -135,4 +137,4 @@ class Sweep(Strict):
     """One recipe a value: `key` is the dotted path of the number that varies."""
 
     key: Annotated[str, Field(pattern=r"^[a-z_]+(\.[a-z_]+)+$")]
-    values: list[float] = Field(min_length=1)
+    values: Annotated[list[int | float], Field(min_length=1)]

@@ -1,18 +1,18 @@
 """From configuration to cells: which adapters, predictives and scores a run consists of."""
 
-import itertools
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from peftuq.cells import Adapter, Cell, Predictive, Setting, parse_predictive
-from peftuq.config import load, precision, schema
+from peftuq.config import checks, load, precision, schema
 from peftuq.config.methods import Methods
 from peftuq.config.trim import trimmed
 from peftuq.data import schema as data_schema
 from peftuq.errors import UserError
 
+PARTS = ("train", "valid", "test")  # of a dataset
 PACKAGE = Path(__file__).resolve().parents[1]
 
 
@@ -22,6 +22,7 @@ class Study:
     def __init__(self, config: dict[str, Any], root: Path, where: str = "config"):
         self.root = root
         self.config = load.validate(schema.Config, config, where)
+        self._check_folders(where)
         self.models = load.models(root)
         self._datasets = data_schema.Datasets(load.datasets(root))
         self._prompts = load.prompts(root)
@@ -49,6 +50,19 @@ class Study:
                 self._add_gold(suite.gold, f"{root / 'suites' / name}.yaml: gold")
         self._check_sources()
 
+    def _check_folders(self, where: str) -> None:
+        """Nothing of the checkout lies in a folder that a run fills, and that its user may remove."""
+        own = [
+            self.root.resolve(),
+            *((PACKAGE.parents[1] / name).resolve() for name in ("src", "workflow", "docs", "tests")),
+        ]
+        for key in ("results", "reports", "downloads"):
+            folder = Path(getattr(self.config, key)).resolve()
+            for path in own:
+                if folder == path or folder in path.parents or path in folder.parents:
+                    raise UserError(f"{where}: {key}: '{getattr(self.config, key)}' is, holds or lies in {path}, a "
+                                    "folder of the workflow's own: name another")  # fmt: skip
+
     def _check_sources(self) -> None:
         """Everything can be had from an allowed source: found out now, not when its job starts."""
         for model in dict.fromkeys(setting.model for setting in self.settings):
@@ -58,8 +72,12 @@ class Study:
 
     # -- predictives ---------------------------------------------------------------------------------
 
-    def predictive(self, key: str) -> Predictive:
-        return parse_predictive(key)
+    def predictive(self, key: str, where: str = "") -> Predictive:
+        """A predictive's name and size; `UserError`, prefixed with `where`, for a key of another form."""
+        try:
+            return parse_predictive(key)
+        except UserError as error:
+            raise UserError(f"{where}: {error}" if where else str(error)) from error
 
     def members(self, cell: Cell) -> list[int]:
         """The seeds whose adapters supply a cell's samples: the first M for an ensemble, else its own."""
@@ -73,18 +91,19 @@ class Study:
     # -- expansion ------------------------------------------------------------------------------------
 
     def _expand(self, suite: str, grid: schema.Grid, where: str) -> None:
-        self._check(grid, where)
+        checks.check(self, grid, where)
         grid = trimmed(grid, self.config.trim, self.pooled, self.recipes.is_sweep)
         for model in grid.models:
             for dataset in grid.datasets:
-                for recipe in self._recipes(grid, where):
+                for recipe in self.recipes_of(grid, where):
                     setting = Setting(model, dataset, recipe)
                     known = self.shifts.setdefault(setting, [])
                     known += [s for s in grid.shifts.get(dataset, []) if s not in known]
                     for cell in self._cells_of(setting, grid):
                         self._add(suite, cell, grid.scores)
 
-    def _recipes(self, grid: schema.Grid, where: str) -> list[str]:
+    def recipes_of(self, grid: schema.Grid, where: str) -> list[str]:
+        """A grid's recipes, a sweep as those it stands for."""
         expanded = (self.recipes.expand(name, f"{where}.recipes") for name in grid.recipes)
         return list(dict.fromkeys(recipe for names in expanded for recipe in names))
 
@@ -120,52 +139,6 @@ class Study:
         several = name != "point" and self.methods.predictive(name).samples and size != 1
         return "members" not in needs or several
 
-    def _check(self, grid: schema.Grid, where: str) -> None:
-        for model in grid.models:
-            self.models.get(model, "model", f"{where}.models")
-        for dataset in [*grid.datasets, *(s for shifts in grid.shifts.values() for s in shifts)]:
-            self.dataset(dataset, f"{where}.datasets")
-        for recipe in self._recipes(grid, where):
-            found = self.recipes.get(recipe, "recipe", f"{where}.recipes")
-            self.prompt(found.prompt, f"config/recipes/{recipe}.yaml: prompt")
-        for score in grid.scores:
-            load.pick(score, self.methods.scores, "score", f"{where}.scores")
-        for predictive in grid.predictives:
-            name, size = self.predictive(predictive)
-            load.pick(name, {"point", *self.methods.predictives}, "predictive", f"{where}.predictives")
-            if name != "point" and self.methods.predictive(name).sized != (size is not None):
-                hint = f"{name}-5" if self.methods.predictive(name).sized else name
-                raise UserError(f"{where}.predictives: '{predictive}': write '{hint}'")
-        for name in grid.shifts:
-            load.pick(name, grid.datasets, "training dataset", f"{where}.shifts")
-        self._check_kinds(grid, where)
-        self._check_adapters(grid, where)
-
-    def _check_adapters(self, grid: schema.Grid, where: str) -> None:
-        """A predictive that samples around an adapter needs one to sample around."""
-        names = [name for name, _ in map(self.predictive, grid.predictives) if name != "point"]
-        for name, recipe in itertools.product(names, self._recipes(grid, where)):
-            needs, found = self.methods.predictive(name).needs, self.recipes.get(recipe, "recipe", where)
-            file = f"config/recipes/{recipe}.yaml"
-            if "lora" in needs and (found.adapter is None or "lora" not in self.methods.kind(found).provides):
-                kind = "none" if found.adapter is None else f"of the kind {self.methods.kind_of(found)}"
-                raise UserError(f"{where}.predictives: {name} needs a plain LoRA adapter; that of {file} is {kind}")
-            if "dropout" in needs and not found.adapter.dropout:
-                raise UserError(f"{where}.predictives: {name} needs adapter.dropout above 0 in {file}")
-
-    def _check_kinds(self, grid: schema.Grid, where: str) -> None:
-        for dataset in grid.datasets:
-            spec = self.dataset(dataset, where)
-            if not spec.splits.train:
-                raise UserError(f"{where}.datasets: {dataset} is for evaluation only: list it under shifts")
-            for model in grid.models:
-                if spec.kind == "choice" and self.models.get(model, "model", where).kind == "encoder":
-                    raise UserError(f"{where}: {model} is an encoder and cannot answer {dataset}: use a decoder")
-            for shift in grid.shifts.get(dataset, []):
-                other = self.dataset(shift, where)
-                if other.kind != spec.kind or (spec.kind == "classification" and other.classes != spec.classes):
-                    raise UserError(f"{where}.shifts: {shift} does not share the kind and classes of {dataset}")
-
     # -- what the workflow asks for ---------------------------------------------------------------------
 
     @cached_property
@@ -199,6 +172,8 @@ class Study:
     # -- datasets -------------------------------------------------------------------------------------
 
     def dataset(self, name: str, where: str = "config") -> data_schema.Dataset:
+        if name in PARTS:
+            raise UserError(f"{where}: a dataset may not be called '{name}', for so are the splits of each: rename it")
         return self._datasets.get(name, where)
 
     @cached_property
@@ -215,8 +190,12 @@ class Study:
         if name not in {setting.dataset for setting in self.settings}:
             sizes = {"test": limit.shift or limit.test}
         dataset = self.dataset(name)
-        kind = self.source(list(dataset.sources.offered), f"config/datasets/{name}.yaml")
+        kind = self.source_of(name)
         return dataset.preparation(name, kind, {part: size for part, size in sizes.items() if size is not None})
+
+    def source_of(self, name: str) -> data_schema.Kind:
+        """The kind of source that a dataset comes from."""
+        return self.source(list(self.dataset(name).sources.offered), f"config/datasets/{name}.yaml")
 
     def model_source(self, name: str) -> str:
         """The kind of source that a model's files come from."""

@@ -7,12 +7,14 @@ and label together. Tokenizers are fast tokenizers of transformers (offsets into
 from collections.abc import Sequence
 from typing import Annotated, Any, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
+from pydantic import Field, model_validator
 
+from peftuq.data import templates
 from peftuq.errors import UserError
+from peftuq.strict import Once, PositiveInt, Strict
 
 
-class Template(BaseModel):
+class Template(Strict):
     """A prompt file.
 
     `prompt` holds {question} once, {passage} and {options} at most once; `passage` is what {passage} becomes
@@ -21,31 +23,41 @@ class Template(BaseModel):
     works counts.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
     version: PositiveInt
     title: str
     prompt: str
     passage: str = "{passage}\n"
     option: str = ""
     separator: str = "\n"
-    labels: Annotated[list[str], Field(min_length=2)]
-    answers: Annotated[list[str], Field(min_length=1)]
+    labels: Annotated[list[Annotated[str, Field(min_length=1)]], Field(min_length=2), Once]
+    answers: Annotated[list[str], Field(min_length=1), Once]
 
     @model_validator(mode="after")
     def _fields(self) -> "Template":
-        for field, text, least, most in (
-            ("{question}", self.prompt, 1, 1),
-            ("{passage}", self.prompt, 0, 1),
-            ("{options}", self.prompt, 0, 1),
-            ("{passage}", self.passage, 1, 1),
-            *(("{label}", answer, 1, 1) for answer in self.answers),
-        ):
-            if not least <= text.count(field) <= most:
-                raise ValueError(f"'{text}' must hold {field} {'once' if least else 'at most once'}")
-        if ("{options}" in self.prompt) != ("{text}" in self.option):
-            raise ValueError("'option' must show {text} exactly where 'prompt' holds {options}")
+        _check("prompt", self.prompt, {"question": 1, "passage": 0, "options": 0})
+        _check("passage", self.passage, {"passage": 1})
+        _check("option", self.option, {"label": 0, "text": 0})
+        for place, answer in enumerate(self.answers):
+            _check(f"answers.{place}", answer, {"label": 1})
+        if ("options" in templates.fields(self.prompt)) != ("text" in templates.fields(self.option)):
+            raise ValueError("option: must show {text} exactly where 'prompt' holds {options}")
         return self
+
+
+def _check(key: str, text: str, least: dict[str, int]) -> None:
+    """A template has no other fields than these, each at most once, and at least as often as is said."""
+    try:
+        found = templates.fields(text)
+    except ValueError as error:
+        raise ValueError(f"{key}: {error}") from error
+    for field in found:
+        if field not in least:
+            raise ValueError(
+                f"{key}: '{text}' holds {{{field}}}; allowed: {', '.join(f'{{{name}}}' for name in least)}"
+            )
+    for field, count in least.items():
+        if not count <= found.count(field) <= 1:
+            raise ValueError(f"{key}: '{text}' must hold {{{field}}} {'once' if count else 'at most once'}")
 
 
 class Prompt(NamedTuple):

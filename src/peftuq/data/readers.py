@@ -10,8 +10,10 @@ from typing import IO, Any
 
 from peftuq.data.archives import select
 from peftuq.errors import UserError
+from peftuq.files import unreadable
 
 Row = dict[str, Any]
+LONGEST = 2**24  # characters of a line, or of a field of a CSV
 
 
 def find(folder: Path, pattern: str) -> list[Path]:
@@ -40,9 +42,20 @@ def read(files: list[Path], form: str | None = None, header: list[str] = []) -> 
     for file in files:
         try:
             yield from _reader(file, form, header)(file)
-        except (ValueError, EOFError, KeyError, zlib.error, OSError) as error:
-            if isinstance(error, OSError) and error.errno is not None:
-                raise  # the machine's trouble, not the file's
+        except UserError:
+            raise
+        except UnicodeDecodeError as error:
+            raise UserError(
+                f"{file}: damaged or not UTF-8 text ({error.reason}): fetch it again, or save it as UTF-8"
+            ) from error
+        except OSError as error:
+            # Formats' own errors have no number; with one it is that the file cannot be read at all.
+            reason = (
+                f"damaged or not of its format ({error}): fetch it again" if error.errno is None else unreadable(error)
+            )
+            raise UserError(f"{file}: {reason}") from error
+        except (ValueError, EOFError, LookupError, TypeError, AttributeError, RecursionError, ArithmeticError,
+                NotImplementedError, csv.Error, zlib.error) as error:  # fmt: skip
             reason = str(error).split("\n")[0]
             raise UserError(f"{file}: damaged or not of its format ({reason}): fetch it again") from error
 
@@ -59,31 +72,65 @@ def _reader(file: Path, form: str | None, header: list[str]) -> Callable[[Path],
 
 
 def _open(file: Path) -> IO[str]:
-    # Only "\n" ends a line: other line separators of Unicode occur inside texts.
+    # Only "\n" ends a line: other line separators of Unicode occur inside texts. A byte order mark is no text.
     opener = gzip.open if file.suffix == ".gz" else open
-    return opener(file, "rt", encoding="utf-8", newline="\n")
+    return opener(file, "rt", encoding="utf-8-sig", newline="\n")
+
+
+def _lines(file: Path) -> Iterator[str]:
+    """The lines of a text file, each of at most `LONGEST` characters: no more of a file is ever in memory."""
+    with _open(file) as opened:
+        number = 0
+        while line := opened.readline(LONGEST + 1):
+            number += 1
+            if len(line) > LONGEST:
+                raise ValueError(f"line {number} is longer than {LONGEST} characters")
+            yield line
 
 
 def _jsonl(file: Path) -> Iterator[Row]:
-    with _open(file) as lines:
-        for line in lines:
-            if line.strip():
-                yield json.loads(line)
+    for number, line in enumerate(_lines(file), 1):
+        if line.strip():
+            try:
+                row = json.loads(line)
+            except (ValueError, RecursionError) as error:
+                raise ValueError(f"line {number}: {error}") from error
+            if not isinstance(row, dict):
+                raise ValueError(f"line {number} is no object {{…}} but a {type(row).__name__}")
+            yield row
 
 
 def _csv(file: Path) -> Iterator[Row]:
-    with _open(file) as lines:
-        yield from csv.DictReader(lines, strict=True)
+    csv.field_size_limit(LONGEST)  # the module's own limit is less than a long text
+    rows = csv.reader(_lines(file), strict=True)
+    header = next(rows, None)
+    if header is None:
+        return
+    _check_header(header)
+    for values in rows:
+        if values:
+            if len(values) != len(header):
+                raise ValueError(f"line {rows.line_num} has {len(values)} columns, the first line {len(header)}")
+            yield dict(zip(header, values, strict=True))
+
+
+def _check_header(header: list[str]) -> None:
+    """The first line names the columns: each once, and apart from each other by commas."""
+    other = next((mark for mark in (";", "\t", "|") if mark in header[0]), None)
+    if len(header) == 1 and other is not None:
+        raise ValueError(f"columns stand apart by {other!r} and not by commas: save it with commas")
+    repeated = next((name for place, name in enumerate(header) if name in header[:place]), None)
+    if repeated is not None:
+        raise ValueError(f"two columns are called {repeated!r}: rename one")
 
 
 def _tsv(file: Path, header: list[str]) -> Iterator[Row]:
-    with _open(file) as lines:
-        for number, line in enumerate(lines, 1):
-            values = line.rstrip("\r\n").split("\t", len(header) - 1)
-            if line.strip():
-                if len(values) != len(header):
-                    raise ValueError(f"line {number} has {len(values)} columns, not {len(header)}")
-                yield dict(zip(header, values, strict=True))
+    for number, line in enumerate(_lines(file), 1):
+        values = line.rstrip("\r\n").split("\t", len(header) - 1)
+        if line.strip():
+            if len(values) != len(header):
+                raise ValueError(f"line {number} has {len(values)} columns, not {len(header)}")
+            yield dict(zip(header, values, strict=True))
 
 
 def _parquet(file: Path) -> Iterator[Row]:

@@ -5,13 +5,17 @@ Pure pydantic, for the grid to load without heavy imports. A dataset's examples 
 """
 
 import math
+from itertools import pairwise
 from typing import Annotated, Any, Literal, Protocol, get_args
 
-from pydantic import Field, PositiveFloat, PositiveInt, model_validator
+from pydantic import Field, model_validator
 
+from peftuq.data import templates
 from peftuq.data.source_schema import Hub, Kind, Registry
 from peftuq.errors import UserError
-from peftuq.strict import Strict
+from peftuq.strict import Once, PositiveFloat, PositiveInt, Strict
+
+Word = Annotated[str, Field(min_length=1)]
 
 TaskKind = Literal["classification", "choice"]
 Official = Literal["train", "validation", "test", "dev"]  # in the order that an example's id counts them
@@ -28,9 +32,15 @@ class Label(Strict):
     {column: label}    {column: answer, values: [true, false]}    {column: answerKey, among: choices.label}
     """
 
-    column: str
-    values: list[bool | int | str] = Field([])
+    column: Word
+    values: Annotated[list[bool | int | str], Once] = Field([])
     among: str = ""
+
+    @model_validator(mode="after")
+    def _one(self) -> "Label":
+        if self.values and self.among:
+            raise ValueError("row.label: 'values' and 'among' both say what a label may be: keep one")
+        return self
 
 
 class Rating(Strict):
@@ -39,23 +49,32 @@ class Rating(Strict):
     {sum: [toxicity_ai, toxicity_human], edges: [5.5]}    {sum: [rating], edges: [0], drop: [-0.5, 0.5]}
     """
 
-    sum: list[str] = Field(min_length=1)
+    sum: Annotated[list[Word], Field(min_length=1), Once]
     edges: list[float] = Field(min_length=1)
-    drop: tuple[float, float] | None = None
+    drop: Annotated[tuple[float, float], Field(strict=False)] | None = None
+
+    @model_validator(mode="after")
+    def _ascending(self) -> "Rating":
+        if any(low >= high for low, high in pairwise(self.edges)):
+            raise ValueError("row.rating.edges: must ascend")
+        if self.drop is not None and self.drop[0] >= self.drop[1]:
+            raise ValueError("row.rating.drop: must be [low, high] with low < high")
+        return self
 
 
 class Delimited(Strict):
     """Options in one string: `column`, split at `delimiter`, is "<key><key_end><text>" each, in key order."""
 
-    column: str
-    delimiter: str
-    key_end: str
+    column: Word
+    delimiter: Word
+    key_end: Word
 
 
 class Row(Strict):
-    """How a source's row is read. Texts are format strings over its columns, such as "{question}?".
+    """How a source's row is read. Texts are templates over its columns, such as "{question}?".
 
-    `options` are a list in the row (its path, such as choices.text), fixed texts, or delimited.
+    `options` are a list in the row (its path, such as choices.text), templates or fixed texts, such as ["{A}", "{B}"],
+    or delimited.
     """
 
     text: str = ""
@@ -65,7 +84,32 @@ class Row(Strict):
     options: str | list[str] | Delimited = ""
     label: Label | None = None
     rating: Rating | None = None
-    where: dict[str, list[str]] = Field({})  # only rows whose column has one of these values
+    where: dict[str, Annotated[list[str], Field(min_length=1)]] = Field({})  # only rows with one of these values there
+
+    @property
+    def texts(self) -> dict[str, str]:
+        """The templates, by key."""
+        options = self.options if isinstance(self.options, list) else []
+        listed = {f"options.{place}": option for place, option in enumerate(options)}
+        return {"text": self.text, "context": self.context, "question": self.question, **listed}
+
+    @model_validator(mode="after")
+    def _templates(self) -> "Row":
+        for key, template in self.texts.items():
+            try:
+                found = templates.fields(template)
+            except ValueError as error:
+                raise ValueError(f"row.{key}: {error}") from error
+            if key in ("text", "context") and template and not found:
+                raise ValueError(f"row.{key}: '{template}' would be the same in every example: write a column in "
+                                 "braces, such as '{text}'")  # fmt: skip
+            if key == "question" and template.isidentifier():
+                raise ValueError(
+                    f"row.question: '{template}' is no question: write a column in braces, '{{{template}}}'"
+                )
+        if isinstance(self.options, list) and 0 < len(self.options) < 2:
+            raise ValueError("row.options: must be two or more, or the name of a column that holds a list")
+        return self
 
     def over(self, base: "Row") -> "Row":
         """`base` with the keys that were given here in place of its own."""
@@ -144,12 +188,22 @@ class Source(Strict):
     names the columns of a tsv without one. `row` (key by key) and `splits` replace the dataset's own.
     """
 
-    files: dict[Official, str] = Field(min_length=1)
+    files: dict[Official, Word] = Field(min_length=1)
     format: Literal["tsv", "olmo"] | None = None
-    header: list[str] = Field([])
+    header: Annotated[list[Word], Once] = Field([])
     row: Row | None = None
     splits: Splits | None = None
     note: str = ""
+
+    @model_validator(mode="after")
+    def _files(self) -> "Source":
+        if len(set(self.files.values())) < len(self.files):
+            raise ValueError(
+                "sources: 'files' names the same files for two splits, whose rows would be trained and tested on"
+            )
+        if (self.format == "tsv") != bool(self.header):
+            raise ValueError("sources: 'header' must be given exactly where 'format' is tsv")
+        return self
 
 
 class HubSource(Source):
@@ -204,7 +258,7 @@ class Dataset(Strict):
     kind: TaskKind
     origin: str
     licence: str
-    classes: list[str] = Field(min_length=2)
+    classes: Annotated[list[Word], Field(min_length=2, max_length=100_000), Once]
     question: str = ""
     row: Row
     splits: Splits
@@ -215,8 +269,8 @@ class Dataset(Strict):
     def _complete(self) -> "Dataset":
         if not self.sources.offered:
             raise ValueError("sources: must offer at least one of hub, registry, local")
-        if len(set(self.classes)) < len(self.classes):
-            raise ValueError("classes: names must differ")
+        if self.kind == "choice" and self.row.text and not self.question:
+            raise ValueError("question: is missing: what is asked about each text, for kind is choice")
         for kind, source in self.sources.offered.items():
             missing = [name for name in (source.splits or self.splits).used if name not in source.files]
             if missing:
@@ -230,6 +284,10 @@ class Dataset(Strict):
     def _check_row(self, row: Row, where: str) -> None:
         if (row.label is None) == (row.rating is None):
             raise ValueError(f"row: needs either 'label' or 'rating' ({where})")
+        if row.label and row.label.values and len(row.label.values) != len(self.classes):
+            raise ValueError(f"row.label.values: {len(self.classes)} classes need {len(self.classes)} values ({where})")
+        if row.rating and not row.text:
+            raise ValueError(f"row.rating: needs 'text': a question's answer is a label ({where})")
         if row.rating and len(row.rating.edges) != len(self.classes) - 1:
             raise ValueError(f"row.rating.edges: {len(self.classes)} classes need {len(self.classes) - 1} edges")
         asked = [bool(row.question), bool(row.options)]
@@ -237,6 +295,10 @@ class Dataset(Strict):
             raise ValueError(f"row: needs either 'text', or 'question' and 'options' ({where})")
         if self.kind == "classification" and not row.text:
             raise ValueError(f"row: a classification dataset needs 'text' ({where})")
+
+    def splits_of(self, kind: Kind) -> Splits:
+        """The splits as one of its sources has them."""
+        return self.sources.offered[kind].splits or self.splits
 
     def preparation(self, name: str, kind: Kind, limit: dict[str, int]) -> Preparation:
         """Everything that `tasks.prepare` needs to prepare the dataset from one of its sources, and nothing else."""
@@ -250,7 +312,7 @@ class Dataset(Strict):
             question=self.question if self.kind == "choice" else "",
             source=kind,
             row=self._row(source),
-            splits=source.splits or self.splits,
+            splits=self.splits_of(kind),
             limit=limit,
             **shared,
         )
@@ -274,6 +336,10 @@ class Datasets:
     def get(self, name: str, where: str) -> Dataset:
         """The dataset `name`; `UserError`, prefixed with `where`, if there is none."""
         base = name.removesuffix(AS_CHOICE)
+        if base != name and {name, base} <= set(self._folder.names):
+            raise UserError(
+                f"{where}: {name} is both config/datasets/{name}.yaml and {base} asked as a question: rename the file"
+            )
         if name in self._folder.names or base == name:
             return self._folder.get(name, "dataset", where)
         dataset = self._folder.get(base, "dataset", where)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from peftuq.cells import PREDICTION
+from peftuq.errors import UserError
 from peftuq.files import read_json
 from peftuq.paths import Paths
 
@@ -26,4 +27,17 @@ def long_table(cells: Sequence[dict[str, Any]], results: str) -> dict[str, list]
                 for suite in cell["suites"]:
                     for name in COLUMNS:
                         columns[name].append(suite if name == "suite" else named[name])
+    _check_keys(columns)
     return columns
+
+
+def _check_keys(columns: dict[str, list]) -> None:
+    """Raises `UserError` for two values of one metric."""
+    seen: set[tuple] = set()
+    for key in zip(*(columns[name] for name in COLUMNS[:-1]), strict=True):
+        if key in seen:
+            named = ", ".join(f"{name} {value}" for name, value in zip(COLUMNS, key, strict=False))
+            raise UserError(
+                f"metrics: two values of one metric ({named}): rename a score's variant or an evaluation set"
+            )
+        seen.add(key)

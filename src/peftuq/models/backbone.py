@@ -2,9 +2,11 @@
 
 import warnings
 from pathlib import Path
+from typing import Any
 
 import torch
 import transformers
+from safetensors import SafetensorError
 from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
@@ -46,22 +48,53 @@ def load(folder: str | Path, kind: str, n_classes: int, dtype: torch.dtype) -> P
     A classification head is float32 from the start, whatever `dtype`: converted later it would keep rounded weights.
     One that the weights lack is initialised from torch's global generator: seed it first.
     """
-    config = _config(AutoConfig.from_pretrained(folder, local_files_only=True), n_classes, kind)
+    try:
+        found = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{folder}/config.json: no configuration of a known model ({error}); fetch it again") from error
+    config = _config(found, n_classes, kind)
     auto = AutoModelForCausalLM if kind == "choice" else _with_float32_head(type(on_meta(config, kind, n_classes)))
     try:
-        return auto.from_pretrained(
+        model, report = auto.from_pretrained(
             folder, config=config, dtype=dtype, use_safetensors=True,
-            local_files_only=True, trust_remote_code=False,
+            local_files_only=True, trust_remote_code=False, output_loading_info=True,
         )  # fmt: skip
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
         raise UserError(f"{folder}: cannot load the weights ({error}); delete the folder and fetch again") from error
+    _check_weights(model, report, f"{folder}")
+    return model
+
+
+# Heads of pretraining, which no task here uses: files have them, and models leave them out.
+_OTHER_HEADS = {
+    *("cls", "lm_head", "discriminator_predictions", "generator_predictions", "generator_lm_head"),
+    *("classifier", "score", "qa_outputs", "pooler", "position_ids"),
+}
+
+
+def _check_weights(model: PreTrainedModel, report: dict[str, Any], where: str) -> None:
+    """Every tensor of the backbone is its file's, and the other way round; only a head may be fresh.
+
+    Raises `UserError` naming the first that is missing, left over or of another shape.
+    """
+    prefix = f"{model.base_model_prefix}."
+    fresh = set(head_modules(model)) if hasattr(model, "score") or hasattr(model, "classifier") else set()
+    own = [name.removeprefix(prefix) for name in report["missing_keys"]]
+    missing = [name for name in own if name.split(".")[0] not in fresh]
+    left = [name.removeprefix(prefix) for name in report["unexpected_keys"]]
+    unexpected = [name for name in left if not _OTHER_HEADS & {name.split(".")[0], name.split(".")[-1]}]
+    mismatched = [str(entry[0] if isinstance(entry, tuple) else entry) for entry in report["mismatched_keys"]]
+    for what, names in (("lack", missing), ("have, beyond the architecture,", unexpected), ("misshape", mismatched)):
+        if names:
+            raise UserError(f"{where}: the weights {what} {sorted(names)[0]}, one of {len(names)}: they are not of the "
+                            "architecture in config.json; delete the folder and fetch again")  # fmt: skip
 
 
 def on_meta(config: AutoConfig, kind: str, n_classes: int, dtype: torch.dtype = torch.float32) -> PreTrainedModel:
     """The same model without storage: shapes, types and names only, for any size."""
     auto = AutoModelForSequenceClassification if kind == "classification" else AutoModelForCausalLM
     with torch.device("meta"):
-        model = auto.from_config(_config(config, n_classes, kind), dtype=dtype)
+        model = auto.from_config(_config(config, n_classes, kind), dtype=dtype, trust_remote_code=False)
     if kind == "classification":
         _cast_head(model)
     return model
@@ -96,9 +129,17 @@ def _config(config, n_classes: int, kind: str):
     return config
 
 
+_TOKENIZERS = ("tokenizer.json", "tokenizer.model", "spiece.model", "vocab.txt", "vocab.json")
+
+
 def tokenizer(folder: str | Path) -> PreTrainedTokenizerFast:
     """The backbone's tokenizer; padding is on the right, where a causal model cannot see it."""
-    tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    if not any((Path(folder) / name).is_file() for name in _TOKENIZERS):
+        raise UserError(f"{folder}: has no tokenizer, none of {', '.join(_TOKENIZERS)}: fetch it with the model")
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    except Exception as error:  # the library that reads them raises its own, which have no name
+        raise UserError(f"{folder}: cannot load the tokenizer ({error}); delete the folder and fetch again") from error
     tokenizer.padding_side = "right"
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token

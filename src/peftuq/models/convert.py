@@ -2,10 +2,13 @@
 
 import logging
 from pathlib import Path
+from pickle import UnpicklingError
 
 import torch
 from safetensors.torch import save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
+
+from peftuq.errors import UserError
 
 
 def from_gguf(folder: Path, name: str) -> dict[str, str]:
@@ -13,9 +16,14 @@ def from_gguf(folder: Path, name: str) -> dict[str, str]:
     logging.getLogger("transformers").setLevel(logging.ERROR)
     config = GgufConfig(gguf_file=name, dequantize=True)
     model = AutoModelForCausalLM.from_pretrained(
-        folder, gguf_file=name, dtype=torch.float32, quantization_config=config, local_files_only=True
+        folder,
+        gguf_file=name,
+        dtype=torch.float32,
+        quantization_config=config,
+        local_files_only=True,
+        trust_remote_code=False,
     )
-    tokenizer = AutoTokenizer.from_pretrained(folder, gguf_file=name, local_files_only=True)
+    tokenizer = AutoTokenizer.from_pretrained(folder, gguf_file=name, local_files_only=True, trust_remote_code=False)
     if hasattr(model.config, "quantization_config"):
         del model.config.quantization_config
     model.save_pretrained(folder)
@@ -30,7 +38,10 @@ def from_torch(folder: Path) -> dict[str, str]:
     if not file.exists():
         return {}
     if not list(folder.glob("*.safetensors")):
-        state = torch.load(file, map_location="cpu", weights_only=True)
+        try:
+            state = torch.load(file, map_location="cpu", weights_only=True)
+        except (RuntimeError, EOFError, OSError, UnpicklingError) as error:
+            raise UserError(f"{file}: no weights that are safe to read ({error}): fetch the model again") from error
         # safetensors stores no aliases: tied weights are written out.
         save_file({name: tensor.clone().contiguous() for name, tensor in state.items()},
                   folder / "model.safetensors", metadata={"format": "pt"})  # fmt: skip

@@ -9,13 +9,31 @@ from transformers import PreTrainedTokenizerFast
 
 from peftuq import files
 from peftuq.data import prompts
+from peftuq.errors import UserError
 from peftuq.models.batching import Encoded
 from peftuq.specs.task import Task
+
+UNKNOWN = 0.2  # of a split's tokens: beyond it the texts are not what the model reads
 
 
 def encode(tokenizer: PreTrainedTokenizerFast, file: str | Path, task: Task) -> Encoded:
     """Tokenise a prepared split; over-long inputs lose text (classification) or passage (choice), nothing else."""
-    return tokenise(tokenizer, files.read_columns(file), task)
+    encoded = tokenise(tokenizer, files.read_columns(file), task)
+    _check_known(tokenizer, encoded, str(file))
+    return encoded
+
+
+def _check_known(tokenizer: PreTrainedTokenizerFast, encoded: Encoded, where: str) -> None:
+    """Raises `UserError` where the tokenizer does not know the split's language."""
+    unknown, total = tokenizer.unk_token_id, sum(map(len, encoded.tokens))
+    # A decoder may call its padding or end the unknown token, which a text never gives.
+    if unknown is None or unknown in (tokenizer.pad_token_id, tokenizer.eos_token_id) or not total:
+        return
+    share = sum(ids.count(unknown) for ids in encoded.tokens) / total
+    if share > UNKNOWN:
+        raise UserError(f"{where}: {share:.0%} of its tokens are unknown to the tokenizer of {tokenizer.name_or_path}, "
+                        f"more than {UNKNOWN:.0%}: the model's tokenizer files are not its own, or the texts are of another "
+                        "language")  # fmt: skip
 
 
 def tokenise(tokenizer: PreTrainedTokenizerFast, columns: Mapping[str, Any], task: Task) -> Encoded:

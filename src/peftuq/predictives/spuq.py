@@ -28,6 +28,10 @@ PREDICTIVE = Predictive(
         "choice": ["options", "instruction", "dummy", "system"],
         "classification": ["dummy", "case", "space", "prefix"],
     },
+    choices={
+        "choice": ["options", "instruction", "dummy", "system"],
+        "classification": ["dummy", "case", "space", "prefix"],
+    },
 )
 
 SYSTEM = [

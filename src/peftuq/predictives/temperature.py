@@ -16,6 +16,7 @@ PREDICTIVE = Predictive(
     sized=False,
     samples=False,
     params={"bounds": [0.01, 100.0]},
+    bounds={"bounds": (1e-6, 1e6)},
 )
 
 

@@ -31,6 +31,7 @@ SCORE = Score(
     needs=["train", "head"],
     reads="records",
     params={"inverse": "pinv", "spectral_norm": "none"},
+    choices={"inverse": ["pinv", "shrinkage"], "spectral_norm": ["none", "posthoc"]},
     variants=["md", "md_l2", "rmd", "rmd_l2"],
 )
 

@@ -47,6 +47,13 @@ SCORE = Score(
         "rows_per_component": 2.0,
         "spectral_norm": "none",
     },
+    bounds={
+        "components": (1, 10_000),
+        "kpca_rows": (2, 100_000),
+        "mcd_rows": (2, None),
+        "rows_per_component": (0, None),
+    },
+    choices={"kernel_pca": ["subsample", "nystroem"], "spectral_norm": ["none", "posthoc"]},
     variants=["rde", "rde_l2"],
 )
 

@@ -41,7 +41,7 @@ def test_only_a_score_that_computes_with_torch_asks_for_its_environment():
     ("version=1", 'version="one"', r"norm\.py: Score: key 'version': input should be a valid integer.*got 'one'"),
     ('params={"power": 2.0}', "needs=['trian']", r"key 'needs\.0': input should be 'train', 'valid',.*got 'trian'"),
     ('["a"]', '["a"], probabilities=["b"]', r"norm\.py: Score: variants: must name every score it gives"),
-    ('["a"]', "list('a')", r"norm\.py: Score\(…\): write its values as literals"),
+    ('["a"]', "list('a')", r"norm\.py: line 1: Score\(…\): write its values as literals"),
 ])  # fmt: skip
 def test_a_misspelt_declaration_is_one_line(tmp_path, old, new, message):
     file = tmp_path / "norm.py"

@@ -131,7 +131,7 @@ def test_mistakes_in_the_configuration_are_one_line(root, config, message):
 @pytest.mark.parametrize("file, text, message", [
     ("recipes/lora_demo.yaml", "version: [1", r"lora_demo\.yaml: line \d+: not valid YAML"),
     ("recipes/lora_demo.yaml", "- 1", r"lora_demo\.yaml: must be a mapping"),
-    ("recipes/lora_demo.yaml", "extends: loraa", r"lora_demo\.yaml: unknown file to extend 'loraa'"),
+    ("recipes/lora_demo.yaml", "extends: loraa", r"lora_demo\.yaml: extends: unknown file to extend 'loraa'"),
     ("recipes/lora_demo.yaml", "extends: lora\nadapter: {rank: eight}", r"lora_demo\.yaml: key 'adapter\.rank'"),
     ("recipes/lora_demo.yaml", "extends: lora\nprompt: nope", r"prompt: unknown prompt 'nope'"),
     ("recipes/lora_demo.yaml", "extends: lora\nloss: {calibration: {}}", r"loss\.calibration: needs adapter\.mixture"),

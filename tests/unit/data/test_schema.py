@@ -77,7 +77,7 @@ def test_shifted_sets_share_the_classes_of_what_is_trained_on():
         ("row", {"text": "{t}", "rating": {"sum": ["a"], "edges": [0, 1]}}, "2 classes need 1 edges"),
         ("row.tetx", "{t}", "tetx"),
         ("classes", ["one"], "at least 2"),
-        ("classes", ["same", "same"], "names must differ"),
+        ("classes", ["same", "same"], "'same' is there twice"),
         ("splits.valid", {"share": 0.2, "rows": 3}, "either 'share' or 'rows'"),
         ("splits.valid", {}, "either 'share' or 'rows'"),
         ("splits.valid", {"share": 1.0}, "less than 1"),

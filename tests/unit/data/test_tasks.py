@@ -172,7 +172,7 @@ def test_a_class_without_a_training_example_is_named(tmp_path):
         ({"text": "t", "label": -1}, TEXT, r"its label is -1, which is none of \[0, 1\]"),
         ({"text": "t", "label": 2}, TEXT, "its label is 2"),
         ({"text": "t", "label": None}, TEXT, "its label is None"),
-        ({"question": "q", "choices": {"text": ["x"], "label": ["A"]}, "key": ""}, CHOICE, "its key is ''"),
+        ({"question": "q", "choices": {"text": ["x", "y"], "label": ["A", "B"]}, "key": ""}, CHOICE, "its key is ''"),
         ({"question": "q", "choices": ["x"], "key": "A"}, CHOICE, "has no column 'choices.text'"),
         (
             {"question": "q", "choices": {"text": ["x"] * 6, "label": list("ABCDEF")}, "key": "F"},
@@ -182,7 +182,7 @@ def test_a_class_without_a_training_example_is_named(tmp_path):
     ],
 )
 def test_rows_that_are_no_examples_are_named(tmp_path, row, rule, message):
-    good = {"text": "t", "label": 0, "question": "q", "choices": {"text": ["x"], "label": ["A"]}, "key": "A"}
+    good = {"text": "t", "label": 0, "question": "q", "choices": {"text": ["x", "y"], "label": ["A", "B"]}, "key": "A"}
     with pytest.raises(UserError, match=f"dataset toy: .*{message}") as error:
         prepared(tmp_path, [good, row], rule)
     assert "\n" not in str(error.value)

@@ -47,7 +47,8 @@ def test_every_predictive_is_made_by_exactly_one_rule(root):
         made = {rule: getattr(found, rule).predictives for rule in ("predict_from_records", "predict_with_model")}
         rules = [rule for rule, predictives in made.items() if re.fullmatch(predictives, key)]
         assert rules == ["predict_with_model" if key in ("mc_dropout-10", "spuq-5") else "predict_from_records"]
-    assert not re.fullmatch(jobs(root, predictives=["point"]).predict_with_model.predictives, "spuq-5")
+    alone = jobs(root, predictives=["point"], scores=["softmax"])
+    assert not re.fullmatch(alone.predict_with_model.predictives, "spuq-5")
     counts = plan.jobs_per_rule(found)
     assert (counts["fit_laplace"], counts["predict_from_records"], counts["predict_with_model"]) == (2, 8, 4)
 

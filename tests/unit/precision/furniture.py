@@ -23,6 +23,7 @@ MODULES = dict.fromkeys(ENCODERS, BERT) | {
     name: {role: f"{role}_proj" for role in ("q", "k", "v", "gate", "up", "down")} for name in DECODERS
 }
 MODULES["mpnet"] = {**BERT, "q": r"attn\.q", "k": r"attn\.k", "v": r"attn\.v"}
+SIZES = ("model_type", "vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size")
 PIECES = 600  # in the vocabulary of Qwen2
 OPTIMISER = {"lr": 0.01, "weight_decay": 0.1, "batch_size": 16, "epochs": 2, "warmup": 0.1, "clip": 1.0}
 ADAPTER = {"targets": ["q", "v"], "rank": 2, "alpha": 4, "dropout": 0.1}
@@ -86,6 +87,8 @@ def _grids() -> list[dict]:
         of = {"models": [name], "datasets": ["words" if task == "classification" else "words_choice"], "seeds": 1}
         for recipe in ("untuned", "lora", f"mixlora_{family}"):
             adapter = recipe.split("_")[0]
+            if (adapter, task) == ("untuned", "classification"):
+                continue
             predictives = ["point", *SAMPLED[adapter], *(POSTERIOR if adapter == "lora" else ())]
             grids.append({**of, "recipes": [recipe], "predictives": predictives, "scores": ["softmax", "mahalanobis"]})
     return grids
@@ -110,7 +113,7 @@ def _model(folder: Path, name: str, config) -> None:
         "kind": family,
         "licence": "none",
         "sources": {"local": {"folder": str(files)}},
-        "config": {"model_type": config.model_type},
+        "config": {key: getattr(config, key) for key in SIZES},
         "modules": MODULES[name],
         "max_length": 36,
     })  # fmt: skip

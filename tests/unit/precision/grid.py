@@ -38,6 +38,11 @@ class Model(NamedTuple):
 
 ASKED = [("classification", "encoder", name) for name in ENCODERS]
 ASKED += [(task, "decoder", name) for task, name in itertools.product(("classification", "choice"), DECODERS)]
-MODELS = [Model(adapter, *asked) for adapter, asked in itertools.product(PROGRAMS, ASKED)]
+# A classifier that nobody trained is refused when the workflow is planned.
+MODELS = [
+    Model(kind, *asked)
+    for kind, asked in itertools.product(PROGRAMS, ASKED)
+    if (kind, asked[0]) != ("untuned", "classification")
+]
 TRAINED = [model for model in MODELS if model.adapter != "untuned"]
 RUNS = [(program, model) for model in MODELS for program in PROGRAMS[model.adapter]]

@@ -15,6 +15,7 @@ PREDICTIVE = Predictive(
     sized=False,
     samples=True,
     params={"draws": 100_000},
+    bounds={"draws": (100, 10_000_000)},
 )
 
 

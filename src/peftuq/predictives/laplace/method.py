@@ -27,6 +27,7 @@ PREDICTIVE = Predictive(
         "batch_tokens": 2048,  # at most, padding included: the graph of a 7B model with its hooks takes 12 MB a token
         "grid": [-3.0, 4.0, 29],  # prior precisions tried on the validation set: log10 of the ends, and how many
     },
+    bounds={"draws": (100, 10_000_000), "rank": (1, 10_000), "exact_below": (1, 100_000), "batch_tokens": (1, None)},
     choices={"positions": ["all", "read"], "head": ["excluded", "included"]},
     fit=["positions", "head", "rank", "exact_below", "batch_tokens", "grid"],
 )

@@ -51,6 +51,18 @@ SCORE = Score(
         "dropout": 0.0,
         "init_std": 0.02,
     },
+    bounds={
+        "lr": (0, 1000),
+        "epochs": (0, 10_000),
+        "alpha": (0, None),
+        "beta": (0, None),
+        "lambda": (0, None),
+        "batch_size": (1, 1_000_000),
+        "momentum": (0, 1),
+        "dropout": (0, 0.99),
+        "init_std": (0, None),
+    },
+    choices={"train_on": ["train", "valid"]},
     variants=[
         "adue",
         "adue_bce",

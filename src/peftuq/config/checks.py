@@ -1,0 +1,169 @@
+"""A grid's parts fit each other: found out when the workflow is planned, before anything is computed."""
+
+import itertools
+from typing import TYPE_CHECKING
+
+from peftuq.cells import Cell
+from peftuq.config import load, schema
+from peftuq.config.recipe import Adapter
+from peftuq.config.roles import PLACES
+from peftuq.errors import UserError
+
+if TYPE_CHECKING:
+    from peftuq.config.study import Study
+
+MOST_CELLS = 200_000  # of a grid
+LARGEST = 1000  # members, epochs or samples of a predictive
+
+
+def check(study: "Study", grid: schema.Grid, where: str) -> None:
+    """Raises `UserError` for a name that stands for nothing, and for parts that cannot be combined."""
+    _names(study, grid, where)
+    _size(study, grid, where)
+    for recipe in study.recipes_of(grid, where):
+        for predictive in grid.predictives:
+            _predictive(study, recipe, predictive, where)
+        for model in grid.models:
+            _adapter(study, recipe, model, where)
+    _kinds(study, grid, where)
+    _scores(study, grid, where)
+
+
+def _names(study: "Study", grid: schema.Grid, where: str) -> None:
+    for model in grid.models:
+        study.models.get(model, "model", f"{where}.models")
+    for dataset in grid.datasets:
+        study.dataset(dataset, f"{where}.datasets")
+    for name, shifts in grid.shifts.items():
+        load.pick(name, grid.datasets, "training dataset", f"{where}.shifts")
+        for shift in shifts:
+            study.dataset(shift, f"{where}.shifts.{name}")
+    for recipe in study.recipes_of(grid, where):
+        found = study.recipes.get(recipe, "recipe", f"{where}.recipes")
+        study.prompt(found.prompt, f"{study.recipes.file(recipe)}: prompt")
+    for score in grid.scores:
+        load.pick(score, study.methods.scores, "score", f"{where}.scores")
+    for predictive in grid.predictives:
+        _sized(study, predictive, f"{where}.predictives")
+
+
+def _sized(study: "Study", predictive: str, where: str) -> None:
+    name, size = study.predictive(predictive, where)
+    load.pick(name, {"point", *study.methods.predictives}, "predictive", where)
+    sized = name != "point" and study.methods.predictive(name).sized
+    if sized != (size is not None):
+        raise UserError(f"{where}: '{predictive}': write '{name}-5'" if sized else
+                        f"{where}: '{predictive}': write '{name}'")  # fmt: skip
+    if size is not None and size > LARGEST:
+        raise UserError(f"{where}: '{predictive}': must be at most {name}-{LARGEST}")
+
+
+def _size(study: "Study", grid: schema.Grid, where: str) -> None:
+    recipes = len(study.recipes_of(grid, where))
+    counts = (len(grid.models), len(grid.datasets), recipes, len(grid.seed_list), len(grid.predictives))
+    cells = 1
+    for count in counts:
+        cells *= count
+    if cells > MOST_CELLS:
+        raise UserError(f"{where}: {' × '.join(map(str, counts))} = {cells} cells (models × datasets × recipes × "
+                        f"seeds × predictives): name at most {MOST_CELLS}")  # fmt: skip
+
+
+# -- recipes --------------------------------------------------------------------------------------------
+
+
+def _predictive(study: "Study", recipe: str, predictive: str, where: str) -> None:
+    """A predictive has what it works on: an adapter to sample around, members that differ, epochs on record."""
+    name, size = study.predictive(predictive)
+    if name == "point":
+        return
+    declared, found = study.methods.predictive(name), study.recipes.get(recipe, "recipe", where)
+    file, where = study.recipes.file(recipe), f"{where}.predictives"
+    if "lora" in declared.needs and (found.adapter is None or "lora" not in study.methods.kind(found).provides):
+        kind = "none" if found.adapter is None else f"of the kind {study.methods.kind_of(found)}"
+        raise UserError(f"{where}: {name} needs a plain LoRA adapter; that of {file} is {kind}")
+    if "dropout" in declared.needs and not found.adapter.dropout:
+        raise UserError(f"{where}: {name} needs adapter.dropout above 0 in {file}")
+    if "members" in declared.needs and found.adapter is None:
+        raise UserError(f"{where}: {name} pools adapters, and {file} trains none: its members would be the same")
+    if declared.reads == "epochs":
+        if found.epoch_records is None:
+            raise UserError(f"{where}: {name} needs the key epoch_records in {file}: add it, or leave {name} out")
+        if size is not None and size > found.optimiser.epochs:
+            raise UserError(f"{where}: '{predictive}': {file} trains {found.optimiser.epochs} epochs: lower the size")
+
+
+def _adapter(study: "Study", recipe: str, model: str, where: str) -> None:
+    """Every role that is adapted is one of the model's, and something is adapted."""
+    found, backbone = study.recipes.get(recipe, "recipe", where), study.models.get(model, "model", where)
+    adapter = found.adapter
+    if adapter is None:
+        return
+    file = study.recipes.file(recipe)
+    for role in adapter.targets:
+        if role not in backbone.modules:
+            raise UserError(f"{file}: adapter.targets: '{role}' is not among the modules of "
+                            f"{study.models.file(model)}: name some of {', '.join(backbone.modules)}")  # fmt: skip
+    depth = backbone.config["num_hidden_layers"]
+    if adapter.top_layers is not None and adapter.top_layers > depth:
+        raise UserError(f"{file}: adapter.top_layers: must be at most {depth}, the layers of {model}")
+    kind = study.methods.kind(found)
+    if kind.places is not None:
+        _places(adapter, kind.section, kind.places, gated="gate" in backbone.modules, where=file)
+
+
+def _places(adapter: Adapter, section: str, parameter: str, gated: bool, where: str) -> None:
+    """Each place that a kind has layers of its own in has a target there; a gated FFN is adapted whole."""
+    for place in adapter.sections[section][parameter]:
+        roles = [role for role in PLACES[place] if role in adapter.targets]
+        if not roles:
+            raise UserError(f"{where}: adapter.{section}.{parameter}: no target lies in {place}: add some of "
+                            f"{', '.join(PLACES[place])} to adapter.targets")  # fmt: skip
+        if place == "ffn" and gated and set(roles) != set(PLACES[place]):
+            raise UserError(f"{where}: adapter.targets has {', '.join(roles)}: {section} on a gated FFN spans all "
+                            "of it: name gate, up and down")  # fmt: skip
+
+
+# -- datasets and scores --------------------------------------------------------------------------------
+
+
+def _kinds(study: "Study", grid: schema.Grid, where: str) -> None:
+    for dataset in grid.datasets:
+        spec = study.dataset(dataset, where)
+        if not spec.splits_of(study.source_of(dataset)).train:
+            raise UserError(f"{where}.datasets: {dataset} is for evaluation only: list it under shifts")
+        for model in grid.models:
+            if spec.kind == "choice" and study.models.get(model, "model", where).kind == "encoder":
+                raise UserError(f"{where}: {model} is an encoder and cannot answer {dataset}: use a decoder")
+        for shift in grid.shifts.get(dataset, []):
+            other = study.dataset(shift, where)
+            if other.kind != spec.kind or (spec.kind == "classification" and other.classes != spec.classes):
+                raise UserError(f"{where}.shifts: {shift} does not share the kind and classes of {dataset}")
+        for recipe in study.recipes_of(grid, where):
+            found = study.recipes.get(recipe, "recipe", where)
+            if found.adapter is None and spec.kind == "classification":
+                raise UserError(f"{where}.recipes: {study.recipes.file(recipe)} trains nothing (adapter: null), "
+                                f"and a head that nobody trained cannot classify {dataset}: use a choice dataset")  # fmt: skip
+            if spec.kind == "choice":
+                for name in (dataset, *grid.shifts.get(dataset, [])):
+                    _labels(study, found.prompt, name, f"{study.recipes.file(recipe)}: prompt")
+
+
+def _labels(study: "Study", prompt: str, dataset: str, where: str) -> None:
+    labels, classes = study.prompt(prompt)["labels"], study.dataset(dataset).classes
+    if len(classes) > len(labels):
+        raise UserError(f"{where}: '{prompt}' has {len(labels)} labels, and {dataset} up to {len(classes)} options: "
+                        "use another prompt, or give it more labels")  # fmt: skip
+
+
+def _scores(study: "Study", grid: schema.Grid, where: str) -> None:
+    """A score that is asked for is computed somewhere."""
+    pairs = list(itertools.product(study.recipes_of(grid, where), grid.predictives))
+    for score in grid.scores:
+        cells = (Cell(grid.models[0], grid.datasets[0], recipe, 0, predictive) for recipe, predictive in pairs)
+        if not any(study.applies(score, cell) for cell in cells):
+            declared = study.methods.score(score)
+            needs = f"the predictive point{', and ' + ', '.join(declared.needs) if declared.needs else ''}" \
+                if declared.reads == "records" else "a predictive of several members"  # fmt: skip
+            raise UserError(f"{where}.scores: {score} applies to nothing in this grid, for it needs {needs}: remove "
+                            "it, or add that")  # fmt: skip
