@@ -4,6 +4,8 @@ from pydantic import PositiveFloat, PositiveInt
 
 from peftuq.strict import Strict
 
+Number = PositiveInt | PositiveFloat  # as it stands in the spec, for the file that repeats it
+
 
 class ComparePosteriors(Strict):
     """Sizes of the network and of the sampler, as `config.schema.Gold` describes them, and the evaluation sets."""
@@ -12,8 +14,8 @@ class ComparePosteriors(Strict):
     inputs: PositiveInt
     hidden: PositiveInt
     rank: PositiveInt
-    alpha: PositiveFloat
-    half_lambda: PositiveFloat
+    alpha: Number
+    half_lambda: Number
     dropout: float
     examples: PositiveInt
     chains: PositiveInt
