@@ -102,5 +102,7 @@ def changed(content: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
     """`content` with another value at a dotted path."""
     key, _, rest = path.partition(".")
     if isinstance(content, list):
-        return [changed(part, rest, value) if rest else value if n == int(key) else part for n, part in enumerate(content)]
+        return [
+            changed(part, rest, value) if rest else value if n == int(key) else part for n, part in enumerate(content)
+        ]
     return {**content, key: changed(content[key], rest, value) if rest else value}

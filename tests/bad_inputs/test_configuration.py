@@ -247,7 +247,9 @@ ASKED = {
     "trim to nothing": config(trim={"models": ["minilm"]}),
     "trim an unknown model": config(trim={"models": ["none"]}),
     "a limit of an unknown set": config(limits={"none": {"train": 1}}),
-    "a local folder that is not there": config(local_root="nowhere") if False else words("sources.local.folder", "none"),
+    "a local folder that is not there": config(local_root="nowhere")
+    if False
+    else words("sources.local.folder", "none"),
     "a local file that is not there": words("sources.local.files", {"train": "none.csv"}),
     "a text without a column": words("row.text", "text"),
     "a column without its end": words("row.text", "{text"),
@@ -259,13 +261,22 @@ ASKED = {
     "one split for two parts": words("splits", {"train": ["train"], "valid": ["train"], "test": ["test"]}),
     "one file for two splits": words("sources.local.files", {"train": "train.jsonl", "test": "train.jsonl"}),
     "a share of more than all": words("splits.valid", {"share": 1.5}),
-    "a header without tsv": words("sources.local", {"folder": "words", "files": {"train": "train.jsonl"}, "header": ["a"]}),
+    "a header without tsv": words(
+        "sources.local", {"folder": "words", "files": {"train": "train.jsonl"}, "header": ["a"]}
+    ),
 }
 
 
 def whole() -> list:
-    tables = {"names that collide": COLLIDING, "parts that do not fit": UNFIT, "folders": PATHS, "methods and rows": ASKED}
-    return [pytest.param(kind, *case, id=f"{kind}-{name}") for kind, cases in tables.items() for name, case in cases.items()]
+    tables = {
+        "names that collide": COLLIDING,
+        "parts that do not fit": UNFIT,
+        "folders": PATHS,
+        "methods and rows": ASKED,
+    }
+    return [
+        pytest.param(kind, *case, id=f"{kind}-{name}") for kind, cases in tables.items() for name, case in cases.items()
+    ]
 
 
 @pytest.mark.parametrize("kind, file, content", whole())
