@@ -33,8 +33,9 @@ def test_hours_that_are_no_budget(checkout, count, hours):
 @pytest.mark.parametrize("kind", ["configuration", "another file", "folder", "nowhere", "without hours"])
 def test_a_budget_is_written_over_nothing(checkout, count, kind):
     config = checkout.root / "config.yaml"
-    out = {"another file": checkout.root / "suites/small.yaml", "folder": checkout.root, "configuration": config,
-           "nowhere": checkout.folder / "none/out.yaml", "without hours": checkout.folder / "out.yaml"}[kind]  # fmt: skip
+    out = {"another file": checkout.root / "suites/small.yaml", "folder": checkout.root,
+           "configuration": config, "nowhere": checkout.folder / "none/out.yaml",
+           "without hours": checkout.folder / "out.yaml"}[kind]  # fmt: skip
     before = config.read_bytes()
     hours = [] if kind == "without hours" else ["--budget-hours", "5"]
     assert "--budget-out" in one_line(checkout, "plan", "--configfile", str(config), "--budget-out", str(out), *hours)

@@ -129,8 +129,8 @@ def test_a_byte_order_mark_is_no_mistake_and_a_long_field_neither(checkout, form
 
 BAD_TEXT = {"none": None, "nan": float("nan"), "inf": float("inf"), "list": ["a"], "mapping": {"a": 1}, "truth": True,
             "half a character": "a\ud800"}  # fmt: skip
-BAD_LABEL = {"none": None, "nan": float("nan"), "beyond": 2, "negative": -1, "text": "good", "list": [0], "fraction": 0.5,
-             "empty": "", "mapping": {}, "huge": 10**400}  # fmt: skip
+BAD_LABEL = {"none": None, "nan": float("nan"), "beyond": 2, "negative": -1, "text": "good", "list": [0],
+             "fraction": 0.5, "empty": "", "mapping": {}, "huge": 10**400}  # fmt: skip
 BAD_RATING = {
     "none": None,
     "nan": float("nan"),
@@ -140,7 +140,8 @@ BAD_RATING = {
     "empty": "",
     "huge": 10**400,
 }
-BAD_OPTIONS = {"text": "abcd", "none": None, "number": 3, "empty": [], "one": ["a"], "numbers": [None, 1], "lists": [["a"], ["b"]],
+BAD_OPTIONS = {"text": "abcd", "none": None, "number": 3, "empty": [], "one": ["a"], "numbers": [None, 1],
+               "lists": [["a"], ["b"]],
                "too many": list("abcdef"), "mapping": {"a": 1}}  # fmt: skip
 CHOICE = {"question": "{q}", "options": "options", "label": {"column": "label"}}
 COLUMNS = {**CHOICE, "options": ["{A}", "{B}", "{C}"]}
@@ -154,7 +155,8 @@ CASES = [
     *(("question", CHOICE, "q", v) for v in BAD_TEXT.values()),
     *(("option column", COLUMNS, "A", v) for v in BAD_TEXT.values()),
     *(("label of a choice", COLUMNS, "label", v) for v in (None, 3, "x", [0])),
-    *(("missing column", row, column, ...) for row, column in ((RATED, "rating"), (RATED, "text"), (CHOICE, "q"), (CHOICE, "options"),
+    *(("missing column", row, column, ...) for row, column in ((RATED, "rating"), (RATED, "text"), (CHOICE, "q"),
+                                                               (CHOICE, "options"),
                                                                (COLUMNS, "B"), (COLUMNS, "label"))),
 ]  # fmt: skip
 

@@ -11,7 +11,8 @@ from peftuq.errors import UserError
 
 LEAVES = st.one_of(
     st.none(), st.booleans(), st.integers(-3, 3), st.integers(), st.floats(), st.text(max_size=5),
-    st.sampled_from(["point", "adue", "words", "tweets2", "plain", "local", "test", "{text}", "1e-3", "ensemble-2", "ffn"]),
+    st.sampled_from(["point", "adue", "words", "tweets2", "plain", "local", "test",
+                     "{text}", "1e-3", "ensemble-2", "ffn"]),
 )  # fmt: skip
 VALUES = st.recursive(
     LEAVES, lambda v: st.lists(v, max_size=3) | st.dictionaries(st.text(max_size=5), v, max_size=3), max_leaves=5

@@ -67,5 +67,5 @@ def test_two_values_of_one_metric_are_refused(tmp_path):
         file.write_text(json.dumps({"rows": rows}))
     assert gather.long_table([cell], str(tmp_path))["value"] == [0.5]
     file.write_text(json.dumps({"rows": [row, {**row, "value": 0.6}]}))
-    with pytest.raises(UserError, match="two values of one metric.*method sr"):
+    with pytest.raises(UserError, match=r"two values of one metric.*method sr"):
         gather.long_table([cell], str(tmp_path))
