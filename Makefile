@@ -18,10 +18,10 @@ demo: env
 	@echo "reports/report.pdf is ready; computing took $$(( $$(date +%s) - $$(cat $(VENV)/.demo-start) )) s"
 
 test: env lint
-	$(PYTEST) $(PARALLEL) -m "not slow" tests/unit tests/mistakes
+	$(PYTEST) $(PARALLEL) -m "not slow" tests/unit tests/mistakes tests/bad_inputs
 
 test-all: env lint
-	$(PYTEST) $(PARALLEL) tests/unit tests/mistakes
+	$(PYTEST) $(PARALLEL) tests/unit tests/mistakes tests/bad_inputs
 	$(PYTEST) tests/rehearsal
 	$(PYTEST) tests/workflow
 	$(MAKE) test-executors

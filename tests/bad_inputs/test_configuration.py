@@ -46,7 +46,8 @@ ALLOWED = {("limit.train", "null"), ("limit.test", "null"), ("grids.0.seeds", "l
 
 
 def values() -> list:
-    tables = [("integer", INTEGERS, NO_NUMBER | ODD), ("number", FLOATS, NO_NUMBER | {k: ODD[k] for k in ODD if k != "fraction"}),
+    odd = {name: value for name, value in ODD.items() if name != "fraction"}
+    tables = [("integer", INTEGERS, NO_NUMBER | ODD), ("number", FLOATS, NO_NUMBER | odd),
               ("text", TEXTS, NO_TEXT), ("list", LISTS, NO_LIST), ("mapping", MAPPINGS, NO_MAPPING)]  # fmt: skip
     return [
         pytest.param(f"no {kind}", file, path, value, id=f"{file}-{path}-{name}")
@@ -226,9 +227,12 @@ PATHS = {
     name: config(results=value)
     for name, value in {
         "empty": "", "a space": " ", "root": "/", "root, spelt out": "//", "root, reached": "/tmp/..", "home": "~",
-        "below home": "~/results", "a variable": "$HOME/results", "control character": "a\x07", "of the reports": "reports",
-        "of the reports, spelt otherwise": "./reports/", "of the downloads": "downloads/../downloads", "of config": "config",
-        "below config": "config/results", "the checkout": ".", "above the checkout": "..", "a file": "config/config.yaml",
+        "below home": "~/results", "a variable": "$HOME/results", "control character": "a\x07",
+        "of the reports": "reports",
+        "of the reports, spelt otherwise": "./reports/", "of the downloads": "downloads/../downloads",
+        "of config": "config",
+        "below config": "config/results", "the checkout": ".", "above the checkout": "..",
+        "a file": "config/config.yaml",
         "trailing space": "results ",
     }.items()
 }  # fmt: skip

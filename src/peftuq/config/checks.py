@@ -143,7 +143,8 @@ def _kinds(study: "Study", grid: schema.Grid, where: str) -> None:
             found = study.recipes.get(recipe, "recipe", where)
             if found.adapter is None and spec.kind == "classification":
                 raise UserError(f"{where}.recipes: {study.recipes.file(recipe)} trains nothing (adapter: null), "
-                                f"and a head that nobody trained cannot classify {dataset}: use a choice dataset")  # fmt: skip
+                                f"and a head that nobody trained cannot "
+                                f"classify {dataset}: use a choice dataset")  # fmt: skip
             if spec.kind == "choice":
                 for name in (dataset, *grid.shifts.get(dataset, [])):
                     _labels(study, found.prompt, name, f"{study.recipes.file(recipe)}: prompt")

@@ -24,7 +24,7 @@ def counts(parts: Mapping[str, Columns]) -> dict[str, dict[str, int]]:
 
 
 def _contents(columns: Columns) -> list[tuple]:
-    """What distinguishes examples, label aside: a text, or context, question and options."""
+    """Each example without its label: a text, or context, question and options."""
     if "text" in columns:
         return [(text,) for text in columns["text"]]
     rows = zip(columns["context"], columns["question"], columns["options"], strict=True)

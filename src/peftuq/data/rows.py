@@ -4,7 +4,7 @@ import math
 import re
 from typing import Any
 
-from peftuq.data.schema import Delimited, Label, Rating, Row
+from peftuq.data.row_schema import Delimited, Label, Rating, Row
 from peftuq.data.templates import as_text, at, fields, fill, is_empty
 
 _INTEGER = re.compile(r"-?\d{1,9}")

@@ -68,7 +68,8 @@ def load(folder: str | Path, kind: str, n_classes: int, dtype: torch.dtype) -> P
 # Heads of pretraining, which no task here uses: files have them, and models leave them out.
 _OTHER_HEADS = {
     *("cls", "lm_head", "discriminator_predictions", "generator_predictions", "generator_lm_head"),
-    *("classifier", "score", "qa_outputs", "pooler", "position_ids"),
+    *("classifier", "score", "qa_outputs", "pooler"),
+    *("position_ids", "inv_freq"),  # buffers that older files hold
 }
 
 

@@ -32,8 +32,8 @@ def _check_known(tokenizer: PreTrainedTokenizerFast, encoded: Encoded, where: st
     share = sum(ids.count(unknown) for ids in encoded.tokens) / total
     if share > UNKNOWN:
         raise UserError(f"{where}: {share:.0%} of its tokens are unknown to the tokenizer of {tokenizer.name_or_path}, "
-                        f"more than {UNKNOWN:.0%}: the model's tokenizer files are not its own, or the texts are of another "
-                        "language")  # fmt: skip
+                        f"more than {UNKNOWN:.0%}: the model's tokenizer files are not its own, or the texts are of "
+                        "another language")  # fmt: skip
 
 
 def tokenise(tokenizer: PreTrainedTokenizerFast, columns: Mapping[str, Any], task: Task) -> Encoded:

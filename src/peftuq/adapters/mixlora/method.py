@@ -16,6 +16,7 @@ KIND = AdapterKind(
     section="mixture",
     provides=["flu"],
     takes=["loss.balance", "loss.calibration"],
+    places="experts_at",
     rule="train_mixlora",
     params={"experts": 8, "top_k": 2, "experts_at": ["ffn"]},
     bounds={"experts": (1, None), "top_k": (1, "experts")},
