@@ -23,7 +23,7 @@ def AtMost(limit: float) -> Any:
     return Field(le=limit)
 
 
-def _once(values: list) -> list:
+def _once(values: list[Any]) -> list[Any]:
     repeated = next((value for place, value in enumerate(values) if value in values[:place]), None)
     if repeated is not None:
         raise ValueError(f"{repeated!r} is there twice: keep one")

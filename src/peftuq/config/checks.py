@@ -1,22 +1,42 @@
 """A grid's parts fit each other: found out when the workflow is planned, before anything is computed."""
 
 import itertools
-from typing import TYPE_CHECKING
+from typing import Any, Protocol
 
-from peftuq.cells import Cell
+from peftuq.cells import Cell, Predictive
 from peftuq.config import load, schema
+from peftuq.config.methods import Methods
 from peftuq.config.recipe import Adapter
 from peftuq.config.roles import PLACES
+from peftuq.data.schema import Dataset
+from peftuq.data.source_schema import Kind
 from peftuq.errors import UserError
-
-if TYPE_CHECKING:
-    from peftuq.config.study import Study
 
 MOST_CELLS = 200_000  # of a grid
 LARGEST = 1000  # members, epochs or samples of a predictive
 
 
-def check(study: "Study", grid: schema.Grid, where: str) -> None:
+class Named(Protocol):
+    """What the names in a grid stand for: a `config.study.Study`."""
+
+    models: load.Folder
+    recipes: load.Recipes
+    methods: Methods
+
+    def dataset(self, name: str, where: str = ...) -> Dataset: ...
+
+    def prompt(self, name: str, where: str = ...) -> dict[str, Any]: ...
+
+    def predictive(self, key: str, where: str = ...) -> Predictive: ...
+
+    def recipes_of(self, grid: schema.Grid, where: str) -> list[str]: ...
+
+    def source_of(self, name: str) -> Kind: ...
+
+    def applies(self, score: str, cell: Cell) -> bool: ...
+
+
+def check(study: Named, grid: schema.Grid, where: str) -> None:
     """Raises `UserError` for a name that stands for nothing, and for parts that cannot be combined."""
     _names(study, grid, where)
     _size(study, grid, where)
@@ -29,7 +49,7 @@ def check(study: "Study", grid: schema.Grid, where: str) -> None:
     _scores(study, grid, where)
 
 
-def _names(study: "Study", grid: schema.Grid, where: str) -> None:
+def _names(study: Named, grid: schema.Grid, where: str) -> None:
     for model in grid.models:
         study.models.get(model, "model", f"{where}.models")
     for dataset in grid.datasets:
@@ -47,7 +67,7 @@ def _names(study: "Study", grid: schema.Grid, where: str) -> None:
         _sized(study, predictive, f"{where}.predictives")
 
 
-def _sized(study: "Study", predictive: str, where: str) -> None:
+def _sized(study: Named, predictive: str, where: str) -> None:
     name, size = study.predictive(predictive, where)
     load.pick(name, {"point", *study.methods.predictives}, "predictive", where)
     sized = name != "point" and study.methods.predictive(name).sized
@@ -58,7 +78,7 @@ def _sized(study: "Study", predictive: str, where: str) -> None:
         raise UserError(f"{where}: '{predictive}': must be at most {name}-{LARGEST}")
 
 
-def _size(study: "Study", grid: schema.Grid, where: str) -> None:
+def _size(study: Named, grid: schema.Grid, where: str) -> None:
     recipes = len(study.recipes_of(grid, where))
     counts = (len(grid.models), len(grid.datasets), recipes, len(grid.seed_list), len(grid.predictives))
     cells = 1
@@ -72,7 +92,7 @@ def _size(study: "Study", grid: schema.Grid, where: str) -> None:
 # -- recipes --------------------------------------------------------------------------------------------
 
 
-def _predictive(study: "Study", recipe: str, predictive: str, where: str) -> None:
+def _predictive(study: Named, recipe: str, predictive: str, where: str) -> None:
     """A predictive has what it works on: an adapter to sample around, members that differ, epochs on record."""
     name, size = study.predictive(predictive)
     if name == "point":
@@ -93,7 +113,7 @@ def _predictive(study: "Study", recipe: str, predictive: str, where: str) -> Non
             raise UserError(f"{where}: '{predictive}': {file} trains {found.optimiser.epochs} epochs: lower the size")
 
 
-def _adapter(study: "Study", recipe: str, model: str, where: str) -> None:
+def _adapter(study: Named, recipe: str, model: str, where: str) -> None:
     """Every role that is adapted is one of the model's, and something is adapted."""
     found, backbone = study.recipes.get(recipe, "recipe", where), study.models.get(model, "model", where)
     adapter = found.adapter
@@ -108,7 +128,7 @@ def _adapter(study: "Study", recipe: str, model: str, where: str) -> None:
     if adapter.top_layers is not None and adapter.top_layers > depth:
         raise UserError(f"{file}: adapter.top_layers: must be at most {depth}, the layers of {model}")
     kind = study.methods.kind(found)
-    if kind.places is not None:
+    if kind.places is not None and kind.section is not None:
         _places(adapter, kind.section, kind.places, gated="gate" in backbone.modules, where=file)
 
 
@@ -127,7 +147,7 @@ def _places(adapter: Adapter, section: str, parameter: str, gated: bool, where: 
 # -- datasets and scores --------------------------------------------------------------------------------
 
 
-def _kinds(study: "Study", grid: schema.Grid, where: str) -> None:
+def _kinds(study: Named, grid: schema.Grid, where: str) -> None:
     for dataset in grid.datasets:
         spec = study.dataset(dataset, where)
         if not spec.splits_of(study.source_of(dataset)).train:
@@ -150,14 +170,14 @@ def _kinds(study: "Study", grid: schema.Grid, where: str) -> None:
                     _labels(study, found.prompt, name, f"{study.recipes.file(recipe)}: prompt")
 
 
-def _labels(study: "Study", prompt: str, dataset: str, where: str) -> None:
+def _labels(study: Named, prompt: str, dataset: str, where: str) -> None:
     labels, classes = study.prompt(prompt)["labels"], study.dataset(dataset).classes
     if len(classes) > len(labels):
         raise UserError(f"{where}: '{prompt}' has {len(labels)} labels, and {dataset} up to {len(classes)} options: "
                         "use another prompt, or give it more labels")  # fmt: skip
 
 
-def _scores(study: "Study", grid: schema.Grid, where: str) -> None:
+def _scores(study: Named, grid: schema.Grid, where: str) -> None:
     """A score that is asked for is computed somewhere."""
     pairs = list(itertools.product(study.recipes_of(grid, where), grid.predictives))
     for score in grid.scores:

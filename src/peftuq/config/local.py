@@ -18,9 +18,9 @@ LARGEST = 2**24  # bytes of a model's config.json
 def check_local(study: Study) -> None:
     """Raises `UserError` for a local folder that is not there or lacks what is wanted of it, or for another model."""
     for name in study.dataset_names:
-        if study.source_of(name) == "local":
-            source = study.dataset(name).sources.local
-            root = Path(study.config.local_root).expanduser()
+        source = study.dataset(name).sources.local
+        if source is not None and study.source_of(name) == "local":
+            root = Path(study.config.local_root or "").expanduser()
             where = f"config/datasets/{name}.yaml: sources.local"
             wanted = [source.files[part] for part in study.preparation(name).splits.used]
             _check_folder(root / source.folder, wanted, where, "folder, or local_root in the configuration")

@@ -42,7 +42,7 @@ def _check_choices(declared: Parametrised, value: Any, key: str, where: str) -> 
         raise UserError(f"{where}: a value is there twice: keep one")
 
 
-def _each(value: Any) -> list:
+def _each(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 

@@ -22,7 +22,7 @@ _INT = re.compile(r"[-+]?(0|[1-9]\d*)|0x[0-9a-fA-F]+|0o[0-7]+")
 _MERGE = "tag:yaml.org,2002:merge"
 
 
-class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]  # the one that is installed
     """PyYAML's safe loader with the numbers of YAML 1.2, without dates, and with every key once."""
 
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
@@ -34,7 +34,8 @@ class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
     def construct_mapping(self, node: yaml.Node, deep: bool = False) -> dict[Hashable, Any]:
         if isinstance(node, yaml.MappingNode):
             self._check_keys(node)
-        return super().construct_mapping(node, deep)
+        mapping: dict[Hashable, Any] = super().construct_mapping(node, deep)
+        return mapping
 
     def _check_keys(self, node: yaml.MappingNode) -> None:
         """Before `<<` is laid under the mapping: a key beside it may well repeat one of what it names."""
@@ -87,8 +88,8 @@ def read(path: Path) -> dict[str, Any]:
         ) from error
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
-        line = f" line {mark.line + 1}:" if mark else ""
-        raise UserError(f"{path}:{line} not valid YAML: {getattr(error, 'problem', None) or error}") from error
+        where = f" line {mark.line + 1}:" if mark else ""
+        raise UserError(f"{path}:{where} not valid YAML: {getattr(error, 'problem', None) or error}") from error
     except RecursionError as error:
         raise UserError(f"{path}: not valid YAML: nested deeper than {DEEPEST} levels") from error
     finally:

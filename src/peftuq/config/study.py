@@ -10,6 +10,7 @@ from peftuq.config import checks, load, precision, schema
 from peftuq.config.methods import Methods
 from peftuq.config.trim import trimmed
 from peftuq.data import schema as data_schema
+from peftuq.data.source_schema import Kind
 from peftuq.errors import UserError
 
 PARTS = ("train", "valid", "test")  # of a dataset
@@ -193,18 +194,18 @@ class Study:
         kind = self.source_of(name)
         return dataset.preparation(name, kind, {part: size for part, size in sizes.items() if size is not None})
 
-    def source_of(self, name: str) -> data_schema.Kind:
+    def source_of(self, name: str) -> Kind:
         """The kind of source that a dataset comes from."""
         return self.source(list(self.dataset(name).sources.offered), f"config/datasets/{name}.yaml")
 
-    def model_source(self, name: str) -> str:
+    def model_source(self, name: str) -> Kind:
         """The kind of source that a model's files come from."""
         return self.source(list(self.models.get(name, "model", "").sources.offered), f"config/models/{name}.yaml")
 
     def prompt(self, name: str, where: str = "config") -> dict[str, Any]:
         return self._prompts.get(name, "prompt", where).model_dump()
 
-    def source(self, offered: list[str], where: str) -> str:
+    def source(self, offered: list[Kind], where: str) -> Kind:
         """The first kind of source, in the configuration's order, that a file offers."""
         for kind in self.config.sources:
             if kind in offered:

@@ -7,6 +7,7 @@ from typing import Any
 
 from peftuq.data.archives import select
 from peftuq.data.schema import HubSource, LocalSource, RegistrySource
+from peftuq.data.source_schema import Kind
 from peftuq.jobs import identity
 from peftuq.jobs.context import Context
 from peftuq.jobs.rule import Rule, canonical
@@ -27,7 +28,7 @@ class FetchData(Rule):
     script = "fetch_data"
 
     @cached_property
-    def sources(self) -> dict[str, tuple[str, dict[str, Any]]]:
+    def sources(self) -> dict[str, tuple[Kind, dict[str, Any]]]:
         """Sources to fetch, (kind, description) by key: several datasets may come out of one archive or folder."""
         return {self.key(dataset): self.source_of(dataset) for dataset in self._study.dataset_names}
 
@@ -36,7 +37,7 @@ class FetchData(Rule):
         kind, source = self.source_of(dataset)
         return f"{kind}-{hashlib.sha256(identity.spec(kind=kind, source=source).encode()).hexdigest()[:12]}"
 
-    def source_of(self, dataset: str) -> tuple[str, dict[str, Any]]:
+    def source_of(self, dataset: str) -> tuple[Kind, dict[str, Any]]:
         """A dataset's source. A local folder is one, too: no other machine has it."""
         wanted = self._study.preparation(dataset)
         source = self._study.dataset(dataset).sources.offered[wanted.source]

@@ -70,7 +70,7 @@ def test_linear_and_its_gradients(p, of_input):
         new(RANK, D_IN),
         new(D_OUT, RANK),
     )
-    how = lora.Setting(SCALE / (1 - p), p, 9, torch.float64)
+    how = lora.Correction(SCALE / (1 - p), p, 9, torch.float64)
     seen = x.masked_fill(dropped(x.view(-1, D_IN), p, 9).view_as(x), 0) / (1 - p)
     y = lora._Linear.apply(x, W, b, A, B, how)
     torch.testing.assert_close(y, F.linear(x, W, b) + SCALE * seen @ A.T @ B.T, rtol=1e-12, atol=1e-12)
@@ -86,7 +86,7 @@ def test_gated_linear_and_its_gradients(p):
         new(RANK, D_IN),
         new(D_OUT, RANK),
     )
-    how = lora.Setting(SCALE / (1 - p), p, 9, torch.float64)
+    how = lora.Correction(SCALE / (1 - p), p, 9, torch.float64)
     u = F.silu(gate) * up
     torch.testing.assert_close(
         lora._GatedLinear.apply(gate, up, F.silu, W, None, A, B, how), lora._Linear.apply(u, W, None, A, B, how)

@@ -146,7 +146,9 @@ def test_a_score_runs_where_its_declaration_says_whatever_its_name(root, tmp_pat
     for part in ("scores", "predictives", "adapters"):
         shutil.copytree(study_module.PACKAGE / part, package / part)
     for environment in ("torch", "numeric"):
-        declared = f'SCORE = Score(version=1, reads="records", variants=["a"], environment="{environment}")\n'
+        declared = (
+            f'SCORE = Score(version=1, reads="records", variants=["{environment}"], environment={environment!r})\n'
+        )
         (package / f"scores/with_{environment}.py").write_text(declared)
     monkeypatch.setattr(study_module, "PACKAGE", package)
     jobs = Jobs(Study(config(root, {**GRID, "scores": ["with_torch", "with_numeric"]}), root))

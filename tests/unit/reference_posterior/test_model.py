@@ -5,6 +5,7 @@ import pytest
 import torch
 from torch import nn
 
+from peftuq.config import recipe
 from peftuq.reference_posterior.backend import jax, jnp
 from peftuq.reference_posterior.model import Layers, Network, Posterior, fit_layers, forward, probabilities
 from peftuq.training.losses import Prior
@@ -33,8 +34,7 @@ def torch_logits(p: dict[str, nn.Parameter], x: np.ndarray) -> torch.Tensor:
 
 def test_minus_the_log_density_is_n_times_what_training_minimises():
     parameters = torch_parameters(THETA)
-    config = {"over": "factors", "half_lambda": 0.6, "scale": "posterior", "diversity": "none"}
-    prior = Prior(config, parameters, N, seed=0)
+    prior = Prior(recipe.Prior(half_lambda=0.6), parameters, N, seed=0)
     logits = torch_logits(parameters, POSTERIOR.x)
     loss = N * (nn.functional.cross_entropy(logits, torch.tensor(POSTERIOR.y)) + prior())
     assert float(POSTERIOR.potential(THETA)) == pytest.approx(loss.item(), rel=1e-12)

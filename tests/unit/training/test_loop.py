@@ -99,8 +99,10 @@ def test_frozen_weights_stay(tmp_path):
 
 
 def test_divergence_is_a_users_error(tmp_path):
+    steady = recipe()
+    diverging = steady.model_copy(update={"optimiser": steady.optimiser.model_copy(update={"lr": 1e30})})
     with pytest.raises(UserError, match=r"diverged: after step \d+.*optimiser\.lr"):
-        loop.train(read_out(), DATA, job(tmp_path, recipe(optimiser={"lr": 1e30})))
+        loop.train(read_out(), DATA, job(tmp_path, diverging))
 
 
 def test_signal_leaves_a_checkpoint_and_asks_to_be_requeued(tmp_path):
