@@ -30,7 +30,7 @@ rule rehearse:
     threads: workflow.cores or 1
     params:
         code=lambda wildcards: jobs.context.code("rehearse", requests.plugins()),
-        results=paths.results,
+        results=lambda wildcards, input: os.path.dirname(input[0]),
     shell:
         "python $PEFTUQ_SCRIPTS/rehearse.py --requests {input} --results {params.results}"
         " --processes {threads} --table {output.table} --text {output.text} --log {log}"

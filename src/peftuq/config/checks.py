@@ -17,7 +17,7 @@ LARGEST = 1000  # members, epochs or samples of a predictive
 
 
 class Named(Protocol):
-    """What the names in a grid stand for: a `config.study.Study`."""
+    """The things that names in a grid stand for; a `config.study.Study` has them."""
 
     models: load.Folder
     recipes: load.Recipes

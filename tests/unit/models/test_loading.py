@@ -5,6 +5,7 @@ import copy
 import pytest
 import torch
 from peft import get_peft_model_state_dict
+from recipes import adapter
 from safetensors.torch import load_file, save_file
 from tiny import DECODERS, ENCODERS, build
 
@@ -13,7 +14,6 @@ from peftuq.errors import UserError
 from peftuq.models import backbone, encode
 from peftuq.models.batching import Encoded
 
-ADAPTER = {"targets": ["q"], "rank": 2, "alpha": 4, "dropout": 0.0, "top_layers": None}
 KINDS = {"bert": "classification", "electra": "classification", "llama": "choice", "gemma3": "choice"}
 
 
@@ -57,7 +57,7 @@ def test_an_adapter_of_another_model_is_refused(tmp_path):
     def model():
         return build(copy.deepcopy(DECODERS["llama"]), "choice")
 
-    adapted = peft_lora.attach(model(), {"q": "q_proj"}, ADAPTER, "choice")
+    adapted = peft_lora.attach(model(), {"q": "q_proj"}, adapter(targets=["q"], dropout=0.0), "choice")
     adapted.save_pretrained(tmp_path)
     loaded = get_peft_model_state_dict(peft_lora.load(model(), tmp_path))
     assert all(torch.equal(tensor, loaded[name]) for name, tensor in get_peft_model_state_dict(adapted).items())
