@@ -130,7 +130,7 @@ def test_the_kind_of_adapter_trains_what_it_says(checkout):
 
 @pytest.mark.parametrize("file, old, new, line", [
     ("src/peftuq/scores/farthest.py", "variants=", "variant=", "farthest.py: Score: unknown key 'variant' (did you"),
-    ("src/peftuq/adapters/lora_fa.py", '"frozen": "A"', '"frozen": 1', "frozen.yaml: adapter.lora_fa.frozen: 1 is no value"),
+    ("src/peftuq/adapters/lora_fa.py", '"frozen": "A"', '"frozen": 1', "adapter.lora_fa.frozen: 1 is no value"),
     ("config/recipes/frozen.yaml", "lora_fa", "lora_fo", "frozen.yaml: unknown key below adapter 'lora_fo' (did you"),
 ])  # fmt: skip
 def test_a_misspelt_declaration_is_one_line(checkout, file, old, new, line):
