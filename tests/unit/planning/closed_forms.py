@@ -76,5 +76,5 @@ def adapter_parameters(shape: Shape, adapter: dict[str, Any] | None) -> int:
         return 0
     mixture, sizes = adapter.get("mixture"), (adapter["targets"], adapter["rank"])
     if mixture is None:
-        return lora_parameters(shape, *sizes, adapter["top_layers"])
-    return mixlora_parameters(shape, *sizes, mixture["experts"], mixture["experts_at"], adapter["top_layers"])
+        return lora_parameters(shape, *sizes, adapter.get("top_layers"))
+    return mixlora_parameters(shape, *sizes, mixture["experts"], mixture["experts_at"], adapter.get("top_layers"))

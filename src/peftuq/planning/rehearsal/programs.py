@@ -4,6 +4,7 @@ A program takes a request's `spec` (`Rehearsed` or `RehearsedScore`), the model'
 configuration as a mapping) and the machine to run on, and returns the work of its measured part.
 """
 
+import json
 import os
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
@@ -187,7 +188,7 @@ def predict_with_model(spec: Spec, config: dict[str, Any], machine: Machine) -> 
 def fit_laplace(spec: Spec, config: dict[str, Any], machine: Machine) -> Work:
     """The curvature of one batch, and the predictive distribution of another."""
     job = Rehearsed.model_validate(spec)
-    task, params = job.task, LaplaceParameters.model_validate(job.params)
+    task, params = job.task, LaplaceParameters.model_validate_json(json.dumps(job.params))
     adapted = _adapted(job, config, machine)
     tokens = min(task.batch_tokens, params.batch_tokens)
     data = _examples(inferred(task, tokens), task)
