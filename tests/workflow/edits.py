@@ -86,6 +86,8 @@ def new_dataset(checkout: Nano) -> None:
 
 def new_score(checkout: Nano) -> None:
     source = (checkout.folder / "src/peftuq/scores/softmax.py").read_text()
+    for variant in ("sr", "entropy", "margin"):
+        source = source.replace(f'"{variant}"', f'"plain_{variant}"')
     (checkout.folder / "src/peftuq/scores/plain.py").write_text(source)
     checkout.suite({**SCORED, "scores": [*SCORED["scores"], "plain"]}, POOLED, SWEPT)
 

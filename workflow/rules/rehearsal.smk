@@ -27,7 +27,7 @@ rule rehearse:
         paths.log("rehearse", "rehearsal"),
     conda:
         "../../envs/torch.yaml"
-    threads: workflow.cores or 1
+    threads: 64  # that is, all cores there are
     params:
         code=lambda wildcards: jobs.context.code("rehearse", requests.plugins()),
         results=lambda wildcards, input: os.path.dirname(input[0]),
