@@ -29,7 +29,9 @@ rule rehearse:
         "../../envs/torch.yaml"
     threads: 64  # that is, all cores there are
     params:
-        code=lambda wildcards: jobs.context.code("rehearse", requests.plugins()),
+        code=lambda wildcards: jobs.context.code(
+            "rehearse", requests.plugins("adapters", "predictives", "scores")
+        ),
         results=lambda wildcards, input: os.path.dirname(input[0]),
     shell:
         "python $PEFTUQ_SCRIPTS/rehearse.py --requests {input} --results {params.results}"

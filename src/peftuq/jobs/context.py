@@ -6,7 +6,7 @@ from typing import Any
 
 from peftuq.cells import Adapter, Cell, Setting
 from peftuq.config.recipe import Recipe
-from peftuq.config.study import PACKAGE, Study
+from peftuq.config.study import PACKAGE, PARTS, Study
 from peftuq.jobs import identity
 from peftuq.jobs.codes import Codes
 from peftuq.paths import Paths
@@ -71,8 +71,7 @@ class Context:
 
     def data(self, dataset: str, parts: list[str]) -> list[str]:
         """Files of a setting's parts: splits of its own dataset, and the test splits of shift sets."""
-        own = ("train", "valid", "test")
-        return [self.paths.data(p if p in own else "test", dataset if p in own else p) for p in parts]
+        return [self.paths.data(p if p in PARTS else "test", dataset if p in PARTS else p) for p in parts]
 
     # -- plug-ins ------------------------------------------------------------------------------------------
 

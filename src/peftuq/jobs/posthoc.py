@@ -6,22 +6,14 @@ from typing import Any
 
 from peftuq.cells import Setting
 from peftuq.jobs.context import Context
-from peftuq.jobs.predictives import Predictives
+from peftuq.jobs.predictives import PredictiveRule
 from peftuq.jobs.rule import Rule, canonical, pattern
 from peftuq.jobs.train import Train
 from peftuq.specs import predict, score, trace
 
 
-class PredictFromRecords(Rule):
+class PredictFromRecords(PredictiveRule):
     script = "predict_from_records"
-
-    def __init__(self, context: Context, predictives: Predictives):
-        super().__init__(context)
-        self._predictives = predictives
-
-    @property
-    def predictives(self) -> str:
-        return self._predictives.made_by(self.script)
 
     def inputs(self, w: Any) -> list[str]:
         """The files of all members, or of the one adapter."""
@@ -32,9 +24,6 @@ class PredictFromRecords(Rule):
 
     def spec(self, w: Any) -> str:
         return canonical(predict.PredictFromRecords(**self._predictives.spec(w)))
-
-    def plugins(self, w: Any) -> list[Path]:
-        return [self._predictives.file(w.predictive)]
 
 
 class FitScores(Rule):

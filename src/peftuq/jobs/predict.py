@@ -1,34 +1,22 @@
 """Needs of the rules of predict.smk: predictive distributions around a saved adapter, by its model."""
 
-from pathlib import Path
 from typing import Any
 
 from peftuq.cells import Adapter
 from peftuq.jobs import identity
 from peftuq.jobs.context import Context
-from peftuq.jobs.predictives import Predictives
+from peftuq.jobs.predictives import PredictiveRule, Predictives
 from peftuq.jobs.rule import ModelRule
 
 
-class PredictWithModel(ModelRule):
+class PredictWithModel(PredictiveRule, ModelRule):
     script = "predict_with_model"
-
-    def __init__(self, context: Context, predictives: Predictives):
-        super().__init__(context)
-        self._predictives = predictives
-
-    @property
-    def predictives(self) -> str:
-        return self._predictives.made_by(self.script)
 
     def inputs(self, w: Any) -> dict[str, Any]:
         return self._model_inputs(w, self._context.valid_and_evals(self._context.setting(w)))
 
     def spec(self, w: Any) -> str:
         return identity.spec(**self._model_spec(w), **self._predictives.spec(w))
-
-    def plugins(self, w: Any) -> list[Path]:
-        return [*super().plugins(w), self._predictives.file(w.predictive)]
 
 
 class FitLaplace(ModelRule):

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from peftuq.jobs.context import Context
-from peftuq.jobs.rule import pattern
+from peftuq.jobs.rule import Rule, pattern
 
 RULES = {  # by what a predictive reads
     "records": "predict_from_records",
@@ -39,3 +39,19 @@ class Predictives:
         name, size = self._study.predictive(w.predictive)
         evals = self._context.valid_and_evals(self._context.setting(w))
         return {**self._context.method(name), "size": size, "evals": evals, "seed": int(w.seed)}
+
+
+class PredictiveRule(Rule):
+    """A rule that makes the samples of predictives."""
+
+    def __init__(self, context: Context, predictives: Predictives):
+        super().__init__(context)
+        self._predictives = predictives
+
+    @property
+    def predictives(self) -> str:
+        """A pattern of the predictives that the rule makes."""
+        return self._predictives.made_by(self.script)
+
+    def plugins(self, w: Any) -> list[Path]:
+        return [*super().plugins(w), self._predictives.file(w.predictive)]

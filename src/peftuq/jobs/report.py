@@ -5,7 +5,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from peftuq.config.study import PACKAGE
+from peftuq.config.study import PACKAGE, PARTS
 from peftuq.jobs.context import Context
 from peftuq.jobs.posthoc import Trace
 from peftuq.jobs.predict import FitLaplace
@@ -39,7 +39,7 @@ class RenderReport(Rule):
             "cells": paths.cells,
             "metrics": paths.metrics_table,
             "models": [paths.model(model) for model in dict.fromkeys(setting.model for setting in study.settings)],
-            "data": [paths.data(split, name) for name in study.dataset_names for split in ("train", "valid", "test")],
+            "data": [paths.data(split, name) for name in study.dataset_names for split in PARTS],
             "trainings": [path(*adapter) for adapter in trained for path in (paths.training, paths.training_log)],
             "durations": list(map(paths.duration, self._timed())),
             "temperatures": [paths.samples(*cell) for cell in study.cells if cell.predictive == "temperature"],

@@ -7,6 +7,7 @@ import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -85,7 +86,7 @@ class Request:
         """Files that the job, or its rehearsal, imports by a name from the spec: the score's, else any."""
         if self.program == "fit_score":
             return [PACKAGE.parent.joinpath(*self.spec["module"].split(".")).with_suffix(".py")]
-        return sorted(file for folder in ("adapters", "predictives") for file in (PACKAGE / folder).rglob("*.py"))
+        return plugins("adapters", "predictives")
 
     @property
     def kind(self) -> str:
@@ -107,8 +108,8 @@ def requests(jobs: Jobs) -> dict[str, Request]:
 
 def write(jobs: Jobs, path: str, log: str) -> None:
     """All requests of a study, for a job that has no study."""
-    found = requests(jobs)
-    write_json(path, {kind: vars(request) for kind, request in found.items()})
+    found = _listed(jobs)
+    write_json(path, found)
     Path(log).write_text(f"{len(found)} kinds of GPU jobs\n")
 
 
@@ -117,13 +118,17 @@ def read(path: str) -> dict[str, Request]:
 
 
 def digest(jobs: Jobs) -> str:
-    found = {kind: vars(request) for kind, request in requests(jobs).items()}
-    return hashlib.sha256(identity.spec(**found).encode()).hexdigest()[:16]
+    return hashlib.sha256(identity.spec(**_listed(jobs)).encode()).hexdigest()[:16]
 
 
-def plugins() -> list[Path]:
-    """Every file that a rehearsal may import by a name from a spec."""
-    return sorted(file for folder in ("adapters", "predictives", "scores") for file in (PACKAGE / folder).rglob("*.py"))
+def _listed(jobs: Jobs) -> dict[str, dict[str, Any]]:
+    return {kind: vars(request) for kind, request in requests(jobs).items()}
+
+
+@cache
+def plugins(*packages: str) -> list[Path]:
+    """Every file of some packages: a rehearsal may import any by a name from a spec."""
+    return sorted(file for package in packages for file in (PACKAGE / package).rglob("*.py"))
 
 
 def _all(jobs: Jobs) -> Iterator[Request]:

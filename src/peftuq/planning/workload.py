@@ -9,7 +9,7 @@ from functools import cache, cached_property, partial
 from typing import Any, NamedTuple
 
 from peftuq.cells import Adapter, Cell, Setting
-from peftuq.config.study import Study
+from peftuq.config.study import PARTS, Study
 from peftuq.errors import UserError
 from peftuq.jobs.jobs import Jobs
 from peftuq.planning import cost
@@ -98,7 +98,7 @@ class Workload:
         longest = self.study.recipes.get(setting.recipe, "recipe", "").max_length
         found = 0.0
         for part, count in self.rows(setting, parts).items():
-            dataset = setting.dataset if part in ("train", "valid", "test") else part
+            dataset = setting.dataset if part in PARTS else part
             found += count * min(self.study.dataset(dataset).size.tokens, longest)
         return found
 
