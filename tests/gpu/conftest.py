@@ -12,7 +12,7 @@ import torch
 from hardware import Cuda, Processor
 from measurements import Measurements
 
-from peftuq.models.determinism import use_deterministic_kernels
+from peftuq.models.kernels import use_job_kernels
 
 TABLE = Path(__file__).parents[2] / "results" / "gpu.md"
 
@@ -28,7 +28,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture(scope="session")
 def hardware(pytestconfig) -> Processor:
-    use_deterministic_kernels()  # as jobs do
+    use_job_kernels()  # as jobs do
     return Cuda() if pytestconfig.getoption("device") == "cuda" else Processor()
 
 

@@ -33,7 +33,7 @@ def main(args: Arguments, log: Log) -> None:
     from peftuq.adapters.peft_lora import count_parameters
     from peftuq.adapters.protocol import AdapterModule
     from peftuq.models import backbone, encode
-    from peftuq.models.determinism import use_deterministic_kernels
+    from peftuq.models.kernels import use_job_kernels
     from peftuq.training import epochs, loop
     from peftuq.training.assemble import assemble
 
@@ -41,7 +41,7 @@ def main(args: Arguments, log: Log) -> None:
     adapters = plugins.load(args.spec.adapter, AdapterModule)
     task, recipe, seed = args.spec.task, args.spec.recipe, args.spec.seed
     folder = fetched.files(args.model)
-    use_deterministic_kernels()
+    use_job_kernels()
     torch.manual_seed(loop.step_seed(seed, 0, 0))
     dtype = backbone.dtype(task.precision)
     tokenizer = backbone.tokenizer(folder)

@@ -14,7 +14,7 @@ from peftuq.adapters.protocol import AdapterModule
 from peftuq.artifacts import Record
 from peftuq.models import backbone, encode, inference
 from peftuq.models.batching import Encoded
-from peftuq.models.determinism import use_deterministic_kernels
+from peftuq.models.kernels import use_job_kernels
 from peftuq.models.readout import ReadOut
 from peftuq.progress import Log, Progress
 from peftuq.specs import adapted
@@ -36,7 +36,7 @@ class Adapted:
         """The backbone with the provenance `model`, and the adapter with the weights `adapter` if there is one."""
         adapters = plugins.load(spec.adapter, AdapterModule)
         task, folder = spec.task, fetched.files(model)
-        use_deterministic_kernels()
+        use_job_kernels()
         torch.manual_seed(0)  # an untuned classification head would be random; a trained one replaces it
         dtype = backbone.dtype(task.precision)
         tokenizer = backbone.tokenizer(folder)

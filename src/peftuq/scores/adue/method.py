@@ -29,7 +29,7 @@ import torch
 
 from peftuq.artifacts import Head, RecordFile
 from peftuq.errors import UserError
-from peftuq.models.determinism import use_deterministic_kernels
+from peftuq.models.kernels import use_job_kernels
 from peftuq.plugins import Score
 from peftuq.scores.adue.head_stack import HeadStack
 from peftuq.scores.adue.search import Chosen, Fit, Part, Search, error_auroc, grid, random_head, scores
@@ -143,7 +143,7 @@ def score(
     Raises `UserError` for a grid that leaves a variant without a fit.
     """
     check(params)
-    use_deterministic_kernels()
+    use_job_kernels()
     device = "cuda" if torch.cuda.is_available() else "cpu"
     chosen, table = selected(inputs, params, seed, device)
     result: dict[str, dict[str, np.ndarray]] = {variant: {} for variant in SCORE.variants}
