@@ -37,7 +37,7 @@ def _override(name: str) -> None:
     plain = torch.library.get_kernel(f"aten::{name}", "CPU")
 
     def product(keys: torch.DispatchKeySet, *factors: torch.Tensor, **scales: Any) -> torch.Tensor:
-        if factors[-1].dtype is not torch.bfloat16:
+        if any(factor.dtype is not torch.bfloat16 for factor in factors):  # of two types: refused, as everywhere
             return plain.call_boxed(keys, *factors, **scales)
         wide = [factor.float() for factor in factors]
         return plain.call_boxed(keys, *wide, **scales).bfloat16()

@@ -60,3 +60,9 @@ def test_its_gradients_are_multiplied_so_too(without_bf16):
     torch.nn.functional.linear(x, w).backward(up := halves(5, 3))
     assert torch.equal(x.grad, (up.float() @ w.detach().float()).bfloat16())
     assert torch.equal(w.grad, (up.float().T @ x.detach().float()).bfloat16())
+
+
+def test_two_types_are_still_refused(without_bf16):
+    x, w = PRODUCTS["mm"]
+    with pytest.raises(RuntimeError, match="same dtype"):
+        torch.mm(x.float(), w)
