@@ -1,7 +1,7 @@
 """A grid's parts fit each other: found out when the workflow is planned, before anything is computed."""
 
 import itertools
-from typing import Any, Protocol
+from typing import Protocol
 
 from peftuq.cells import Cell, Predictive
 from peftuq.config import load, schema
@@ -25,7 +25,9 @@ class Named(Protocol):
 
     def dataset(self, name: str, where: str = ...) -> Dataset: ...
 
-    def prompt(self, name: str, where: str = ...) -> dict[str, Any]: ...
+    def prompt(self, name: str, where: str = ...) -> schema.Prompt: ...
+
+    def prompt_for(self, recipe: str, dataset: str) -> str: ...
 
     def predictive(self, key: str, where: str = ...) -> Predictive: ...
 
@@ -60,7 +62,10 @@ def _names(study: Named, grid: schema.Grid, where: str) -> None:
             study.dataset(shift, f"{where}.shifts.{name}")
     for recipe in study.recipes_of(grid, where):
         found = study.recipes.get(recipe, "recipe", f"{where}.recipes")
-        study.prompt(found.prompt, f"{study.recipes.file(recipe)}: prompt")
+        prompt = study.prompt(found.prompt, f"{study.recipes.file(recipe)}: prompt")
+        for dataset, other in prompt.datasets.items():
+            study.dataset(dataset, f"config/prompts/{found.prompt}.yaml: datasets")
+            study.prompt(other, f"config/prompts/{found.prompt}.yaml: datasets.{dataset}")
     for score in grid.scores:
         load.pick(score, study.methods.scores, "score", f"{where}.scores")
     for predictive in grid.predictives:
@@ -166,12 +171,13 @@ def _kinds(study: Named, grid: schema.Grid, where: str) -> None:
                                 f"and a head that nobody trained cannot "
                                 f"classify {dataset}: use a choice dataset")  # fmt: skip
             if spec.kind == "choice":
+                prompt = study.prompt_for(recipe, dataset)
                 for name in (dataset, *grid.shifts.get(dataset, [])):
-                    _labels(study, found.prompt, name, f"{study.recipes.file(recipe)}: prompt")
+                    _labels(study, prompt, name, f"{study.recipes.file(recipe)}: prompt")
 
 
 def _labels(study: Named, prompt: str, dataset: str, where: str) -> None:
-    labels, classes = study.prompt(prompt)["labels"], study.dataset(dataset).classes
+    labels, classes = study.prompt(prompt).labels, study.dataset(dataset).classes
     if len(classes) > len(labels):
         raise UserError(f"{where}: '{prompt}' has {len(labels)} labels, and {dataset} up to {len(classes)} options: "
                         "use another prompt, or give it more labels")  # fmt: skip
