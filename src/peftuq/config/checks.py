@@ -155,6 +155,8 @@ def _places(adapter: Adapter, section: str, parameter: str, gated: bool, where: 
 def _kinds(study: Named, grid: schema.Grid, where: str) -> None:
     for dataset in grid.datasets:
         spec = study.dataset(dataset, where)
+        if not spec.labelled:
+            raise UserError(f"{where}.datasets: {dataset} has no labels to train on: list it under shifts")
         if not spec.splits_of(study.source_of(dataset)).train:
             raise UserError(f"{where}.datasets: {dataset} is for evaluation only: list it under shifts")
         for model in grid.models:
@@ -162,7 +164,8 @@ def _kinds(study: Named, grid: schema.Grid, where: str) -> None:
                 raise UserError(f"{where}: {model} is an encoder and cannot answer {dataset}: use a decoder")
         for shift in grid.shifts.get(dataset, []):
             other = study.dataset(shift, where)
-            if other.kind != spec.kind or (spec.kind == "classification" and other.classes != spec.classes):
+            alike = spec.kind == "choice" or other.classes == spec.classes or not (other.labelled or other.classes)
+            if other.kind != spec.kind or not alike:
                 raise UserError(f"{where}.shifts: {shift} does not share the kind and classes of {dataset}")
         for recipe in study.recipes_of(grid, where):
             found = study.recipes.get(recipe, "recipe", where)

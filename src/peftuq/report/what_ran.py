@@ -83,7 +83,7 @@ def _datasets(run: Run) -> Table:
     for name in used:
         dataset, (sizes, notes) = run.datasets[name], run.dataset_facts(name)
         splits = " / ".join(f"{sizes[split]:,}" for split in ("train", "valid", "test") if sizes.get(split))
-        task = f"{dataset['kind']}, {len(dataset['classes'])}"
+        task = f"{dataset['kind']}, {len(dataset['classes']) if run.labelled(name) else 'no labels'}"
         source = origins.described(json.loads(notes.get("provenance", "{}")) or {"kind": notes.get("source")})
         remarks = "; ".join(part for part in (dataset["title"], dataset["origin"], source, notes.get("notes")) if part)
         rows.append(_row((name,), splits or MISSING, task, dataset["licence"], remarks))

@@ -171,6 +171,45 @@ def test_a_dataset_is_asked_with_a_prompt_of_its_own_and_no_other_job_sees_it(ro
     assert "prompts" not in Jobs(study(root)).list_cells.cells["recipes"]["lora_wide"]
 
 
+WEB = {
+    "version": 1,
+    "kind": "classification",
+    "title": "w",
+    "origin": "w",
+    "licence": "w",
+    "labelled": False,
+    "row": {"text": "{text}"},
+    "splits": {"test": ["test"]},
+    "sources": {"hub": {"fetch": {"repo": "a/b", "files": ["*"]}, "files": {"test": "*.csv"}}},
+}
+
+
+def test_a_set_without_labels_is_a_shift_of_any_classification(root):
+    write(root / "datasets/web.yaml", WEB)
+    suite(root, datasets=["snippets2", "sst5"], shifts={"sst5": ["web"], "snippets2": ["web"]})
+    found = study(root)
+    assert found.evals(Setting("minilm", "sst5", "lora_demo")) == ["test", "web"]
+    assert found.preparation("web").classes == []
+
+
+@pytest.mark.parametrize("content, grid, message", [
+    (WEB, {"datasets": ["web"], "shifts": {}}, r"datasets: web has no labels to train on: list it under shifts"),
+    ({**WEB, "labelled": True, "classes": ["a", "b"]}, {}, r"row: needs either 'label' or 'rating', or labelled"),
+    ({**WEB, "row": {**WEB["row"], "label": {"column": "l"}}}, {}, r"'row' has a label or rating: remove either"),
+    ({**WEB, "splits": {"train": ["train"], "valid": {"share": 0.5}, "test": ["test"]}, "sources": {"hub": {
+        **WEB["sources"]["hub"], "files": {"train": "t.csv", "test": "*.csv"}}}}, {}, r"nothing to train on"),
+    ({**WEB, "kind": "choice", "question": "why?"}, {}, r"classes: is missing"),
+    ({**WEB, "classes": ["a", "b"]}, {}, r"web does not share the kind and classes"),
+    (WEB, {"shifts": {"snippets2": ["web_choice"]}}, r"has no 'classes' to choose from"),
+])  # fmt: skip
+def test_mistakes_about_labels(root, content, grid, message):
+    write(root / "datasets/web.yaml", content)
+    suite(root, **{"shifts": {"snippets2": ["web"]}, **grid})
+    with pytest.raises(UserError, match=message) as raised:
+        study(root)
+    assert "\n" not in str(raised.value)
+
+
 def test_specs_hold_what_a_job_uses_and_nothing_else(root):
     class Wildcards:
         model, dataset, recipe, seed, predictive, score = "minilm", "snippets2", "lora_demo", "0", "point", "softmax"
