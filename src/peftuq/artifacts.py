@@ -150,9 +150,11 @@ class Samples:
         return labels.are_known(self.label)
 
     @property
-    def error(self) -> np.ndarray:
-        """True (N,) where the most probable option is not the label."""
-        wrong: np.ndarray = self.mean.argmax(axis=1) != self.label
+    def errors(self) -> list[bool | None]:
+        """For each example whether the most probable option is not the label; None without a label."""
+        if not self.labelled:
+            return [None] * len(self.label)
+        wrong: list[bool | None] = (self.mean.argmax(axis=1) != self.label).tolist()
         return wrong
 
     @property

@@ -31,7 +31,7 @@ def main(args: Arguments, log: Log) -> None:
         sample = samples[part]
         columns["eval"] += [part] * len(sample.id)
         columns["id"].append(sample.id)
-        columns["error"] += sample.error.tolist() if sample.labelled else [None] * len(sample.id)
+        columns["error"] += sample.errors
         for variant, by_part in scores.items():
             columns[variant].append(by_part[part])
     lists = ("eval", "error")

@@ -33,7 +33,7 @@ def curve_point(samples: Samples) -> dict[str, float]:
     return {
         "nll": calibration.nll(mean, samples.label),
         "accuracy": calibration.accuracy(mean, samples.label),
-        "ece_10": calibration.ece(mean.max(axis=1), ~samples.error, 10),
+        "ece_10": calibration.ece(mean.max(axis=1), mean.argmax(axis=1) == samples.label, 10),
         **uncertainty,
     }
 
@@ -64,7 +64,7 @@ def examples(members: Sequence[EpochFile], size: int) -> dict[str, np.ndarray]:
             arrays[f"{key}/entropy"] = entropy(samples.mean)
             arrays[f"{key}/mutual_information"] = mutual_information(samples.probs)
             if samples.labelled:
-                arrays[f"{key}/correct"] = (~samples.error).astype(np.uint8)
+                arrays[f"{key}/correct"] = (samples.mean.argmax(axis=1) == samples.label).astype(np.uint8)
     return arrays
 
 

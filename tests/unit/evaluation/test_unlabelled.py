@@ -29,8 +29,7 @@ def files(tmp_path):
         scores, _ = softmax.score(samples, ["test", "web"], {}, 0)
         columns = {"eval": ["test"] * 30 + ["web"] * 30, "id": np.arange(60), "error": []}
         for part in ("test", "web"):
-            sample = samples[part]
-            columns["error"] += sample.error.tolist() if sample.labelled else [None] * 30
+            columns["error"] += samples[part].errors
         columns |= {variant: np.concatenate([of["test"], of["web"]]) for variant, of in scores.items()}
         artifacts.write_scores(tmp_path / f"{name}.parquet", columns, {})
         return samples, artifacts.read_scores(tmp_path / f"{name}.parquet")

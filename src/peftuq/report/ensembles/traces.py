@@ -46,10 +46,8 @@ class Trace:
     @property
     def labelled(self) -> list[str]:
         """Those of `evals` whose labels are known."""
-        return [part for part in self.evals if self._correct(part, self.epochs[0]) is not None]
-
-    def _correct(self, part: str, epoch: int) -> np.ndarray | None:
-        return self._examples.get(f"{epoch}/{part}/correct")
+        known = {row["part"] for row in self._rows if "nll" in row}
+        return [part for part in self.evals if part in known]
 
     def title(self, part: str) -> str:
         """The title of a part: a test split by its dataset, as a shift set is."""
@@ -69,7 +67,7 @@ class Trace:
     def answers(self, part: str, epoch: int) -> Answers:
         """The answers of the ensemble of the first `members`."""
         entropy, information = (self._examples[f"{epoch}/{part}/{name}"] for name in ("entropy", "mutual_information"))
-        correct = self._correct(part, epoch)
+        correct = self._examples.get(f"{epoch}/{part}/correct")
         return Answers(entropy, information, np.zeros(len(entropy), bool) if correct is None else correct.astype(bool))
 
     @cached_property
