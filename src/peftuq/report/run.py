@@ -225,6 +225,15 @@ class Run:
         lines = log.read_text().splitlines() if log.is_file() else []
         return {**facts, "log": [json.loads(line) for line in lines]}
 
+    def inputs(self, setting: Setting) -> tuple[int, dict[str, int]] | None:
+        """Most tokens of an input, and by split or shift set how many inputs lost some; None where nobody counted."""
+        seed = self._cells_of[setting][0]["seed"]  # all read alike
+        recorded = _read_json(self.paths.duration(self.paths.records(*setting, seed))) or {}
+        if "cut" not in recorded:
+            return None
+        trained = _read_json(self.paths.training(*setting, seed)) or {}
+        return recorded["max_length"], recorded["cut"] | trained.get("cut", {})
+
     def sample_facts(self, setting: Setting, seed: int, predictive: str) -> dict[str, str]:
         """The metadata of a predictive's samples, such as the temperature it fitted; empty when its file is missing."""
         path = Path(self.paths.samples(*setting, seed, predictive))

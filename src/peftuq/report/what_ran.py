@@ -7,6 +7,7 @@ import numpy as np
 
 from peftuq.cells import Setting, parse_predictive
 from peftuq.report import environment, origins
+from peftuq.report.examples import CUT, EXAMPLES
 from peftuq.report.headings import Headings
 from peftuq.report.parts import Section
 from peftuq.report.run import Run
@@ -23,15 +24,14 @@ def section(run: Run, date: str) -> Section:
         [
             _suites(run),
             _models(run),
-            _datasets(run),
-            _limits(run),
+            Section("Data", [_datasets(run), _limits(run), EXAMPLES(run, _used(run)), CUT(run, run.all_settings)]),
             _recipes(run),
             _training(run),
             _methods(run),
             _environment(date),
         ],
         _findings(run),
-    )
+    ).filled
 
 
 def _text(label: str, width: int = 1) -> Column:
@@ -77,10 +77,14 @@ def _models(run: Run) -> Table:
     return _table("models", "Models.", "Hashes are cut to twelve digits.", ("Model",), columns, rows)
 
 
+def _used(run: Run) -> list[str]:
+    """The datasets that are trained or evaluated on."""
+    return list(dict.fromkeys(name for s in run.all_settings for name in (s.dataset, *run.shifts(s))))
+
+
 def _datasets(run: Run) -> Table:
-    used = dict.fromkeys(name for s in run.all_settings for name in (s.dataset, *run.shifts(s)))
     rows = []
-    for name in used:
+    for name in _used(run):
         dataset, (sizes, notes) = run.datasets[name], run.dataset_facts(name)
         splits = " / ".join(f"{sizes[split]:,}" for split in ("train", "valid", "test") if sizes.get(split))
         task = f"{dataset['kind']}, {len(dataset['classes']) if run.labelled(name) else 'no labels'}"
