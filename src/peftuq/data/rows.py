@@ -63,6 +63,8 @@ def _shown(value: Any) -> str:
 
 def _number(value: Any, column: str) -> float:
     try:
+        if isinstance(value, bool) or (isinstance(value, str) and "_" in value):
+            raise ValueError  # Python would take both for numbers
         number = float(value)
     except (TypeError, ValueError, OverflowError) as error:
         raise ValueError(f"its {column} is {_shown(value)}, which is no number") from error

@@ -33,7 +33,11 @@ def _splits(run: Run, datasets: Sequence[str]) -> list[Split]:
     for name in datasets:
         rows, notes = run.dataset_facts(name)
         counted = json.loads(notes.get("counts", "{}"))
-        found += [Split(f"{name}, {part}", counted.get(part, {"examples": rows[part]})) for part in rows if rows[part]]
+        for part in (part for part in rows if rows[part]):
+            counts = {"examples": rows[part], **counted.get(part, {})}
+            if not rows.get("train"):  # none of its own that it could hold
+                counts.pop("in_train", None)
+            found.append(Split(f"{name}, {part}", counts))
     return found
 
 

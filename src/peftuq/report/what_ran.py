@@ -22,13 +22,10 @@ def section(run: Run, date: str) -> Section:
     return Section(
         "What ran",
         [
-            _suites(run),
-            _models(run),
+            Section("Suites and models", [_suites(run), _models(run)]),
             Section("Data", [_datasets(run), _limits(run), EXAMPLES(run, _used(run)), CUT(run, run.all_settings)]),
-            _recipes(run),
-            _training(run),
-            _methods(run),
-            _environment(date),
+            Section("Recipes, trainings and methods", [_recipes(run), _training(run), _methods(run)]),
+            Section("Machine and software", [_environment(date)]),
         ],
         _findings(run),
     ).filled
