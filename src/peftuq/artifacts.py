@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from peftuq import labels
 from peftuq.files import ArrayFile, canonical, read_columns, write_arrays, write_columns
 
 # -- records ------------------------------------------------------------------------------------------
@@ -20,10 +21,10 @@ from peftuq.files import ArrayFile, canonical, read_columns, write_arrays, write
 class Record:
     """Outputs of one adapter for N examples.
 
-    `id` int64 (N,); `label` int64 (N,), values in [0, C); `logits` float32 (N, C), -inf where a question has
-    fewer options than C; `h` float32 (N, d), the input of the head (None in an epoch's records); `answer_mass` float32
-    (N,) in [0, 1], choice tasks only; `flu` float32 (N, L, 2), mixtures of experts only: top-K router mass per
-    block, mean over the prompt's tokens and at its last token.
+    `id` int64 (N,); `label` int64 (N,), values in [0, C), or UNLABELLED in all; `logits` float32 (N, C), -inf where a
+    question has fewer options than C; `h` float32 (N, d), the input of the head (None in an epoch's records);
+    `answer_mass` float32 (N,) in [0, 1], choice tasks only; `flu` float32 (N, L, 2), mixtures of experts only: top-K
+    router mass per block, mean over the prompt's tokens and at its last token.
     """
 
     id: np.ndarray
@@ -145,6 +146,18 @@ class Samples:
     probs: np.ndarray
 
     @property
+    def labelled(self) -> bool:
+        return labels.are_known(self.label)
+
+    @property
+    def errors(self) -> list[bool | None]:
+        """For each example whether the most probable option is not the label; None without a label."""
+        if not self.labelled:
+            return [None] * len(self.label)
+        wrong: list[bool | None] = (self.mean.argmax(axis=1) != self.label).tolist()
+        return wrong
+
+    @property
     def mean(self) -> np.ndarray:
         """The predictive distribution (N, C): probabilities are averaged, never logits."""
         return self.probs.mean(axis=0)
@@ -188,13 +201,16 @@ class SampleFile:
 
 
 def write_scores(path: str | os.PathLike[str], columns: Mapping[str, Any], diagnostics: Mapping[str, Any]) -> None:
-    """Write a method's scores: `eval`, `id`, `error`, then one float column a variant."""
+    """Write a method's scores: `eval`, `id`, `error` (None without a label), then one float column a variant."""
     write_columns(path, columns, {"diagnostics": canonical(diagnostics)})
 
 
 @dataclass(frozen=True)
 class Scores:
-    """One method's scores on all evaluation sets: `eval` (N,) str, `error` (N,) bool, `variants` name → (N,)."""
+    """One method's scores on all evaluation sets: `eval` (N,) str, `error` (N,) bool, `variants` name → (N,).
+
+    `error` is masked where an example has no label; on a set that has labels it is a plain array.
+    """
 
     eval: np.ndarray
     id: np.ndarray
@@ -202,10 +218,16 @@ class Scores:
     variants: dict[str, np.ndarray]
     diagnostics: dict[str, Any]
 
+    @property
+    def labelled(self) -> bool:
+        return not np.ma.getmaskarray(self.error).any()
+
     def on(self, part: str) -> "Scores":
         rows = self.eval == part
         variants = {name: values[rows] for name, values in self.variants.items()}
-        return Scores(self.eval[rows], self.id[rows], self.error[rows], variants, self.diagnostics)
+        error = self.error[rows]
+        known = not np.ma.getmaskarray(error).any()
+        return Scores(self.eval[rows], self.id[rows], np.asarray(error) if known else error, variants, self.diagnostics)
 
 
 def read_scores(path: str | os.PathLike[str]) -> Scores:
@@ -213,5 +235,8 @@ def read_scores(path: str | os.PathLike[str]) -> Scores:
 
     columns = read_columns(path)
     fixed = {name: np.asarray(columns.pop(name)) for name in ("eval", "id", "error")}
+    if fixed["error"].dtype == object:  # with nulls
+        unknown = np.array([value is None for value in fixed["error"]])
+        fixed["error"] = np.ma.MaskedArray(fixed["error"].astype(bool), unknown)
     diagnostics = json.loads(pq.read_schema(path).metadata[b"diagnostics"])
     return Scores(**fixed, variants=columns, diagnostics=diagnostics)

@@ -29,12 +29,12 @@ def table(rows) -> bytes:
 
 def parquet(rows) -> bytes:
     out = pa.BufferOutputStream()
-    pq.write_table(pa.Table.from_pylist(rows), out)
+    pq.write_table(rows if isinstance(rows, pa.Table) else pa.Table.from_pylist(rows), out)
     return out.getvalue().to_pybytes()
 
 
 def arrow(rows) -> bytes:
-    out, content = pa.BufferOutputStream(), pa.Table.from_pylist(rows)
+    out, content = pa.BufferOutputStream(), rows if isinstance(rows, pa.Table) else pa.Table.from_pylist(rows)
     with pa.ipc.new_stream(out, content.schema) as stream:
         stream.write_table(content)
     return out.getvalue().to_pybytes()
@@ -92,6 +92,13 @@ def csv_of(*lines: str) -> bytes:
 FILES = {
     "semicolons": ("train.csv", csv_of("text;label", "a;0", "b;1"), "commas"),
     "tabs": ("train.csv", csv_of("text\tlabel", "a\t0", "b\t1"), "commas"),
+    "semicolons, and commas in one name": ("train.csv", csv_of("text;label;a,b", "x;0;1"), "commas"),
+    "old Macs' line ends": ("train.csv", b"text,label\ra,0\rb,1\r", "line feeds"),
+    "UTF-16 without its mark": ("train.csv", "text,label\na,0\n".encode("utf-16-be"), "NUL"),
+    "a NUL": ("train.csv", csv_of("text,label", "a\0b,0"), "line 2"),
+    "a blank first line": ("train.csv", csv_of("", "text,label", "a,0"), "line 1"),
+    "a key twice": ("train.jsonl", b'{"text": "a", "text": "b", "label": 0}\n', "text"),
+    "an integer of 5000 digits": ("train.jsonl", b'{"text": ' + b"9" * 5000 + b', "label": 0}\n', "line 1"),
     "too many columns": ("train.csv", csv_of("text,label", "a,0,1"), "line 2"),
     "too few columns": ("train.csv", csv_of("text,label", "a"), "line 2"),
     "a column twice": ("train.csv", csv_of("text,text", "a,0"), "text"),
@@ -107,6 +114,37 @@ FILES = {
     "an unknown ending": ("train.xlsx", b"PK", "ending"),
     "a pickle": ("train.pkl", b"\x80\x04.", "ending"),
 }
+
+
+TABLES = {
+    "a column twice": pa.Table.from_arrays(
+        [pa.array(["a"]), pa.array(["b"]), pa.array([0])], ["text", "text", "label"]
+    ),
+    "lists for texts": pa.table({"text": [["a"]], "label": [0]}),
+    "bytes for texts": pa.table({"text": [b"a"], "label": [0]}),
+    "lists for labels": pa.table({"text": ["a"], "label": [[0]]}),
+    "no label": pa.table({"text": ["a"], "label": pa.array([None], pa.int64())}),
+    "no column": pa.table({}),
+    "no row": pa.table({"text": pa.array([], pa.string()), "label": pa.array([], pa.int64())}),
+}
+
+
+@pytest.mark.parametrize("form", ["parquet", "arrow"])
+@pytest.mark.parametrize("name", TABLES)
+def test_a_table_that_is_no_dataset(checkout, count, form, name):
+    content = {"parquet": parquet, "arrow": arrow}[form](TABLES[name])
+    file = written(checkout, f"train.{form}", content)
+    one_line(checkout, file, "words: train row 0", sources={"local": {"folder": "words", "files": {"train": file}}})
+    count("table that is no dataset")
+
+
+@pytest.mark.parametrize("form", ["jsonl", "csv", "csv.gz", "parquet", "arrow"])
+def test_a_rating_that_is_none_is_no_class(checkout, count, form):
+    rows = [{"text": f"t {n}", "rating": float("nan") if n == 3 else 1.5} for n in range(9)]
+    file = written(checkout, f"train.{form}", WRITERS[form](rows))
+    source = {"local": {"folder": "words", "files": {"train": file}}}
+    assert "rating" in one_line(checkout, "train row 3", row=RATED, splits={"test": ["train"]}, sources=source)
+    count("rating by format")
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -137,6 +175,8 @@ BAD_RATING = {
     "inf": float("-inf"),
     "text": "much",
     "list": [1],
+    "truth": True,
+    "underscore": "1_000",
     "empty": "",
     "huge": 10**400,
 }

@@ -28,14 +28,13 @@ def main(args: Arguments, log: Log) -> None:
 
     torch.set_num_threads(args.threads)
     adapted = Adapted.load(args.spec, args.model, args.adapter, log)
-    parts = zip(args.spec.parts, args.data, strict=True)
-    data = {part: adapted.encode(files.read_columns(file)) for part, file in parts}
+    data, cut = adapted.read(args.spec.parts, args.data)
     n, started = sum(map(len, data.values())), time.monotonic()
     progress = Progress(log, "examples", n, "examples")
     records = {part: adapted.run(encoded, progress) for part, encoded in data.items()}
     took = duration(n, started)
     artifacts.write_records(args.records, records, adapted.read_out.head())
-    files.write_json(args.facts, took)
+    files.write_json(args.facts, {**took, "cut": cut, "max_length": args.spec.task.max_length})
 
 
 program.run(__doc__, Arguments, main)

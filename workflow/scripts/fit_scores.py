@@ -31,10 +31,11 @@ def main(args: Arguments, log: Log) -> None:
         sample = samples[part]
         columns["eval"] += [part] * len(sample.id)
         columns["id"].append(sample.id)
-        columns["error"].append(sample.mean.argmax(axis=1) != sample.label)
+        columns["error"] += sample.errors
         for variant, by_part in scores.items():
             columns[variant].append(by_part[part])
-    arrays = {name: values if name == "eval" else np.concatenate(values) for name, values in columns.items()}
+    lists = ("eval", "error")
+    arrays = {name: values if name in lists else np.concatenate(values) for name, values in columns.items()}
     artifacts.write_scores(args.scores, arrays, diagnostics)
 
 

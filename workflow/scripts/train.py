@@ -46,6 +46,7 @@ def main(args: Arguments, log: Log) -> None:
     dtype = backbone.dtype(task.precision)
     tokenizer = backbone.tokenizer(folder)
     data = {part: encode.encode(tokenizer, getattr(args, part), task) for part in ("train", "valid")}
+    cut = encode.count_cut(tokenizer, data, [args.train, args.valid], task, log)
     hf = backbone.load(folder, task.kind, len(task.classes), dtype)
     answers = encode.answer_tokens(tokenizer, task)
     model = assemble(hf, adapters, recipe, args.spec.modules, task.kind, answers)
@@ -79,7 +80,7 @@ def main(args: Arguments, log: Log) -> None:
         (temporary / "README.md").unlink()  # a form to be filled in
         files.write_lines(temporary / Path(args.history).name, history)
         facts = {**counts, "seconds": seconds, "dtype": str(dtype), "device": str(backbone.device())}
-        files.write_json(temporary / Path(args.facts).name, {**facts, "examples": len(data["train"])})
+        files.write_json(temporary / Path(args.facts).name, {**facts, "examples": len(data["train"]), "cut": cut})
     if args.epochs is not None and at_epoch is not None:
         artifacts.write_epochs(args.epochs, at_epoch.all(len(history)))
     shutil.rmtree(args.checkpoint, ignore_errors=True)

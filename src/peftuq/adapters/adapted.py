@@ -1,7 +1,7 @@
 """A saved adapter on its backbone, ready to run: for extraction, and for plug-ins that need the model."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -48,6 +48,11 @@ class Adapted:
     def encode(self, columns: Mapping[str, Any], task: Task | None = None) -> Encoded:
         """Prepared examples as tokens; `task` in place of the model's own changes their prompts."""
         return encode.tokenise(self.tokenizer, columns, task or self.task)
+
+    def read(self, parts: Sequence[str], paths: Sequence[str]) -> tuple[dict[str, Encoded], dict[str, int]]:
+        """Prepared splits as tokens, and how many inputs of each were cut. `UserError` for a language not its own."""
+        data = {part: encode.encode(self.tokenizer, path, self.task) for part, path in zip(parts, paths, strict=True)}
+        return data, encode.count_cut(self.tokenizer, data, paths, self.task, self.log)
 
     def run(self, data: Encoded, progress: Progress | None = None) -> Record:
         sizes = (self.tokenizer.pad_token_id, self.task.batch_tokens, self.dtype)

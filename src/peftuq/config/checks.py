@@ -1,7 +1,7 @@
 """A grid's parts fit each other: found out when the workflow is planned, before anything is computed."""
 
 import itertools
-from typing import Any, Protocol
+from typing import Protocol
 
 from peftuq.cells import Cell, Predictive
 from peftuq.config import load, schema
@@ -25,7 +25,9 @@ class Named(Protocol):
 
     def dataset(self, name: str, where: str = ...) -> Dataset: ...
 
-    def prompt(self, name: str, where: str = ...) -> dict[str, Any]: ...
+    def prompt(self, name: str, where: str = ...) -> schema.Prompt: ...
+
+    def prompt_for(self, recipe: str, dataset: str) -> str: ...
 
     def predictive(self, key: str, where: str = ...) -> Predictive: ...
 
@@ -60,7 +62,10 @@ def _names(study: Named, grid: schema.Grid, where: str) -> None:
             study.dataset(shift, f"{where}.shifts.{name}")
     for recipe in study.recipes_of(grid, where):
         found = study.recipes.get(recipe, "recipe", f"{where}.recipes")
-        study.prompt(found.prompt, f"{study.recipes.file(recipe)}: prompt")
+        prompt = study.prompt(found.prompt, f"{study.recipes.file(recipe)}: prompt")
+        for dataset, other in prompt.datasets.items():
+            study.dataset(dataset, f"config/prompts/{found.prompt}.yaml: datasets")
+            study.prompt(other, f"config/prompts/{found.prompt}.yaml: datasets.{dataset}")
     for score in grid.scores:
         load.pick(score, study.methods.scores, "score", f"{where}.scores")
     for predictive in grid.predictives:
@@ -150,6 +155,8 @@ def _places(adapter: Adapter, section: str, parameter: str, gated: bool, where: 
 def _kinds(study: Named, grid: schema.Grid, where: str) -> None:
     for dataset in grid.datasets:
         spec = study.dataset(dataset, where)
+        if not spec.labelled:
+            raise UserError(f"{where}.datasets: {dataset} has no labels to train on: list it under shifts")
         if not spec.splits_of(study.source_of(dataset)).train:
             raise UserError(f"{where}.datasets: {dataset} is for evaluation only: list it under shifts")
         for model in grid.models:
@@ -157,7 +164,8 @@ def _kinds(study: Named, grid: schema.Grid, where: str) -> None:
                 raise UserError(f"{where}: {model} is an encoder and cannot answer {dataset}: use a decoder")
         for shift in grid.shifts.get(dataset, []):
             other = study.dataset(shift, where)
-            if other.kind != spec.kind or (spec.kind == "classification" and other.classes != spec.classes):
+            alike = spec.kind == "choice" or other.classes == spec.classes or not (other.labelled or other.classes)
+            if other.kind != spec.kind or not alike:
                 raise UserError(f"{where}.shifts: {shift} does not share the kind and classes of {dataset}")
         for recipe in study.recipes_of(grid, where):
             found = study.recipes.get(recipe, "recipe", where)
@@ -166,12 +174,13 @@ def _kinds(study: Named, grid: schema.Grid, where: str) -> None:
                                 f"and a head that nobody trained cannot "
                                 f"classify {dataset}: use a choice dataset")  # fmt: skip
             if spec.kind == "choice":
+                prompt = study.prompt_for(recipe, dataset)
                 for name in (dataset, *grid.shifts.get(dataset, [])):
-                    _labels(study, found.prompt, name, f"{study.recipes.file(recipe)}: prompt")
+                    _labels(study, prompt, name, f"{study.recipes.file(recipe)}: prompt")
 
 
 def _labels(study: Named, prompt: str, dataset: str, where: str) -> None:
-    labels, classes = study.prompt(prompt)["labels"], study.dataset(dataset).classes
+    labels, classes = study.prompt(prompt).labels, study.dataset(dataset).classes
     if len(classes) > len(labels):
         raise UserError(f"{where}: '{prompt}' has {len(labels)} labels, and {dataset} up to {len(classes)} options: "
                         "use another prompt, or give it more labels")  # fmt: skip

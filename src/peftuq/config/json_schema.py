@@ -14,9 +14,8 @@ from pydantic import BaseModel
 
 from peftuq.config.methods import Methods, declaration
 from peftuq.config.recipe import Recipe, Sweep
-from peftuq.config.schema import Config, Model, Suite
+from peftuq.config.schema import Config, Model, Prompt, Suite
 from peftuq.config.study import PACKAGE
-from peftuq.data.prompts import Template
 from peftuq.data.schema import Dataset
 from peftuq.plugins import AdapterKind
 
@@ -25,7 +24,7 @@ EXTENDABLE: dict[str, type[BaseModel]] = {
     "model": Model,
     "dataset": Dataset,
     "recipe": Recipe,
-    "prompt": Template,
+    "prompt": Prompt,
     "suite": Suite,
 }
 

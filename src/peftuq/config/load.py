@@ -15,7 +15,6 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from peftuq.config import schema, strict_yaml
 from peftuq.config.recipe import Recipe, Sweep
 from peftuq.data import schema as data_schema
-from peftuq.data.prompts import Template
 from peftuq.errors import UserError
 
 M = TypeVar("M")
@@ -255,4 +254,4 @@ def datasets(root: Path) -> Folder:
 
 
 def prompts(root: Path) -> Folder:
-    return Folder(root / "prompts", lambda content, where: validate(Template, content, where))
+    return Folder(root / "prompts", lambda content, where: validate(schema.Prompt, content, where))

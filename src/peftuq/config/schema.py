@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import AfterValidator, Field, model_validator
 
 from peftuq.config.recipe import Role
+from peftuq.data.prompts import Template
 from peftuq.data.source_schema import Hub, Kind, Local, Registry
 from peftuq.strict import AtMost, Name, Once, PositiveFloat, PositiveInt, Strict
 
@@ -79,6 +80,18 @@ _SIZES = {
     *("vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads", "num_key_value_heads"),
     *("intermediate_size", "head_dim", "max_position_embeddings", "type_vocab_size", "embedding_size"),
 }
+
+
+# -- prompts --------------------------------------------------------------------------------------------
+
+
+class Prompt(Template):
+    """A prompt file: a template, and the prompts that take its place for the datasets that are asked otherwise.
+
+    datasets: {boolq: mixlora_boolq}    by the dataset trained on, whose prompt its shift sets are asked with, too
+    """
+
+    datasets: dict[Name, Name] = {}
 
 
 # -- suites and the configuration itself ----------------------------------------------------------------

@@ -202,8 +202,17 @@ class Study:
         """The kind of source that a model's files come from."""
         return self.source(list(self.models.get(name, "model", "").sources.offered), f"config/models/{name}.yaml")
 
-    def prompt(self, name: str, where: str = "config") -> dict[str, Any]:
-        return self._prompts.get(name, "prompt", where).model_dump()
+    def prompt(self, name: str, where: str = "config") -> schema.Prompt:
+        found: schema.Prompt = self._prompts.get(name, "prompt", where)
+        return found
+
+    def prompt_for(self, recipe: str, dataset: str) -> str:
+        """Name of the prompt that a recipe asks a dataset's questions with."""
+        name = self.recipes.get(recipe, "recipe", "").prompt
+        return self.prompt(name).datasets.get(dataset, name)
+
+    def template(self, prompt: str) -> dict[str, Any]:
+        return self.prompt(prompt).model_dump(exclude={"datasets"})
 
     def source(self, offered: list[Kind], where: str) -> Kind:
         """The first kind of source, in the configuration's order, that a file offers."""

@@ -1,6 +1,8 @@
 """Archives that are not trusted: hashed, and unpacked without a single member outside the folder."""
 
+import errno
 import hashlib
+import lzma
 import shutil
 import stat
 import tarfile
@@ -12,6 +14,8 @@ from pathlib import Path, PurePosixPath
 from typing import IO, NamedTuple
 
 from peftuq.errors import UserError
+
+_BAD_NAMES = (errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG)
 
 
 class Member(NamedTuple):
@@ -43,8 +47,16 @@ def extract(archive: Path, folder: Path, patterns: Iterable[str]) -> None:
             path = _safe(member.name, archive)
             if not member.is_folder and matches(path.as_posix(), patterns):
                 _write(member, folder / path, archive)
-    except (zipfile.BadZipFile, tarfile.TarError, EOFError, zlib.error) as error:
+    except (zipfile.BadZipFile, tarfile.TarError, EOFError, zlib.error, lzma.LZMAError) as error:
         raise UserError(f"{archive}: damaged archive ({error}); delete it to fetch it again") from error
+    except (RuntimeError, NotImplementedError) as error:
+        raise UserError(f"{archive}: encrypted or packed in an unknown way; delete it to fetch it again") from error
+    except OSError as error:
+        if error.errno is None:  # bz2's own; with a number it is the disk's, or a member's impossible name
+            raise UserError(f"{archive}: damaged archive ({error}); delete it to fetch it again") from error
+        if error.errno in _BAD_NAMES:
+            raise UserError(f"{archive}: refused, a member's name is too long, or a file's and a folder's") from error
+        raise
 
 
 def _safe(name: str, archive: Path) -> PurePosixPath:

@@ -57,7 +57,9 @@ def read(files: list[Path], form: str | None = None, header: list[str] = []) -> 
         except (ValueError, EOFError, LookupError, TypeError, AttributeError, RecursionError, ArithmeticError,
                 NotImplementedError, csv.Error, zlib.error) as error:  # fmt: skip
             reason = str(error).split("\n")[0]
-            raise UserError(f"{file}: damaged or not of its format ({reason}): fetch it again") from error
+            raise UserError(
+                f"{file}: damaged or not of its format ({reason}): correct it, or fetch it again"
+            ) from error
 
 
 def _reader(file: Path, form: str | None, header: list[str]) -> Callable[[Path], Iterator[Row]]:
@@ -85,6 +87,8 @@ def _lines(file: Path) -> Iterator[str]:
             number += 1
             if len(line) > LONGEST:
                 raise ValueError(f"line {number} is longer than {LONGEST} characters")
+            if "\0" in line:
+                raise ValueError(f"line {number} holds a NUL character, as UTF-16 has many: save it as UTF-8")
             yield line
 
 
@@ -92,7 +96,7 @@ def _jsonl(file: Path) -> Iterator[Row]:
     for number, line in enumerate(_lines(file), 1):
         if line.strip():
             try:
-                row = json.loads(line)
+                row = json.loads(line, object_pairs_hook=_object)
             except (ValueError, RecursionError) as error:
                 raise ValueError(f"line {number}: {error}") from error
             if not isinstance(row, dict):
@@ -100,9 +104,22 @@ def _jsonl(file: Path) -> Iterator[Row]:
             yield row
 
 
+def _object(pairs: list[tuple[str, Any]]) -> Row:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        _check_names([name for name, _ in pairs])
+    return found
+
+
+def _check_names(names: list[str]) -> None:
+    repeated = next((name for place, name in enumerate(names) if name in names[:place]), None)
+    if repeated is not None:
+        raise ValueError(f"two columns are called {repeated!r}: rename one")
+
+
 def _csv(file: Path) -> Iterator[Row]:
     csv.field_size_limit(LONGEST)  # the module's own limit is less than a long text
-    rows = csv.reader(_lines(file), strict=True)
+    rows = csv.reader(_ended(file), strict=True)
     header = next(rows, None)
     if header is None:
         return
@@ -114,14 +131,22 @@ def _csv(file: Path) -> Iterator[Row]:
             yield dict(zip(header, values, strict=True))
 
 
+def _ended(file: Path) -> Iterator[str]:
+    """The lines of a CSV. `ValueError` for a file whose lines end as on old Macs: it would be a single one."""
+    for number, line in enumerate(_lines(file), 1):
+        if number == 1 and "\r" in line.rstrip("\r\n"):
+            raise ValueError("lines end in a carriage return alone: save it with line feeds")
+        yield line
+
+
 def _check_header(header: list[str]) -> None:
     """The first line names the columns: each once, and apart from each other by commas."""
-    other = next((mark for mark in (";", "\t", "|") if mark in header[0]), None)
-    if len(header) == 1 and other is not None:
+    if not header:
+        raise ValueError("line 1 is empty: it names the columns")
+    other = max((";", "\t", "|"), key=lambda mark: sum(name.count(mark) for name in header))
+    if sum(name.count(other) for name in header) >= len(header):
         raise ValueError(f"columns stand apart by {other!r} and not by commas: save it with commas")
-    repeated = next((name for place, name in enumerate(header) if name in header[:place]), None)
-    if repeated is not None:
-        raise ValueError(f"two columns are called {repeated!r}: rename one")
+    _check_names(header)
 
 
 def _tsv(file: Path, header: list[str]) -> Iterator[Row]:
@@ -136,7 +161,9 @@ def _tsv(file: Path, header: list[str]) -> Iterator[Row]:
 def _parquet(file: Path) -> Iterator[Row]:
     import pyarrow.parquet as pq
 
-    for batch in pq.ParquetFile(file).iter_batches():
+    opened = pq.ParquetFile(file)
+    _check_names(opened.schema_arrow.names)
+    for batch in opened.iter_batches():
         yield from batch.to_pylist()
 
 
@@ -144,6 +171,7 @@ def _arrow(file: Path) -> Iterator[Row]:
     import pyarrow as pa
 
     with pa.OSFile(str(file)) as opened, pa.ipc.open_stream(opened) as batches:
+        _check_names(batches.schema.names)
         for batch in batches:
             yield from batch.to_pylist()
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from peftuq.data.row_schema import Delimited, Label, Rating, Row
 from peftuq.data.templates import as_text, at, fields, fill, is_empty
+from peftuq.labels import UNLABELLED
 
 _INTEGER = re.compile(r"-?\d{1,9}")
 
@@ -16,7 +17,7 @@ def example_of(row: dict[str, Any], rule: Row, classes: list[str]) -> dict[str, 
     Raises `KeyError` for a missing column and `ValueError` for a label or text that is none.
     """
     if rule.text:
-        label = rated(row, rule.rating) if rule.rating else labelled(row, rule.label, len(classes))
+        label = rated(row, rule.rating) if rule.rating else _label(row, rule.label, len(classes))
         return None if label is None else {"text": _clean(fill(rule.text, row), rule.clean).strip(), "label": label}
     options = _options(row, rule.options)
     if len(options) < 2:
@@ -27,8 +28,12 @@ def example_of(row: dict[str, Any], rule: Row, classes: list[str]) -> dict[str, 
         "context": fill(rule.context, row).strip(),
         "question": fill(rule.question, row).strip(),
         "options": options,
-        "label": labelled(row, rule.label, len(options)),
+        "label": _label(row, rule.label, len(options)),
     }
+
+
+def _label(row: dict[str, Any], rule: Label | None, n_classes: int) -> int:
+    return UNLABELLED if rule is None else labelled(row, rule, n_classes)
 
 
 def labelled(row: dict[str, Any], rule: Label, n_classes: int) -> int:
@@ -58,6 +63,8 @@ def _shown(value: Any) -> str:
 
 def _number(value: Any, column: str) -> float:
     try:
+        if isinstance(value, bool) or (isinstance(value, str) and "_" in value):
+            raise ValueError  # Python would take both for numbers
         number = float(value)
     except (TypeError, ValueError, OverflowError) as error:
         raise ValueError(f"its {column} is {_shown(value)}, which is no number") from error

@@ -153,7 +153,8 @@ class Preparation(Strict):
 class Dataset(Strict):
     """A dataset file.
 
-    `classes` are the labels' names in label order; for choice tasks, names for the options' positions.
+    `classes` are the labels' names in label order; for choice tasks, names for the options' positions. A set that is
+    not `labelled` is for shift alone; texts without `classes` go with any.
     `question` is asked about each text when a classification dataset is read as choice.
     """
 
@@ -162,7 +163,8 @@ class Dataset(Strict):
     kind: TaskKind
     origin: str
     licence: str
-    classes: Annotated[list[Word], Field(min_length=2, max_length=100_000), Once]
+    labelled: bool = True
+    classes: Annotated[list[Word], Field(min_length=2, max_length=100_000), Once] = Field([])
     question: str = ""
     row: Row
     splits: Splits
@@ -173,12 +175,16 @@ class Dataset(Strict):
     def _complete(self) -> "Dataset":
         if not self.sources.offered:
             raise ValueError("sources: must offer at least one of hub, registry, local")
+        if not self.classes and (self.labelled or self.kind == "choice"):
+            raise ValueError("classes: is missing: name two or more")
         if self.kind == "choice" and self.row.text and not self.question:
             raise ValueError("question: is missing: what is asked about each text, for kind is choice")
         for kind, source in self.sources.offered.items():
             missing = [name for name in (source.splits or self.splits).used if name not in source.files]
             if missing:
                 raise ValueError(f"sources.{kind}.files: no files for the split '{missing[0]}'")
+            if not self.labelled and (source.splits or self.splits).train:
+                raise ValueError(f"labelled: false, so nothing to train on: give 'splits' only 'test' (sources.{kind})")
             self._check_row(self._row(source), f"sources.{kind}")
         return self
 
@@ -186,8 +192,11 @@ class Dataset(Strict):
         return source.row.over(self.row) if source.row else self.row
 
     def _check_row(self, row: Row, where: str) -> None:
-        if (row.label is None) == (row.rating is None):
-            raise ValueError(f"row: needs either 'label' or 'rating' ({where})")
+        labels = (row.label is not None) + (row.rating is not None)
+        if self.labelled and labels != 1:
+            raise ValueError(f"row: needs either 'label' or 'rating', or labelled: false beside it ({where})")
+        if not self.labelled and labels:
+            raise ValueError(f"labelled: false, but 'row' has a label or rating: remove either ({where})")
         if row.label and row.label.values and len(row.label.values) != len(self.classes):
             raise ValueError(f"row.label.values: {len(self.classes)} classes need {len(self.classes)} values ({where})")
         if row.rating and not row.text:
@@ -249,6 +258,8 @@ class Datasets:
         dataset = self._folder.get(base, "dataset", where)
         if dataset.kind != "classification":
             raise UserError(f"{where}: {base} is a choice dataset already: write '{base}', not '{name}'")
+        if not dataset.classes:
+            raise UserError(f"{where}: {name}: config/datasets/{base}.yaml has no 'classes' to choose from")
         if not dataset.question:
             raise UserError(f"{where}: {name}: config/datasets/{base}.yaml has no 'question' to ask about its texts")
         return dataset.model_copy(update={"kind": "choice"})

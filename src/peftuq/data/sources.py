@@ -7,7 +7,7 @@ from typing import Any
 from peftuq.data import archives, hub, registry
 from peftuq.data.source_schema import Hub, Kind, Local, Registry
 from peftuq.errors import UserError
-from peftuq.files import atomic_folder
+from peftuq.files import atomic_folder, unreadable
 
 
 def fetch(kind: Kind, source: dict[str, Any], folder: Path, cache: Path) -> dict[str, Any]:
@@ -44,6 +44,10 @@ def _copy(source: Local, folder: Path) -> dict[str, str]:
     if not origin.is_dir():
         raise UserError(f"local source: there is no folder {origin}: correct the key 'folder'")
     for name in archives.select(origin, source.files):
+        try:
+            open(origin / name, "rb").close()
+        except OSError as error:
+            raise UserError(f"{origin / name}: {unreadable(error)}") from error
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(origin / name, folder / name)
     return {}

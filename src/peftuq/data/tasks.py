@@ -93,7 +93,7 @@ def _official(wanted: Preparation, name: str, folder: Path) -> Columns:
                     numbers.append(number)
                     examples.append(example)
         except KeyError as error:
-            there = ", ".join(map(str, row))
+            there = ", ".join(map(repr, row))
             raise UserError(f"{where}: has no column {error}, but {there}: correct the key 'row'") from error
         except (ValueError, TypeError) as error:
             raise UserError(f"{where}: {error}") from error
@@ -103,7 +103,10 @@ def _official(wanted: Preparation, name: str, folder: Path) -> Columns:
             f"{files[0].parent}: dataset {wanted.name}: {named} has no row: fetch it again, or correct 'files'"
         )
     if not examples:
-        raise UserError(f"dataset {wanted.name}: no {name} row is left: correct 'row.where' or 'row.rating'")
+        rules = [
+            f"'row.{key}'" for key, rule in (("where", wanted.row.where), ("rating.drop", wanted.row.rating)) if rule
+        ]
+        raise UserError(f"dataset {wanted.name}: no {name} row is left: correct {' or '.join(rules)}")
     columns = {key: [example[key] for example in examples] for key in examples[0]}
     columns["label"] = np.array(columns["label"], dtype=np.int64)
     columns = {"id": splits.ids(name, np.array(numbers)), **columns}

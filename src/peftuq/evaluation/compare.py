@@ -18,14 +18,15 @@ _Runs = dict[int, tuple[np.ndarray, np.ndarray]]
 
 
 def pairwise(scored: Sequence[Scored], evals: Sequence[str], resamples: int) -> dict[str, Any]:
-    """Per evaluation set: `auroc`, method → seed → value, and `differences`, a row for every two methods.
+    """Per evaluation set with labels: `auroc`, method → seed → value, and `differences`, a row for every two methods.
 
     Methods are named "predictive/variant". An undefined AUROC is None. A row holds `method`, `other`, the `seeds` that
     both have, `estimate` = the method's mean AUROC over them minus the other's, and `low` and `high` of its 95 %
     interval. Two methods without a common seed have no row.
     """
+    parts = {part: [(name, seed, scores.on(part)) for name, seed, scores in scored] for part in evals}
     return {
-        part: _on_part([(name, seed, scores.on(part)) for name, seed, scores in scored], resamples) for part in evals
+        part: _on_part(here, resamples) for part, here in parts.items() if all(scores.labelled for *_, scores in here)
     }
 
 

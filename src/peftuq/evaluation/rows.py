@@ -12,14 +12,19 @@ Row = dict[str, str | float | None]
 def prediction_rows(samples: SampleFile, evals: Sequence[str]) -> list[Row]:
     """Metrics of the mean predictive distribution on each evaluation set.
 
-    Conformal sets are calibrated on the validation part. `answer_mass` (choice tasks): the mean probability that the
+    Conformal sets are calibrated on the validation part; of a set without labels they are all that is measured, by
+    their size. `answer_mass` (choice tasks): the mean probability that the
     whole vocabulary gives to the answer tokens.
     """
     valid = samples["valid"]
     rows: list[Row] = []
     for part in evals:
         sample = samples[part]
-        metrics = evaluate.prediction_metrics(sample.mean, sample.label, (valid.mean, valid.label))
+        calibration = (valid.mean, valid.label)
+        if sample.labelled:
+            metrics = evaluate.prediction_metrics(sample.mean, sample.label, calibration)
+        else:
+            metrics = evaluate.unlabelled_metrics(sample.mean, calibration)
         metrics["examples"] = float(len(sample.id))
         if (mass := samples.answer_mass(part)) is not None:
             metrics["answer_mass"] = float(mass.mean())
@@ -30,18 +35,21 @@ def prediction_rows(samples: SampleFile, evals: Sequence[str]) -> list[Row]:
 def score_rows(scores: Scores, evals: Sequence[str], probabilities: Sequence[str]) -> list[Row]:
     """Metrics of each variant on each evaluation set; the first set is the in-distribution one of shift metrics.
 
-    `probabilities` names the variants that are themselves a probability of error.
+    `probabilities` names the variants that are themselves a probability of error. A shift set without labels is only
+    told apart from the first.
     """
     inside = scores.on(evals[0])
     rows: list[Row] = []
     for part in evals:
         here = scores.on(part)
         for variant, values in here.variants.items():
-            metrics: Mapping[str, float | None] = evaluate.score_metrics(values, here.error)
-            if variant in probabilities:
-                metrics = {**metrics, **evaluate.probability_metrics(values, here.error)}
+            metrics: dict[str, float | None] = {}
+            if here.labelled:
+                metrics |= evaluate.score_metrics(values, here.error)
+            if here.labelled and variant in probabilities:
+                metrics |= evaluate.probability_metrics(values, here.error)
             if part != evals[0]:
-                metrics = {**metrics, **evaluate.shift_metrics(inside.variants[variant], values)}
+                metrics |= evaluate.shift_metrics(inside.variants[variant], values)
             rows += _rows(part, variant, metrics)
     return rows
 

@@ -19,15 +19,22 @@ def groups(members: int, size: int) -> list[list[int]]:
 
 
 def curve_point(samples: Samples) -> dict[str, float]:
-    """One ensemble after one epoch: nll, accuracy, ECE (10 bins), mean entropy and mutual information (nats)."""
+    """One ensemble after one epoch: mean entropy and mutual information (nats); with labels nll, accuracy, ECE, too.
+
+    The ECE has 10 bins.
+    """
     mean = samples.mean
-    correct = mean.argmax(axis=1) == samples.label
+    uncertainty = {
+        "entropy": float(entropy(mean).mean()),
+        "mutual_information": float(mutual_information(samples.probs).mean()),
+    }
+    if not samples.labelled:
+        return uncertainty
     return {
         "nll": calibration.nll(mean, samples.label),
         "accuracy": calibration.accuracy(mean, samples.label),
-        "ece_10": calibration.ece(mean.max(axis=1), correct, 10),
-        "entropy": float(entropy(mean).mean()),
-        "mutual_information": float(mutual_information(samples.probs).mean()),
+        "ece_10": calibration.ece(mean.max(axis=1), mean.argmax(axis=1) == samples.label, 10),
+        **uncertainty,
     }
 
 
@@ -45,7 +52,10 @@ def curves(members: Sequence[EpochFile], sizes: Sequence[int]) -> list[dict[str,
 
 
 def examples(members: Sequence[EpochFile], size: int) -> dict[str, np.ndarray]:
-    """Per example of the first `size` members: "<epoch>/<part>/" + entropy, mutual_information (nats), correct."""
+    """Per example of the first `size` members: "<epoch>/<part>/" + entropy, mutual_information (nats), correct.
+
+    Examples without labels have no "correct".
+    """
     arrays = {}
     for part in members[0].parts:
         for epoch in range(1, members[0].epochs + 1):
@@ -53,7 +63,8 @@ def examples(members: Sequence[EpochFile], size: int) -> dict[str, np.ndarray]:
             key = f"{epoch}/{part}"
             arrays[f"{key}/entropy"] = entropy(samples.mean)
             arrays[f"{key}/mutual_information"] = mutual_information(samples.probs)
-            arrays[f"{key}/correct"] = (samples.mean.argmax(axis=1) == samples.label).astype(np.uint8)
+            if samples.labelled:
+                arrays[f"{key}/correct"] = (samples.mean.argmax(axis=1) == samples.label).astype(np.uint8)
     return arrays
 
 

@@ -54,11 +54,12 @@ class Context:
         model = self.study.models.get(setting.model, "model", "")
         dataset, recipe = self.study.dataset(setting.dataset), self.recipe(setting.recipe)
         datasets = [dataset, *(self.study.dataset(part) for part in evals if part != "test")]
+        prompt = self.study.template(self.study.prompt_for(setting.recipe, setting.dataset))
         return {
             "kind": dataset.kind,
             "classes": max((list(one.classes) for one in datasets), key=len),
             "max_length": min(model.max_length, recipe.max_length),
-            "prompt": self.study.prompt(recipe.prompt) if dataset.kind == "choice" else None,
+            "prompt": prompt if dataset.kind == "choice" else None,
             "precision": self.study.precision(setting.recipe),
             "batch_tokens": self.study.config.eval_batch_tokens,
         }

@@ -77,8 +77,12 @@ class ListCells(Rule):
         }
 
     def _recipe(self, name: str) -> dict[str, Any]:
-        """A recipe as the run's models meet it: its precision is resolved."""
-        return {**self._context.recipe(name).model_dump(), "precision": self._study.precision(name)}
+        """A recipe as the run's models meet it: precision resolved, with the `prompts` of datasets that have others."""
+        recipe = {**self._context.recipe(name).model_dump(), "precision": self._study.precision(name)}
+        asked = [s.dataset for s in self._study.settings if s.recipe == name]
+        prompts = {dataset: self._study.prompt_for(name, dataset) for dataset in dict.fromkeys(asked)}
+        others = {dataset: prompt for dataset, prompt in prompts.items() if prompt != recipe["prompt"]}
+        return {**recipe, "prompts": others} if others else recipe
 
     @cached_property
     def _digest(self) -> str:

@@ -19,7 +19,7 @@ def lac(probs: np.ndarray) -> np.ndarray:
 
 
 def aps(probs: np.ndarray) -> np.ndarray:
-    """Adaptive prediction sets: mass of the options more probable than each option, (N, C); missing ones inf.
+    """Adaptive prediction sets, exclusive: mass of the options more probable than each, (N, C); missing ones inf.
 
     Romano et al. (2020) with the randomisation u fixed at 0: valid like any fixed u, the sets are
     never empty. With u = 1, the other deterministic form, every wrong two-way answer would score 1 and all

@@ -9,6 +9,7 @@ from functools import partial
 
 import numpy as np
 
+from peftuq.labels import UNLABELLED
 from peftuq.metrics import calibration as cal
 from peftuq.metrics import conformal, detection, selective
 
@@ -34,9 +35,9 @@ METRICS = {
     "lac_set_size": {"of": "prediction", "range": "[0, C]", "better": "lower", "undefined": "no valid part",
         "meaning": "mean size of the LAC conformal sets at 90 %"},
     "aps_coverage": {"of": "prediction", "range": "[0, 1]", "better": "nominal", "undefined": "no valid part",
-        "meaning": "share of labels inside the APS conformal sets; nominal 0.9, more if accuracy is"},
+        "meaning": "share of labels inside the (exclusive) APS conformal sets; nominal 0.9, more if accuracy is"},
     "aps_set_size": {"of": "prediction", "range": "[1, C]", "better": "lower", "undefined": "no valid part",
-        "meaning": "mean size of the APS conformal sets at 90 % (deterministic, never empty)"},
+        "meaning": "mean size of the APS conformal sets at 90 % (exclusive: never empty)"},
     "auroc": {"of": "score", "range": "[0, 1]", "better": "higher", "undefined": "all wrong or all right",
         "meaning": "error detection: P(an error scores higher than a correct prediction), ties half"},
     "aupr": {"of": "score", "range": "(0, 1]", "better": "higher", "undefined": "all right",
@@ -137,6 +138,20 @@ def prediction_metrics(
         valid_probs, valid_label = calibration
         values |= _values(_CONFORMAL, probs, label, np.asarray(valid_probs, dtype=np.float64), valid_label)
     return values
+
+
+def unlabelled_metrics(probs: np.ndarray, calibration: tuple[np.ndarray, np.ndarray]) -> dict[str, float | None]:
+    """Those of `prediction_metrics` that need no label of the examples: sizes of conformal sets."""
+    sizes = {name: metric for name, metric in _CONFORMAL.items() if not needs_label(name)}
+    valid_probs, valid_label = calibration
+    probs, valid_probs = (np.asarray(p, dtype=np.float64) for p in (probs, valid_probs))
+    no_label = np.full(len(probs), UNLABELLED)
+    return _values(sizes, probs, no_label, valid_probs, valid_label)
+
+
+def needs_label(metric: str) -> bool:
+    """True for a metric of METRICS that tells right from wrong on the set that it is of."""
+    return METRICS[metric]["of"] != "shift" and not metric.endswith("_set_size")
 
 
 def score_metrics(score: np.ndarray, error: np.ndarray) -> dict[str, float | None]:

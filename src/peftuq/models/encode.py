@@ -1,6 +1,6 @@
 """Prepared examples as token ids: a text for classification, a rendered prompt for a choice task."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +9,13 @@ from transformers import PreTrainedTokenizerFast
 
 from peftuq import files
 from peftuq.data import prompts
+from peftuq.data.splits import take
 from peftuq.errors import UserError
 from peftuq.models.batching import Encoded
+from peftuq.progress import Log
 from peftuq.specs.task import Task
 
+_UNBOUNDED = 2**31 - 1
 UNKNOWN = 0.2  # of a split's tokens: beyond it the texts are not what the model reads
 
 
@@ -21,6 +24,21 @@ def encode(tokenizer: PreTrainedTokenizerFast, file: str | Path, task: Task) -> 
     encoded = tokenise(tokenizer, files.read_columns(file), task)
     _check_known(tokenizer, encoded, str(file))
     return encoded
+
+
+def count_cut(
+    tokenizer: PreTrainedTokenizerFast, encoded: Mapping[str, Encoded], paths: Sequence[str], task: Task, log: Log
+) -> dict[str, int]:
+    """By split, how many inputs lost tokens to `max_length`; `paths`: the prepared split of each."""
+    whole, counts = task.model_copy(update={"max_length": _UNBOUNDED}), {}
+    for (part, data), path in zip(encoded.items(), paths, strict=True):
+        # Only what fills the length may have been longer: little is tokenised twice.
+        full = np.flatnonzero(data.lengths == task.max_length)
+        lengths = tokenise(tokenizer, take(files.read_columns(path), full), whole).lengths if len(full) else full
+        counts[part] = int((lengths > task.max_length).sum())
+        if counts[part]:
+            log(f"{part}: {counts[part]} of {len(data)} inputs cut at {task.max_length} tokens")
+    return counts
 
 
 def _check_known(tokenizer: PreTrainedTokenizerFast, encoded: Encoded, where: str) -> None:
@@ -40,9 +58,9 @@ def tokenise(tokenizer: PreTrainedTokenizerFast, columns: Mapping[str, Any], tas
     """The same of examples in memory: the columns of a prepared split."""
     n = len(columns["id"])
     if task.kind == "classification":
-        encoded = tokenizer(columns["text"], truncation=True, max_length=task.max_length)["input_ids"]
+        encoded = tokenizer(columns["text"], truncation=True, max_length=task.max_length, verbose=False)
         # A text can be empty (newsgroups, once stripped), and a tokenizer without special tokens then gives none.
-        tokens = [ids or [tokenizer.pad_token_id] for ids in encoded]
+        tokens = [ids or [tokenizer.pad_token_id] for ids in encoded["input_ids"]]
         n_options = np.full(n, len(task.classes))
     else:
         assert task.prompt is not None

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from peftuq import labels
 from peftuq.artifacts import Record, RecordFile
 from peftuq.metrics.calibration import accuracy, nll
 from peftuq.progress import Log
@@ -65,7 +66,7 @@ def compare(
         "examples": len(posterior.y),
         "sampler": _diagnose(draws, samples[EXACT][0]),
         "map_potentials": [float(posterior.potential(theta)) for theta in fitted.maps],
-        "unadapted": {part: _accuracy(posterior.network, *parts[part]) for part in parts},
+        "unadapted": {part: _accuracy(posterior.network, *p) for part, p in parts.items() if labels.are_known(p.y)},
         "agreement": {part: _agreements(methods, parts[part].y) for part, methods in predictions.items()},
     }
     return predictions, facts
@@ -196,8 +197,7 @@ def _agreements(methods: Mapping[str, Predictions], label: np.ndarray) -> dict[s
             {
                 **agreement(probs, mi, exact.probs[0], exact.mi[0])._asdict(),
                 "mi": float(mi.mean()),
-                "accuracy": accuracy(probs, label),
-                "nll": nll(probs, label),
+                **({"accuracy": accuracy(probs, label), "nll": nll(probs, label)} if labels.are_known(label) else {}),
             }
             for probs, mi in zip(predictions.probs, predictions.mi, strict=True)
         ]

@@ -12,7 +12,7 @@ import numpy as np
 
 from peftuq import artifacts, files
 from peftuq.cells import PREDICTION, Setting, parse_predictive
-from peftuq.metrics.evaluate import METRICS
+from peftuq.metrics.evaluate import METRICS, needs_label
 from peftuq.paths import Paths
 from peftuq.report.comparison import Comparison
 
@@ -111,6 +111,13 @@ class Run:
         evals = (e for cell in self._cells_of.get(setting, []) for e in cell["evals"])
         return [name for name in dict.fromkeys(evals) if name != "test"]
 
+    def labelled_shifts(self, setting: Setting) -> list[str]:
+        """The shift sets whose labels are known: those on which right can be told from wrong."""
+        return [name for name in self.shifts(setting) if self.labelled(name)]
+
+    def labelled(self, dataset: str) -> bool:
+        return bool(self.datasets[dataset].get("labelled", True))
+
     def predictives(self, setting: Setting) -> list[str]:
         return list(dict.fromkeys(cell["predictive"] for cell in self._cells_of.get(setting, [])))
 
@@ -172,7 +179,12 @@ class Run:
     def over_seeds(
         self, setting: Setting, metric: str, variant: str = PREDICTION, predictive: str = "point", on: str = ""
     ) -> OverSeeds:
-        """A metric over seeds; `on` is a shift set, by default the setting's own test split."""
+        """A metric over seeds; `on` is a shift set, by default the setting's own test split.
+
+        What needs labels was not asked for on a set without them.
+        """
+        if on and not self.labelled(on) and metric in METRICS and needs_label(metric):
+            return OverSeeds()
         requested = self.seeds(setting, predictive, variant)
         found = self._values.get((setting, predictive, variant, on or setting.dataset, metric), {})
         return OverSeeds(
@@ -200,7 +212,7 @@ class Run:
         return rows, notes
 
     def comparison(self, setting: Setting, on: str = "") -> Comparison | None:
-        """The setting's scores in pairs; `on` is a shift set. None when it is missing."""
+        """The setting's scores in pairs; `on` is a shift set with labels. None when it is missing."""
         found = (_read_json(self.paths.comparison(*setting)) or {}).get(on or "test")
         return None if found is None else Comparison(found)
 
@@ -212,6 +224,15 @@ class Run:
         log = Path(self.paths.training_log(*setting, seed))
         lines = log.read_text().splitlines() if log.is_file() else []
         return {**facts, "log": [json.loads(line) for line in lines]}
+
+    def inputs(self, setting: Setting) -> tuple[int, dict[str, int]] | None:
+        """Most tokens of an input, and by split or shift set how many inputs lost some; None where nobody counted."""
+        seed = self._cells_of[setting][0]["seed"]  # all read alike
+        recorded = _read_json(self.paths.duration(self.paths.records(*setting, seed))) or {}
+        if "cut" not in recorded:
+            return None
+        trained = _read_json(self.paths.training(*setting, seed)) or {}
+        return recorded["max_length"], recorded["cut"] | trained.get("cut", {})
 
     def sample_facts(self, setting: Setting, seed: int, predictive: str) -> dict[str, str]:
         """The metadata of a predictive's samples, such as the temperature it fitted; empty when its file is missing."""

@@ -7,6 +7,7 @@ import numpy as np
 
 from peftuq.cells import Setting, parse_predictive
 from peftuq.report import environment, origins
+from peftuq.report.examples import CUT, EXAMPLES
 from peftuq.report.headings import Headings
 from peftuq.report.parts import Section
 from peftuq.report.run import Run
@@ -21,17 +22,13 @@ def section(run: Run, date: str) -> Section:
     return Section(
         "What ran",
         [
-            _suites(run),
-            _models(run),
-            _datasets(run),
-            _limits(run),
-            _recipes(run),
-            _training(run),
-            _methods(run),
-            _environment(date),
+            Section("Suites and models", [_suites(run), _models(run)]),
+            Section("Data", [_datasets(run), _limits(run), EXAMPLES(run, _used(run)), CUT(run, run.all_settings)]),
+            Section("Recipes, trainings and methods", [_recipes(run), _training(run), _methods(run)]),
+            Section("Machine and software", [_environment(date)]),
         ],
         _findings(run),
-    )
+    ).filled
 
 
 def _text(label: str, width: int = 1) -> Column:
@@ -77,13 +74,17 @@ def _models(run: Run) -> Table:
     return _table("models", "Models.", "Hashes are cut to twelve digits.", ("Model",), columns, rows)
 
 
+def _used(run: Run) -> list[str]:
+    """The datasets that are trained or evaluated on."""
+    return list(dict.fromkeys(name for s in run.all_settings for name in (s.dataset, *run.shifts(s))))
+
+
 def _datasets(run: Run) -> Table:
-    used = dict.fromkeys(name for s in run.all_settings for name in (s.dataset, *run.shifts(s)))
     rows = []
-    for name in used:
+    for name in _used(run):
         dataset, (sizes, notes) = run.datasets[name], run.dataset_facts(name)
         splits = " / ".join(f"{sizes[split]:,}" for split in ("train", "valid", "test") if sizes.get(split))
-        task = f"{dataset['kind']}, {len(dataset['classes'])}"
+        task = f"{dataset['kind']}, {len(dataset['classes']) if run.labelled(name) else 'no labels'}"
         source = origins.described(json.loads(notes.get("provenance", "{}")) or {"kind": notes.get("source")})
         remarks = "; ".join(part for part in (dataset["title"], dataset["origin"], source, notes.get("notes")) if part)
         rows.append(_row((name,), splits or MISSING, task, dataset["licence"], remarks))

@@ -139,12 +139,75 @@ def test_mistakes_in_the_configuration_are_one_line(root, config, message):
     ("recipes/lora_demo.yaml", "extends: lora\nadapter: {mixture: {}}\nprior: {half_lambda: 1}", "needs plain LoRA"),
     ("recipes/lora_demo.yaml", "extends: lora\nsweep: {key: adapter.rank}", r"sweep: key 'values' is missing"),
     ("recipes/lora_demo.yaml", "extends: lora\nsweep: {key: adapter.rank, values: [0]}", r"sweep value 0"),
+    ("prompts/letters.yaml", "extends: options_first\ndatasets: {bolq: mixlora}", r"letters.*: unknown dataset 'bolq'"),
+    ("prompts/letters.yaml", "extends: options_first\ndatasets: {boolq: mix}", r"datasets\.boolq: .* prompt 'mix'"),
     ("models/minilm.yaml", "version: 1", r"minilm\.yaml: key 'title' is missing"),
 ])  # fmt: skip
 def test_mistakes_in_a_file_name_it(root, file, text, message):
     (root / file).write_text(text)
     with pytest.raises(UserError, match=message):
         study(root)
+
+
+def test_a_dataset_is_asked_with_a_prompt_of_its_own_and_no_other_job_sees_it(root):
+    suite(
+        root, models=["smollm2"], datasets=["boolq", "obqa"], recipes=["lora_wide"], shifts={"boolq": ["boolq_closed"]}
+    )
+
+    def specs() -> dict[str, str]:
+        jobs = Jobs(study(root))
+        wildcards = {
+            d: SimpleNamespace(model="smollm2", dataset=d, recipe="lora_wide", seed=0) for d in ("boolq", "obqa")
+        }
+        return {dataset: jobs.extract.spec(w) for dataset, w in wildcards.items()}
+
+    asked = specs()
+    assert '"labels":["true","false"]' in asked["boolq"] and '"labels":["A","B"' in asked["obqa"]
+    assert Jobs(study(root)).list_cells.cells["recipes"]["lora_wide"]["prompts"] == {"boolq": "mixlora_boolq"}
+    prompt = root / "prompts/mixlora.yaml"
+    prompt.write_text(prompt.read_text().replace("datasets: {boolq: mixlora_boolq,", "datasets: {"))
+    without = specs()
+    assert without["boolq"] != asked["boolq"] and without["obqa"] == asked["obqa"]
+    assert "prompts" not in Jobs(study(root)).list_cells.cells["recipes"]["lora_wide"]
+
+
+WEB = {
+    "version": 1,
+    "kind": "classification",
+    "title": "w",
+    "origin": "w",
+    "licence": "w",
+    "labelled": False,
+    "row": {"text": "{text}"},
+    "splits": {"test": ["test"]},
+    "sources": {"hub": {"fetch": {"repo": "a/b", "files": ["*"]}, "files": {"test": "*.csv"}}},
+}
+
+
+def test_a_set_without_labels_is_a_shift_of_any_classification(root):
+    write(root / "datasets/web.yaml", WEB)
+    suite(root, datasets=["snippets2", "sst5"], shifts={"sst5": ["web"], "snippets2": ["web"]})
+    found = study(root)
+    assert found.evals(Setting("minilm", "sst5", "lora_demo")) == ["test", "web"]
+    assert found.preparation("web").classes == []
+
+
+@pytest.mark.parametrize("content, grid, message", [
+    (WEB, {"datasets": ["web"], "shifts": {}}, r"datasets: web has no labels to train on: list it under shifts"),
+    ({**WEB, "labelled": True, "classes": ["a", "b"]}, {}, r"row: needs either 'label' or 'rating', or labelled"),
+    ({**WEB, "row": {**WEB["row"], "label": {"column": "l"}}}, {}, r"'row' has a label or rating: remove either"),
+    ({**WEB, "splits": {"train": ["train"], "valid": {"share": 0.5}, "test": ["test"]}, "sources": {"hub": {
+        **WEB["sources"]["hub"], "files": {"train": "t.csv", "test": "*.csv"}}}}, {}, r"nothing to train on"),
+    ({**WEB, "kind": "choice", "question": "why?"}, {}, r"classes: is missing"),
+    ({**WEB, "classes": ["a", "b"]}, {}, r"web does not share the kind and classes"),
+    (WEB, {"shifts": {"snippets2": ["web_choice"]}}, r"has no 'classes' to choose from"),
+])  # fmt: skip
+def test_mistakes_about_labels(root, content, grid, message):
+    write(root / "datasets/web.yaml", content)
+    suite(root, **{"shifts": {"snippets2": ["web"]}, **grid})
+    with pytest.raises(UserError, match=message) as raised:
+        study(root)
+    assert "\n" not in str(raised.value)
 
 
 def test_specs_hold_what_a_job_uses_and_nothing_else(root):

@@ -89,6 +89,38 @@ def test_a_damaged_archive_says_so(tmp_path, make):
             archives.extract(archive, tmp_path / "out", ["*"])
 
 
+def patched(content: bytes, *bits: tuple[int, int, int]) -> bytes:
+    """A zip of one member with other values at places of its local header and of its entry in the directory."""
+    changed = bytearray(content)
+    for local, central, value in bits:
+        changed[local] = changed[changed.rfind(b"PK\x01\x02") + central] = value
+    return bytes(changed)
+
+
+@pytest.mark.parametrize("name", ["encrypted", "method", "bzip2", "lzma"])
+def test_a_zip_that_cannot_be_unpacked_says_so(tmp_path, name):
+    kind = {"bzip2": zipfile.ZIP_BZIP2, "lzma": zipfile.ZIP_LZMA}.get(name, zipfile.ZIP_DEFLATED)
+    with zipfile.ZipFile(tmp_path / "a", "w", kind) as opened:
+        opened.writestr("a.txt", b"hello" * 1000)
+    whole = (tmp_path / "a").read_bytes()
+    broken = {
+        "encrypted": patched(whole, (6, 8, 1)),
+        "method": patched(whole, (8, 10, 99)),
+    }.get(name, whole[:50] + b"\1\2\3\4" + whole[54:])
+    (tmp_path / "a").write_bytes(broken)
+    with pytest.raises(UserError, match=r"/a: .*delete it to fetch it again") as raised:
+        archives.extract(tmp_path / "a", tmp_path / "out", ["*"])
+    assert "\n" not in str(raised.value)
+
+
+@MAKERS
+@pytest.mark.parametrize("names", [["a", "a/b"], ["a" * 300]])
+def test_a_name_that_no_file_can_have_refuses_the_archive(tmp_path, make, names):
+    archive = make(tmp_path / "archive", dict.fromkeys(names, b"1"))
+    with pytest.raises(UserError, match="archive: refused"):
+        archives.extract(archive, tmp_path / "out", ["*"])
+
+
 def test_a_tar_of_the_current_folder(tmp_path):
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "x").write_bytes(b"1")

@@ -8,11 +8,12 @@ from pydantic import ValidationError
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import PreTrainedTokenizerFast
 
+from peftuq.config.schema import Prompt
 from peftuq.data import prompts
 from peftuq.errors import UserError
 
 CONFIG = Path(__file__).parents[3] / "config" / "prompts"
-TEMPLATES = {file.stem: prompts.Template(**yaml.safe_load(file.read_text())) for file in CONFIG.glob("*.yaml")}
+TEMPLATES = {file.stem: Prompt(**yaml.safe_load(file.read_text())) for file in CONFIG.glob("*.yaml")}
 LETTERS = TEMPLATES["letters"]
 
 CORPUS = [

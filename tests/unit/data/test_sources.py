@@ -52,3 +52,12 @@ def test_a_missing_folder_is_named(tmp_path):
 def test_unknown_keys_are_refused(tmp_path, kind):
     with pytest.raises(ValidationError, match="surprise"):
         sources.fetch(kind, {"surprise": 1}, tmp_path / "out", tmp_path / "cache")
+
+
+def test_a_file_that_may_not_be_read_is_named(tmp_path, model, monkeypatch):
+    def denied(path, *_):
+        raise PermissionError(13, "denied", str(path))
+
+    monkeypatch.setattr(sources, "open", denied, raising=False)
+    with pytest.raises(UserError, match=r"model/.*: may not be read"):
+        sources.fetch("local", {"folder": str(model)}, tmp_path / "out", tmp_path)

@@ -227,3 +227,11 @@ def test_the_same_bytes_every_time(tmp_path):
         files.write_columns(tmp_path / name, parts["train"], metadata)
         written.append((tmp_path / name).read_bytes())
     assert written[0] == written[1]
+
+
+def test_a_set_without_labels_is_prepared_from_its_texts_alone(tmp_path):
+    part = prepared(tmp_path, [{"text": "a"}, {"text": "b", "label": "none"}], {"text": "{text}"}, classes=[])
+    assert part["text"] == ["a", "b"] and part["label"].tolist() == [-1, -1]
+    rows = [{"question": "why?", "choices": {"text": ["x", "y"]}}]
+    choice = prepared(tmp_path, rows, {key: CHOICE[key] for key in ("question", "options")})
+    assert choice["options"] == [["x", "y"]] and choice["label"].tolist() == [-1]

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from peftuq import artifacts, files
+from peftuq import artifacts, files, labels
 from peftuq.evaluation import compare, gather
 from peftuq.evaluation import rows as metrics_of
 from peftuq.paths import Paths
@@ -19,6 +19,7 @@ VARIANTS = {
     "adue": ["adue", "adue_bce", "adue_bce_l2sp", "adue_bce_reg", "adue_rand_cls", "adue_random_linear"]
     + [f"adue_lambda_{value}" for value in (10, 50, 200, 500, 1000)],
 }
+UNLABELLED: set[str] = set()  # datasets without labels
 ADUE_PARAMS = {"train_on": "train", "lr": [1e-3, 1e-4, 1e-5], "epochs": [5, 10, 20], "lambda": 100.0}
 PAPER_MODELS = {"electra": "encoder", "roberta": "encoder", "llama2_7b": "decoder", "qwen2.5_7b": "decoder"}
 PAPER_NAMES = {"electra": "electra", "roberta": "roberta", "llama2_7b": "llama", "qwen2.5_7b": "qwen"}
@@ -101,7 +102,8 @@ def _probabilities(score: str) -> list[str]:
 
 def _dataset(name: str) -> dict[str, Any]:
     title, kind, origin, classes = _DATASETS[name]
-    return {"title": title, "kind": kind, "origin": origin, "licence": "MIT", "classes": list(map(str, range(classes)))}
+    shown = {"title": title, "kind": kind, "origin": origin, "licence": "MIT", "labelled": name not in UNLABELLED}
+    return {**shown, "classes": list(map(str, range(classes)))}
 
 
 def paper_cells(seeds: int = 2) -> dict[str, Any]:
@@ -181,6 +183,8 @@ def _write_seed(
         strength = rng.gamma(2.0, 1.0 if part in ("valid", "test") else 0.7, size=n)
         logits = rng.normal(size=(n, classes)) + strength[:, None] * np.eye(classes)[label]
         logits = (1.8 * logits).astype(np.float32)
+        if part in UNLABELLED:
+            label = np.full(n, labels.UNLABELLED)
         mass = rng.uniform(0.8, 1.0, size=n).astype(np.float32) if dataset["kind"] == "choice" else None
         h = rng.normal(size=(n, 4)).astype(np.float32)
         parts[part] = artifacts.Record(np.arange(n), label, logits, h, answer_mass=mass)
@@ -218,14 +222,14 @@ def _scores(name: str, samples: artifacts.SampleFile, evals: list[str], rng: np.
         sample = samples[part]
         columns["eval"] += [part] * len(sample.id)
         columns["id"].append(sample.id)
-        columns["error"].append(sample.mean.argmax(axis=1) != sample.label)
+        columns["error"] += sample.errors
         for index, variant in enumerate(VARIANTS[name]):
             values = of.get(variant, softmax_response)(sample.mean)
             if name != "softmax":
                 noise = 0.02 * (1 + index) if name == "adue" else 0.15 * (1 + index)
                 values = values + noise * rng.normal(size=len(values))
             columns[variant].append(np.clip(0.05 + 0.8 * values, 1e-7, 1 - 1e-7) if name == "adue" else values)
-    arrays = {key: value if key == "eval" else np.concatenate(value) for key, value in columns.items()}
+    arrays = {key: value if key in ("eval", "error") else np.concatenate(value) for key, value in columns.items()}
     return arrays, _diagnostics(evals) if name == "adue" else {}
 
 

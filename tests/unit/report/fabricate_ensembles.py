@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from peftuq import artifacts, files
+from peftuq import artifacts, files, labels
 from peftuq.artifacts import Record, RecordFile, SampleFile
 from peftuq.evaluation import gather, training_dynamics
 from peftuq.evaluation import rows as metrics_of
@@ -17,6 +17,7 @@ from peftuq.scores import information, softmax
 
 # Of a part: how hard it is (0: never wrong) and how many options its questions have.
 PARTS = {"train": (0.3, 5), "valid": (0.8, 5), "test": (0.8, 5), "mmlu_stem": (1.6, 4), "mmlu_social": (1.0, 4)}
+UNLABELLED: set[str] = set()  # those of them without labels
 INFORMATION = ["mutual_information", "expected_entropy", "vote_disagreement"]
 
 
@@ -33,6 +34,8 @@ def said(part: str, epoch: int, member: int, n: int, classes: int = 5) -> Record
     logits[:, :options] = epoch**0.8 * (known[:, None] * np.eye(options)[label] + doubt * own)
     h = np.zeros((n, 3), dtype=np.float32)
     mass = task.uniform(0.9, 1.0, size=n).astype(np.float32)
+    if part in UNLABELLED:
+        label = np.full(n, labels.UNLABELLED)
     return Record(np.arange(n), label, logits, h, answer_mass=mass)
 
 
@@ -108,7 +111,8 @@ def _model(name: str) -> dict[str, Any]:
 
 def _dataset(name: str) -> dict[str, Any]:
     classes = list("ABCDE"[: OPTIONS[name]])
-    return {"title": name, "kind": "choice", "origin": "", "licence": "MIT", "classes": classes}
+    return {"title": name, "kind": "choice", "origin": "", "licence": "MIT", "classes": classes,
+            "labelled": name not in UNLABELLED}  # fmt: skip
 
 
 DEMO = [("mistral_7b", "csqa", "lora_map"), ("smollm2", "snippets2_choice", "lora_map")]
@@ -166,7 +170,7 @@ def _write_metrics(paths: Paths, cell: dict[str, Any]) -> None:
         columns: dict[str, Any] = {
             "eval": [part for part, s in zip(evals, here, strict=True) for _ in s.id],
             "id": np.concatenate([s.id for s in here]),
-            "error": np.concatenate([s.mean.argmax(axis=1) != s.label for s in here]),
+            "error": [error for s in here for error in s.errors],
         }
         columns |= {v: np.concatenate([by_part[part] for part in evals]) for v, by_part in scores.items()}
         artifacts.write_scores(paths.scores(*key, name), columns, {})

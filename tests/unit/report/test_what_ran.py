@@ -1,8 +1,12 @@
 """The section on what ran: origins, environment, training, limits."""
 
+import json
+
 import fabricate
+import numpy as np
 import pytest
 
+from peftuq import files
 from peftuq.report import environment, origins, what_ran
 from peftuq.report.run import Run
 from peftuq.report.words import counted, signed
@@ -96,3 +100,27 @@ def test_words():
 @pytest.mark.parametrize(("seconds", "said"), [(90, "90 seconds"), (600, "10 minutes"), (9000, "2.5 hours")])
 def test_durations(seconds: float, said: str):
     assert what_ran._duration(seconds) == said
+
+
+def test_examples_and_inputs_that_tell_less_are_counted(tmp_path):
+    read = fabricate.results(tmp_path, {"adue": [("minilm", "snippets2", ["nyt2"])]}, 1, n=40)
+    run = Run.read(**read)
+    none = {"empty": 0, "repeated": 0, "contradictory": 0}
+    counts = {
+        "train": {"examples": 1160, **none, "empty": 3},
+        "test": {"examples": 40, **none, "repeated": 5, "in_train": 2},
+    }
+    for split in ("train", "test"):
+        rows = {"id": np.arange(counts[split]["examples"])}
+        files.write_columns(run.paths.data(split, "snippets2"), rows, {"counts": json.dumps(counts)})
+    adapter = ("minilm", "snippets2", "lora", 0)
+    facts = {"cut": {"valid": 4, "test": 1, "nyt2": 40}, "max_length": 64}
+    files.write_json(run.paths.duration(run.paths.records(*adapter)), facts)
+    rows = {row.labels[0]: [entry.plain for entry in row.entries] for row in table(run, "examples").rows}
+    assert rows["snippets2, train"] == ["1,160", "3", "0", "0", "–"]
+    assert rows["snippets2, test"] == ["40", "0", "5", "0", "2"]
+    rows = {row.labels[0]: [entry.plain for entry in row.entries] for row in table(run, "cut").rows}
+    assert rows == {
+        "all-MiniLM-L6-v2 on snippets2": ["64", "–", "10.0", "2.5"],
+        "all-MiniLM-L6-v2 on nyt2": ["64", "–", "–", "100.0"],
+    }

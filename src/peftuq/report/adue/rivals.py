@@ -58,7 +58,7 @@ class RivalTable:
             Row((headings.model(setting), setting.dataset, on or setting.dataset), self._entries(run, setting, on))
             for setting in settings
             if run.seeds(setting, ADUE.predictive, ADUE.variant)
-            for on in ("", *run.shifts(setting))
+            for on in ("", *run.labelled_shifts(setting))
         ]
         if not rows:
             return None

@@ -89,7 +89,7 @@ def _sizes(trace: Trace) -> tuple[int, int] | None:
 
 def _gaps(trace: Trace, metric: str, small: int, large: int) -> Iterator[tuple[float, str, int]]:
     """The largest gap of a small ensemble to the large one: of its NLL, or of log C for what is in nats."""
-    for part in trace.evals:
+    for part in trace.labelled if metric == "nll" else trace.evals:
         for epoch in trace.epochs:
             of_large = trace.ensembles(metric, part, epoch, large)[0]
             unit = of_large if metric == "nll" else math.log(trace.options[part])
@@ -107,8 +107,8 @@ def wrong_answers_stay_uncertain(trace: Trace) -> list[Verdict]:
     past = [epoch for epoch in trace.epochs if epoch > trace.best_epoch]
     if not past:
         why = f"no overfitting: the validation NLL is lowest after the last epoch recorded, {trace.best_epoch}"
-        return [Verdict(_named(trace, trace.evals), UNKNOWN, why)]
-    return [_wrong_on(trace, part, past) for part in trace.evals]
+        return [Verdict(_named(trace, trace.labelled), UNKNOWN, why)]
+    return [_wrong_on(trace, part, past) for part in trace.labelled]
 
 
 def _wrong_on(trace: Trace, part: str, past: Sequence[int]) -> Verdict:
@@ -147,9 +147,9 @@ def stem_stays_uncertain(trace: Trace) -> list[Verdict]:
 def hardest_stays_uncertain(trace: Trace) -> list[Verdict]:
     """The same rule for the shift set with the lowest accuracy after the last epoch, against the one with the highest
     (or the test split, where there is one shift set)."""
-    shifts = [part for part in trace.evals if part != "test"]
+    shifts = [part for part in trace.labelled if part != "test"]
     if not shifts:
-        return [Verdict("–", ELSEWHERE, "no shift set")]
+        return [Verdict("–", ELSEWHERE, "no shift set with labels")]
     last = trace.epochs[-1]
     accuracy = {part: trace.answers(part, last).correct.mean() for part in shifts}
     hardest = min(shifts, key=accuracy.__getitem__)

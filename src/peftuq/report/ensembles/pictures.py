@@ -14,6 +14,7 @@ QUANTITIES = {
     "entropy": ("entropy, nats", 1),
     "mutual_information": ("MI, nats", 1),
 }
+UNCERTAINTIES = ("entropy", "mutual_information")  # known without labels
 ENSEMBLES = "the disjoint ensembles of each size that the members make"
 
 
@@ -47,13 +48,16 @@ def _planes(trace: Trace, heading: str, name: str) -> Iterator[Picture]:
             "log C, and MI ≤ log M, are possible (white; C: options of a question, M: members). Low H: known; high H, "
             "low MI: known to be uncertain; high MI: unknown. The dotted lines between these regimes (H = ½ log C, "
             "MI = ¼ log C) are this report’s choice: the paper draws none. The panels of a figure share "
-            "their axes and colours, whose scale is logarithmic; the MI axis ends where the data do.",
+            "their axes and colours, whose scale is logarithmic; the MI axis ends where the data do."
+            + ("" if trace.labelled == trace.evals else " Of a set without labels the upper panels show all answers."),
             figure,
         )
 
 
-def _pair(trace: Trace, part: str, epoch: int) -> tuple[plane.Cloud, plane.Cloud]:
+def _pair(trace: Trace, part: str, epoch: int) -> tuple[plane.Cloud, plane.Cloud | None]:
     answers = trace.answers(part, epoch)
+    if part not in trace.labelled:
+        return plane.Cloud(answers.entropy, answers.mutual_information), None
     return tuple(
         plane.Cloud(answers.entropy[of], answers.mutual_information[of]) for of in (answers.correct, ~answers.correct)
     )
@@ -80,6 +84,7 @@ def _of_sizes(trace: Trace, metric: str, part: str, scale: float) -> list[epochs
     return [
         epochs.Curve(size, trace.epochs, [scale * trace.ensembles(metric, part, epoch, size) for epoch in trace.epochs])
         for size in _meaningful(trace, metric)
+        if part not in trace.evals or part in trace.labelled or metric in UNCERTAINTIES
     ]
 
 
@@ -110,7 +115,7 @@ def _sizes(trace: Trace, heading: str, name: str) -> Iterator[Picture]:
 
 def _retained(trace: Trace, heading: str, name: str) -> Iterator[Picture]:
     last = trace.epochs[-1]
-    for suffix, part, page in style.pages(trace.evals, 9):
+    for suffix, part, page in style.pages(trace.labelled, 9):
         panels = [_filtered(_title(trace, evaluated), trace.answers(evaluated, last)) for evaluated in page]
         yield Picture(
             f"ensembles_retained_{name}{suffix}",

@@ -37,11 +37,11 @@ def _title(run: Run, setting: Setting, predictive: str) -> str:
     )
 
 
-def _everywhere(run: Run, setting: Setting) -> Lines:
-    """Each predictive on the setting's own test split and on its shift sets."""
+def _on(run: Run, setting: Setting, shifts: Sequence[str]) -> Lines:
+    """Each predictive on the setting's own test split and on shift sets."""
     return {
         (on or setting.dataset, title): prediction(predictive, on)
-        for on in ("", *run.shifts(setting))
+        for on in ("", *shifts)
         for predictive, title in shown(run, setting).items()
     }
 
@@ -72,7 +72,7 @@ QUALITY_TABLE = MetricTable(
     "examples of predictive entropy, expected entropy and their difference, the mutual information, in nats. "
     f"{MEMBERS} Bold: best of a setting and evaluation set.",
     stub=("Evaluated on", "Probabilities"),
-    lines=_everywhere,
+    lines=lambda run, setting: _on(run, setting, run.shifts(setting)),
     columns=(*map(Measure, QUALITY), *map(_mean_column, IN_NATS)),
 )
 
@@ -82,7 +82,7 @@ def detection(run: Run, settings: Sequence[Setting]) -> Table:
     headings, rows, form = Headings(run, settings), [], FORMATS["auroc"]
     shown = SCORES | further_variants(run, settings)
     for setting in settings:
-        for labels, source in _everywhere(run, setting).items():
+        for labels, source in _on(run, setting, run.labelled_shifts(setting)).items():
             found = [run.over_seeds(setting, "auroc", variant, source.predictive, source.on) for variant in shown]
             entries = [measured(over, form.scale, form.decimals) for over in found]
             best = mark_best(entries, METRICS["auroc"]["better"])

@@ -14,7 +14,10 @@ from peftuq.report.run import Run
 
 
 class Answers(NamedTuple):
-    """N answers of one ensemble: `entropy` and `mutual_information` (N,) in nats, `correct` bool (N,)."""
+    """N answers of one ensemble: `entropy` and `mutual_information` (N,) in nats, `correct` bool (N,).
+
+    Without labels all of `correct` is False.
+    """
 
     entropy: np.ndarray
     mutual_information: np.ndarray
@@ -40,6 +43,12 @@ class Trace:
         """The parts whose labels training never saw: the test split and the shift sets."""
         return [part for part in self.parts if part not in ("train", "valid")]
 
+    @property
+    def labelled(self) -> list[str]:
+        """Those of `evals` whose labels are known."""
+        known = {row["part"] for row in self._rows if "nll" in row}
+        return [part for part in self.evals if part in known]
+
     def title(self, part: str) -> str:
         """The title of a part: a test split by its dataset, as a shift set is."""
         return self.dataset if part == "test" else part
@@ -57,9 +66,9 @@ class Trace:
 
     def answers(self, part: str, epoch: int) -> Answers:
         """The answers of the ensemble of the first `members`."""
-        arrays = (self._examples[f"{epoch}/{part}/{field}"] for field in Answers._fields)
-        entropy, information, correct = arrays
-        return Answers(entropy, information, correct.astype(bool))
+        entropy, information = (self._examples[f"{epoch}/{part}/{name}"] for name in ("entropy", "mutual_information"))
+        correct = self._examples.get(f"{epoch}/{part}/correct")
+        return Answers(entropy, information, np.zeros(len(entropy), bool) if correct is None else correct.astype(bool))
 
     @cached_property
     def best_epoch(self) -> int:

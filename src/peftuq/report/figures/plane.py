@@ -31,11 +31,14 @@ class Cloud(NamedTuple):
 
 
 class EvaluationSet(NamedTuple):
-    """A column: an evaluation set, the most options C of its questions, and (correct, incorrect) of each row pair."""
+    """A column: an evaluation set, the most options C of its questions, and (correct, incorrect) of each row pair.
+
+    Without labels a pair is (all, None).
+    """
 
     title: str
     options: int
-    pairs: list[tuple[Cloud, Cloud]]
+    pairs: list[tuple[Cloud, Cloud | None]]
 
 
 def draw(epochs: Sequence[str], sets: Sequence[EvaluationSet], members: int) -> Figure:
@@ -43,8 +46,8 @@ def draw(epochs: Sequence[str], sets: Sequence[EvaluationSet], members: int) -> 
     with matplotlib.rc_context({**STYLE, "axes.grid": False}):
         limits = _limits(sets, members)
         edges = tuple(np.linspace(0, limit, bins + 1) for limit, bins in zip(limits, _BINS, strict=True))
-        counts = [[[_counts(cloud, edges) for cloud in pair] for pair in one.pairs] for one in sets]
-        norm = LogNorm(1, max(2, max(c.max() for column in counts for pair in column for c in pair)))
+        counts = [[[cloud and _counts(cloud, edges) for cloud in pair] for pair in one.pairs] for one in sets]
+        norm = LogNorm(1, max(2, max(c.max() for column in counts for pair in column for c in pair if c is not None)))
         wide = min(_WIDEST, _PANEL / len(sets) - _GAP)
         pair_height = 2 * _TALL + _GAP + _BETWEEN
         tall = _TOP + _BOTTOM + pair_height * len(epochs) - _BETWEEN
@@ -71,7 +74,7 @@ def draw(epochs: Sequence[str], sets: Sequence[EvaluationSet], members: int) -> 
 def _limits(sets: Sequence[EvaluationSet], members: int) -> tuple[float, float]:
     """The ends of both axes, in nats: all of the entropy; of the information what occurs, and more than is high."""
     most = math.log(max(one.options for one in sets))
-    clouds = [cloud for one in sets for pair in one.pairs for cloud in pair]
+    clouds = [cloud for one in sets for pair in one.pairs for cloud in pair if cloud is not None]
     seen = max((float(cloud.mutual_information.max()) for cloud in clouds if len(cloud.entropy)), default=0.0)
     highest = min(most, math.log(members)) if members > 1 else most
     return most, max(seen, min(highest, max(1.08 * seen, 1.6 * HIGH_INFORMATION * most)))
@@ -88,13 +91,16 @@ def _colours() -> Colormap:
     return LinearSegmentedColormap.from_list("counts", ["#b9d9ea", "#4a9cc9", "#1f5a9e", "#0b1f4b"])
 
 
-def _panel(ax: Axes, cloud: Cloud, counts: np.ndarray, edges: tuple[np.ndarray, np.ndarray], norm: LogNorm) -> None:
+def _panel(
+    ax: Axes, cloud: Cloud | None, counts: np.ndarray | None, edges: tuple[np.ndarray, np.ndarray], norm: LogNorm
+) -> None:
     ax.set(xlim=(0, edges[0][-1]), ylim=(0, edges[1][-1]))
     ax.locator_params(axis="x", nbins=4)
     ax.locator_params(axis="y", nbins=4)
-    number = len(cloud.entropy)
+    number = len(cloud.entropy) if cloud is not None else 0
     if not number:
-        ax.text(0.5, 0.5, "none", transform=ax.transAxes, ha="center", va="center", style="italic", color="0.3")
+        said = "no labels" if cloud is None else "none"
+        ax.text(0.5, 0.5, said, transform=ax.transAxes, ha="center", va="center", style="italic", color="0.3")
         return
     ax.pcolormesh(*edges, np.ma.masked_equal(counts.T, 0), cmap=_colours(), norm=norm, rasterized=True)
     text = f"{number:,}\nMI {cloud.mutual_information.mean():.2f}"

@@ -33,8 +33,8 @@ def evaluations(run: Run, tasks: Sequence[Task]) -> list[Evaluation]:
 
 
 def shift_sets(run: Run, task: Task) -> list[str]:
-    """The sets that at least one of a task's recipes is evaluated on, beside its own test split."""
-    return list(dict.fromkeys(name for setting in task.roles.values() for name in run.shifts(setting)))
+    """The sets with labels that at least one of a task's recipes is evaluated on, beside its own test split."""
+    return list(dict.fromkeys(name for setting in task.roles.values() for name in run.labelled_shifts(setting)))
 
 
 def model_of(run: Run, evaluation: Evaluation) -> str:
