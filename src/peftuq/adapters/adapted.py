@@ -47,7 +47,9 @@ class Adapted:
 
     def encode(self, columns: Mapping[str, Any], task: Task | None = None) -> Encoded:
         """Prepared examples as tokens; `task` in place of the model's own changes their prompts."""
-        return encode.tokenise(self.tokenizer, columns, task or self.task)
+        encoded = encode.tokenise(self.tokenizer, columns, task or self.task)
+        backbone.Limits.of(self.read_out.hf).check(encoded.tokens, self.tokenizer.name_or_path)
+        return encoded
 
     def run(self, data: Encoded, progress: Progress | None = None) -> Record:
         sizes = (self.tokenizer.pad_token_id, self.task.batch_tokens, self.dtype)
