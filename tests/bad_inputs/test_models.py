@@ -224,7 +224,7 @@ def test_a_source_that_leaves_files_out(folder, count, names):
     {"model_type": "mpnet", "max_position_embeddings": 42, "pad_token_id": 2},
 ])  # fmt: skip
 def test_more_tokens_than_positions(tmp_path, count, changes):
-    with pytest.raises(ValueError, match="max_length: must be at most 39, by config.max_position_embeddings"):
+    with pytest.raises(ValueError, match=r"max_length: must be at most 39, by config\.max_position_embeddings"):
         described(tmp_path, **changes)
     count("model folder: files that do not fit")
 

@@ -16,6 +16,7 @@ class Arguments(program.Arguments):
 
 def main(args: Arguments, log: Log) -> None:
     from peftuq import artifacts, plugins
+    from peftuq.predictives import returned
     from peftuq.predictives.laplace.file import LaplaceFile
     from peftuq.predictives.protocol import FilePredictive
 
@@ -23,7 +24,10 @@ def main(args: Arguments, log: Log) -> None:
     method = plugins.load(spec.module, FilePredictive)
     read = {"records": artifacts.RecordFile, "epochs": artifacts.EpochFile, "laplace": LaplaceFile}[spec.reads]
     inputs = [read(file) for file in args.inputs]
-    samples, facts = method.predict(inputs, spec.evals, spec.params, spec.seed, spec.size)
+    found = method.predict(inputs, spec.evals, spec.params, spec.seed, spec.size)
+    ids = {part: inputs[0].ids(part) for part in spec.evals}
+    returned.check(method.PREDICTIVE, f"{method.__file__}", found, spec.size, ids)
+    samples, facts = found
     artifacts.write_samples(args.samples, samples, facts)
 
 

@@ -70,16 +70,16 @@ def load(folder: str | Path, kind: str, n_classes: int, dtype: torch.dtype) -> P
     except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
         raise UserError(f"{folder}: cannot load the weights ({error}); {REMEDY}") from error
     _check_weights(model, report, f"{folder}")
-    check_finite(model, f"{folder}", f"these weights were saved broken: {REMEDY}")
+    check_finite(model.named_parameters(), f"{folder}", f"these weights were saved broken: {REMEDY}")
     return model
 
 
-def check_finite(model: nn.Module, where: str, remedy: str) -> None:
-    """Raises `UserError` naming the first parameter that holds a NaN or an infinity."""
-    for name, parameter in model.named_parameters():
+def check_finite(tensors: Iterable[tuple[str, torch.Tensor]], where: str, remedy: str) -> None:
+    """Raises `UserError` naming the first tensor that holds a NaN or an infinity."""
+    for name, tensor in tensors:
         # A sum needs no memory; one of sound weights may overflow, and is then looked at value by value.
-        whole = torch.isfinite(parameter.detach().sum(dtype=torch.float32))
-        if not whole and not torch.isfinite(parameter.detach()).all():
+        whole = torch.isfinite(tensor.detach().sum(dtype=torch.float32))
+        if not whole and not torch.isfinite(tensor.detach()).all():
             raise UserError(f"{where}: {name} holds NaN or infinite values: {remedy}")
 
 

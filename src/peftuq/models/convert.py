@@ -21,8 +21,8 @@ def from_gguf(folder: Path, name: str) -> dict[str, str]:
         model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, quantization_config=config, **local)
         tokenizer = AutoTokenizer.from_pretrained(folder, **local)
     except Exception as error:  # several libraries read the file, and raise what they like
-        raise UserError(f"{name}: no GGUF file that can be read ({error}): correct the key gguf in the model's file, or "
-                        "its source") from error  # fmt: skip
+        raise UserError(f"{name}: no GGUF file that can be read ({error}): correct the key gguf in the model's file, "
+                        "or its source") from error  # fmt: skip
     if hasattr(model.config, "quantization_config"):
         del model.config.quantization_config
     model.save_pretrained(folder)

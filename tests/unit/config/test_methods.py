@@ -13,7 +13,7 @@ from peftuq.jobs import identity
 from peftuq.plugins import Predictive, Score
 
 METHODS = Methods(PACKAGE, {}, "config")
-GOOD = 'SCORE = Score(version=1, reads="samples", variants=["a"], params={"power": 2.0})\n'
+GOOD = 'SCORE = Score(version=1, reads="samples", variants=["a"], params={"power": 2.0})\ndef score(): ...\n'
 
 
 def imported(file: Path):
