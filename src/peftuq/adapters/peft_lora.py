@@ -72,7 +72,7 @@ def wrap(
 
 
 def load(model: PreTrainedModel, folder: str | Path) -> PeftModel:
-    """A saved adapter on its backbone, in evaluation mode. Raises `UserError` for one that is not whole or another's."""
+    """A saved adapter on its backbone, in evaluation mode. Raises `UserError` for one not whole, or another's."""
     remedy = "delete the adapter's folder and run again"
     # Files that are not there PEFT would look for on a hub.
     json_object(Path(folder) / "adapter_config.json", remedy)

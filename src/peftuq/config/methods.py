@@ -133,8 +133,8 @@ def _files(folder: Path, kind: type[Plugin]) -> dict[str, Path]:
         if declares.search(read_text(file, LARGEST)):
             name = file.parent.name if file.stem == "method" else file.stem
             if not NAME.fullmatch(name):
-                raise UserError(f"{file}: '{name}' is no name of a plug-in: rename it to small letters, digits and _, the "
-                                "first a letter")  # fmt: skip
+                raise UserError(f"{file}: '{name}' is no name of a plug-in: rename it to small letters, digits and _, "
+                                "the first a letter")  # fmt: skip
             if name in found:
                 raise UserError(f"{file}: {found[name]} declares '{name}' already: rename one of them")
             found[name] = file

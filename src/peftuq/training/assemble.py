@@ -31,8 +31,9 @@ def assemble(
     head = set(head_modules(hf)) if kind == "classification" else set()
     trained = trainable(peft) if isinstance(peft, nn.Module) else {}
     if all(head & set(name.split(".")) for name in trained):
-        raise UserError(f"{getattr(adapters, '__name__', adapters)}: attach(…) must return the model with an adapter that trains; "
-                        "nothing of it but a head requires gradients")  # fmt: skip
+        name = getattr(adapters, "__name__", adapters)
+        raise UserError(f"{name}: attach(…) must return the model with an adapter that trains; nothing of it but a "
+                        "head requires gradients")  # fmt: skip
     if recipe.gradient_checkpointing:
         if not hf.supports_gradient_checkpointing:
             raise UserError(

@@ -79,8 +79,8 @@ class Step:
         extra = self.extra_loss(output, label, self.recipe.loss, number)
         if extra is not None:
             if extra.shape != ():
-                raise UserError(f"{self.extra_loss.__module__}: extra_loss(…) must return a scalar or None, not a tensor "
-                                f"of shape {tuple(extra.shape)}")  # fmt: skip
+                raise UserError(f"{self.extra_loss.__module__}: extra_loss(…) must return a scalar or None, not a "
+                                f"tensor of shape {tuple(extra.shape)}")  # fmt: skip
             loss = loss + extra
         return loss if self.prior is None else loss + self.prior()
 
