@@ -28,7 +28,7 @@ def main(args: Arguments, log: Log) -> None:
     inputs = artifacts.RecordFile(args.samples) if spec.reads == "records" else samples
     found = method.score(inputs, spec.evals, spec.params, spec.seed)
     examples = {part: len(samples[part].id) for part in spec.evals}
-    returned.check(method.SCORE, f"{method.__file__}", found, examples)
+    returned.check(method.SCORE, spec.module, found, examples)
     scores, diagnostics = found
     columns: dict[str, list[Any]] = {"eval": [], "id": [], "error": [], **{variant: [] for variant in scores}}
     for part in spec.evals:

@@ -35,7 +35,7 @@ def main(args: Arguments, log: Log) -> None:
     started = time.monotonic()
     found = method.predict(adapted, data, spec.evals, spec.params, spec.seed, spec.size)
     ids = {part: columns["id"] for part, columns in data.items()}
-    returned.check(method.PREDICTIVE, f"{method.__file__}", found, spec.size, ids)
+    returned.check(method.PREDICTIVE, spec.module, found, spec.size, ids)
     samples, facts = found
     took = duration(sum(len(columns["id"]) for columns in data.values()), started)
     artifacts.write_samples(args.samples, samples, facts)

@@ -196,7 +196,7 @@ class Limits(NamedTuple):
 
 
 def _positions(model: PreTrainedModel) -> int | None:
-    """Of a model with a table of positions its rows, those for padding left out; else its configuration's limit."""
+    """Rows of a model's table of positions, those for padding left out; its configuration's limit without a table."""
     for name, module in model.named_modules():
         if name.endswith(("position_embeddings", "wpe")) and isinstance(module, nn.Embedding):
             return module.num_embeddings - (0 if module.padding_idx is None else module.padding_idx + 1)

@@ -1,4 +1,4 @@
-"""What a predictive's plug-in returned, checked before it is written: distributions, of every example."""
+"""Checks of the result of a predictive's plug-in before it is written: distributions, of every example."""
 
 from collections.abc import Mapping
 from typing import Any

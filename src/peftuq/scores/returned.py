@@ -1,4 +1,4 @@
-"""What a score's plug-in returned, checked before it is written: every variant, every example, numbers."""
+"""Checks of the result of a score's plug-in before it is written: every variant, every example, numbers."""
 
 import json
 from collections.abc import Mapping
