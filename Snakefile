@@ -59,8 +59,8 @@ wildcard_constraints:
     dataset=r"[a-z0-9][a-z0-9_.]*",
     recipe=r"[a-z0-9][a-z0-9_.]*",
     seed=r"\d+",
-    predictive=r"[a-z][a-z_]*(-\d+)?",
-    score=r"[a-z][a-z_]*",
+    predictive=r"[a-z][a-z0-9_]*(-\d+)?",
+    score=r"[a-z][a-z0-9_]*",
     source=r"[a-z]+-[0-9a-f]+",
 
 

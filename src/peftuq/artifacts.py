@@ -94,6 +94,10 @@ class RecordFile:
         fields: dict[str, Any] = {field: self._arrays.get(f"{part}/{field}") for field in _RECORD_FIELDS}
         return Record(**fields)
 
+    def ids(self, part: str) -> np.ndarray:
+        """Numbers (N,) of a part's examples."""
+        return self._arrays[f"{part}/id"]
+
     @property
     def head(self) -> Head:
         arrays: dict[str, Any] = {field: self._arrays.get(f"head/{field}") for field in _HEAD_FIELDS}
@@ -127,6 +131,10 @@ class EpochFile:
         """The model's record after an epoch, without h."""
         fields: dict[str, Any] = {field: self._arrays.get(f"{epoch}/{part}/{field}") for field in _RECORD_FIELDS}
         return Record(**fields)
+
+    def ids(self, part: str) -> np.ndarray:
+        """Numbers (N,) of a part's examples."""
+        return self._arrays[f"1/{part}/id"]
 
     def samples(self, epoch: int, part: str) -> "Samples":
         """The predictive distribution after an epoch (M = 1)."""

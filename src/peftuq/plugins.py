@@ -9,27 +9,34 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar, cast
 
 Environment = Literal["numeric", "torch"]  # of envs/: torch where a job computes with it, and asks for a GPU
+Bounds = tuple[float | None, float | str | None]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Parametrised:
     """`params`: every hyper-parameter with its default, whose type a configuration's value must have.
 
-    `bounds`: the least and the largest value of a number, or of each in a list; None, or the name of another parameter.
-    `choices`: the values that a text, or each in a list, may have.
+    A list may have any number of entries like the default's; a tuple stands for a list of just its length.
+    `bounds`: the least and the largest value of a number, or of each in a list; None, or the name of another parameter;
+    of a tuple also a list of these, one an entry. `choices`: the values that a text, or each in a list, may have.
     """
 
     params: dict[str, Any] = field(default_factory=dict)
-    bounds: dict[str, tuple[float | None, float | str | None]] = field(default_factory=dict)
+    bounds: dict[str, Bounds | list[Bounds]] = field(default_factory=dict)
     choices: dict[str, list[str]] = field(default_factory=dict)
 
     __pydantic_config__ = {"extra": "forbid"}
 
     def __post_init__(self) -> None:
-        limits = {name: high for name, (_, high) in self.bounds.items() if isinstance(high, str)}
-        unknown = [name for name in (*self.bounds, *limits.values(), *self.choices) if name not in self.params]
+        pairs = [pair for given in self.bounds.values() for pair in (given if isinstance(given, list) else [given])]
+        limits = [high for _, high in pairs if isinstance(high, str)]
+        unknown = [name for name in (*self.bounds, *limits, *self.choices) if name not in self.params]
         if unknown:
             raise ValueError(f"bounds, choices: {', '.join(unknown)} must be among params")
+        for name, given in self.bounds.items():
+            default = self.params[name]
+            if isinstance(given, list) and not (isinstance(default, tuple) and len(default) == len(given)):
+                raise ValueError(f"bounds.{name}: a list of bounds needs a default (…) of as many entries")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,8 +11,9 @@ from peftuq.evaluation import gather
 from peftuq.paths import Paths
 
 SCORE = "from peftuq.plugins import Score\nSCORE = Score(version=1, reads='samples', variants={variants})\n"
-KIND = "KIND = AdapterKind(section=None)\n"
-PREDICTIVE = "P = Predictive(version=1, reads='records', sized=False, samples=False)\n"
+SCORE += "def score(): ...\n"
+KIND = "KIND = AdapterKind(section=None)\nfrom x import attach, extra_loss, load, read_out\n"
+PREDICTIVE = "P = Predictive(version=1, reads='records', sized=False, samples=False)\ndef predict(): ...\n"
 COLLIDING = {
     "two scores with one variant": {
         "scores/a.py": SCORE.format(variants=["x"]),
@@ -28,6 +29,13 @@ COLLIDING = {
     },
     "a score called as a predictive": {"scores/a.py": SCORE.format(variants=["x"]), "predictives/a.py": PREDICTIVE},
     "two kinds with one section": {"adapters/a.py": KIND, "adapters/b.py": KIND},
+    "a name with a hyphen": {"scores/knn-5.py": SCORE.format(variants=["x"])},
+    "a name with capitals": {"predictives/Knn.py": PREDICTIVE},
+    "a name that begins with a digit": {"adapters/5knn.py": KIND},
+    "no function": {"scores/a.py": SCORE.format(variants=["x"]).replace("def score", "def scores")},
+    "no function of four": {"adapters/a.py": KIND.replace("load, ", "")},
+    "values without names": {"scores/a.py": "SCORE = Score(1)\n"},
+    "values from elsewhere": {"scores/a.py": "SCORE = Score(**common)\n"},
     "a file that is no Python": {"scores/a.py": SCORE.format(variants=["x"]) + "def ("},
 }
 

@@ -1,12 +1,21 @@
 """Whatever the documentation, the comments and the messages name exists: parameters of methods, pages, files."""
 
+import itertools
 import re
+import shlex
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from peftuq.config.methods import Methods
+from peftuq.artifacts import Head, Record
+from peftuq.config import load, strict_yaml
+from peftuq.config.methods import Methods, _files, declaration
+from peftuq.config.schema import Config, Suite
+from peftuq.plugins import AdapterKind, Predictive, Score
+from peftuq.scores.returned import check
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "src" / "peftuq"
@@ -73,3 +82,70 @@ def test_files_of_the_repository_that_a_page_names_exist(page):
     """Files below the folders, from the top or, for modules, from the package (`scores/adue.py`)."""
     named = re.findall(r"`((?:[\w-]+/)+[\w-]+\.(?:py|yaml|smk))`", page.read_text())
     assert not [file for file in named if not any((folder / file).is_file() for folder in (ROOT, PACKAGE))]
+
+
+# -- examples -------------------------------------------------------------------------------------------
+
+
+def blocks(language: str) -> list:
+    """The code blocks of a language, with their page."""
+    return [
+        pytest.param(text, id=f"{page.name}-{place}")
+        for page in PAGES
+        for place, text in enumerate(re.findall(rf"^```{language}\n(.*?)^```", page.read_text(), re.M | re.S))
+    ]
+
+
+PLUGINS = {"SCORE": ("scores", Score), "PREDICTIVE": ("predictives", Predictive), "KIND": ("adapters", AdapterKind)}
+
+
+@pytest.mark.parametrize("text", blocks("python"))
+def test_python_that_is_shown_runs_and_is_what_it_says(text, tmp_path):
+    found = {"__name__": "example"}
+    exec(compile(text, "example", "exec"), found)
+    for name, (folder, kind) in PLUGINS.items():
+        if name in found:
+            shutil.copytree(PACKAGE / folder, tmp_path / folder)
+            (tmp_path / folder / "example.py").write_text(text)
+            assert declaration(tmp_path / folder / "example.py", kind) == found[name]
+            assert "example" in {**_files(tmp_path / folder, kind)}
+
+
+def test_the_score_that_is_shown_scores():
+    (text,) = (block.values[0] for block in blocks("python") if "SCORE =" in block.values[0])
+    found: dict = {}
+    exec(text, found)
+    h = np.array([[3.0, 4.0], [0.0, 1.0]])
+    inputs = type("Inputs", (dict,), {"head": Head(np.eye(2))})(test=Record(np.arange(2), np.zeros(2), h, h))
+    scores = found["score"](inputs, ["test"], found["SCORE"].params, 0)
+    check(found["SCORE"], "example", scores, {"test": 2})
+    np.testing.assert_allclose(scores[0]["norm"]["test"], [-5, -1])
+
+
+@pytest.mark.parametrize("text", blocks("yaml"))
+def test_yaml_that_is_shown_is_read_as_configuration(text, tmp_path):
+    (tmp_path / "shown.yaml").write_text(text)
+    content = strict_yaml.read(tmp_path / "shown.yaml")
+    if "grids" in content:
+        load.validate(Suite, content, "shown")
+    elif content.keys() & Config.model_fields.keys():
+        load.validate(Config, {"suites": ["x"], "sources": ["registry"], **content}, "shown")
+
+
+OPTIONS = {"--configfile", "--budget-hours", "--budget-out", "--card", "--jobs", "--help"}
+
+
+@pytest.mark.parametrize("text", blocks("(?:sh|shell|bash|console)"))
+def test_commands_that_are_shown_name_what_there_is(text):
+    for line in text.splitlines():
+        words = shlex.split(line, comments=True)
+        commands = [word.rpartition("/")[2] for word in words]
+        if "peftuq" in commands:
+            rest = words[commands.index("peftuq") + 1 :]
+            assert rest[0] in ("plan", "why", "rehearse"), line
+            assert {word.split("=")[0] for word in rest if word.startswith("--")} <= OPTIONS, line
+        for option, word in itertools.pairwise(words):
+            if option == "--configfile" and word.startswith("config/"):
+                assert (ROOT / word).is_file(), line
+            if option == "--profile" and "<" not in word and "snakemake" in commands:
+                assert (ROOT / word).is_dir(), line

@@ -19,6 +19,7 @@ class Arguments(program.Arguments):
 def main(args: Arguments, log: Log) -> None:
     from peftuq import files
     from peftuq.data import sources
+    from peftuq.data.model_files import ModelFolder
     from peftuq.models import convert
 
     with files.atomic_folder(args.files) as folder:
@@ -30,6 +31,8 @@ def main(args: Arguments, log: Log) -> None:
         # What was fetched may be gone by now: the folder's readers find what it became.
         fetched, there = provenance["files"], sources.inventory(folder)
         provenance["made"] = {name: digest for name, digest in there.items() if fetched.get(name) != digest}
+    remedy = f"correct the {args.spec.kind} source in the file of the model {args.spec.name}"
+    ModelFolder.of(args.files, remedy).check()
     files.write_json(args.provenance, provenance)
 
 

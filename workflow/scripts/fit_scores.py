@@ -19,13 +19,17 @@ def main(args: Arguments, log: Log) -> None:
     import numpy as np
 
     from peftuq import artifacts, plugins
+    from peftuq.scores import returned
     from peftuq.scores.protocol import ScoreModule
 
     spec = args.spec
     method = plugins.load(spec.module, ScoreModule[artifacts.SampleFile | artifacts.RecordFile])
     samples = artifacts.SampleFile(args.samples)
     inputs = artifacts.RecordFile(args.samples) if spec.reads == "records" else samples
-    scores, diagnostics = method.score(inputs, spec.evals, spec.params, spec.seed)
+    found = method.score(inputs, spec.evals, spec.params, spec.seed)
+    examples = {part: len(samples[part].id) for part in spec.evals}
+    returned.check(method.SCORE, spec.module, found, examples)
+    scores, diagnostics = found
     columns: dict[str, list[Any]] = {"eval": [], "id": [], "error": [], **{variant: [] for variant in scores}}
     for part in spec.evals:
         sample = samples[part]

@@ -1,6 +1,7 @@
 """Make the samples of a post-hoc predictive distribution from records, or from a fitted posterior."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from peftuq.jobs import program
 from peftuq.progress import Log
@@ -16,14 +17,18 @@ class Arguments(program.Arguments):
 
 def main(args: Arguments, log: Log) -> None:
     from peftuq import artifacts, plugins
+    from peftuq.predictives import returned
     from peftuq.predictives.laplace.file import LaplaceFile
     from peftuq.predictives.protocol import FilePredictive
 
     spec = args.spec
     method = plugins.load(spec.module, FilePredictive)
     read = {"records": artifacts.RecordFile, "epochs": artifacts.EpochFile, "laplace": LaplaceFile}[spec.reads]
-    inputs = [read(file) for file in args.inputs]
-    samples, facts = method.predict(inputs, spec.evals, spec.params, spec.seed, spec.size)
+    inputs: list[Any] = [read(file) for file in args.inputs]
+    found = method.predict(inputs, spec.evals, spec.params, spec.seed, spec.size)
+    ids = {part: inputs[0].ids(part) for part in spec.evals}
+    returned.check(method.PREDICTIVE, spec.module, found, spec.size, ids)
+    samples, facts = found
     artifacts.write_samples(args.samples, samples, facts)
 
 

@@ -24,6 +24,7 @@ def main(args: Arguments, log: Log) -> None:
 
     from peftuq import artifacts, files, plugins
     from peftuq.adapters.adapted import Adapted, duration
+    from peftuq.predictives import returned
     from peftuq.predictives.protocol import ModelPredictive
 
     torch.set_num_threads(args.threads)
@@ -32,7 +33,10 @@ def main(args: Arguments, log: Log) -> None:
     adapted = Adapted.load(spec, args.model, args.adapter, log)
     data = {part: files.read_columns(file) for part, file in zip(spec.evals, args.data, strict=True)}
     started = time.monotonic()
-    samples, facts = method.predict(adapted, data, spec.evals, spec.params, spec.seed, spec.size)
+    found = method.predict(adapted, data, spec.evals, spec.params, spec.seed, spec.size)
+    ids = {part: columns["id"] for part, columns in data.items()}
+    returned.check(method.PREDICTIVE, spec.module, found, spec.size, ids)
+    samples, facts = found
     took = duration(sum(len(columns["id"]) for columns in data.values()), started)
     artifacts.write_samples(args.samples, samples, facts)
     files.write_json(args.facts, took)

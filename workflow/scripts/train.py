@@ -48,6 +48,9 @@ def main(args: Arguments, log: Log) -> None:
     data = {part: encode.encode(tokenizer, getattr(args, part), task) for part in ("train", "valid")}
     cut = encode.count_cut(tokenizer, data, [args.train, args.valid], task, log)
     hf = backbone.load(folder, task.kind, len(task.classes), dtype)
+    limits = backbone.Limits.of(hf)
+    for part, encoded in data.items():
+        limits.check(encoded.tokens, getattr(args, part))
     answers = encode.answer_tokens(tokenizer, task)
     model = assemble(hf, adapters, recipe, args.spec.modules, task.kind, answers)
     counts = count_parameters(model)
@@ -70,6 +73,7 @@ def main(args: Arguments, log: Log) -> None:
         parts = {"train": data["train"].take(shuffled[: recipe.epoch_records])}
         for part, file in zip(args.spec.evals, args.evals, strict=True):
             parts[part] = encode.encode(tokenizer, file, task)
+            limits.check(parts[part].tokens, file)
         at_epoch = epochs.Recorder(parts, job.checkpoint, writes=launch.is_main())
     history, seconds = loop.train(model, data, job, at_epoch)
     if not launch.is_main():

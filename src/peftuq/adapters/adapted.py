@@ -6,12 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from transformers import PreTrainedTokenizerFast
 
 from peftuq import fetched, plugins
 from peftuq.adapters.protocol import AdapterModule
 from peftuq.artifacts import Record
+from peftuq.errors import UserError
 from peftuq.models import backbone, encode, inference
 from peftuq.models.batching import Encoded
 from peftuq.models.kernels import use_job_kernels
@@ -47,7 +49,9 @@ class Adapted:
 
     def encode(self, columns: Mapping[str, Any], task: Task | None = None) -> Encoded:
         """Prepared examples as tokens; `task` in place of the model's own changes their prompts."""
-        return encode.tokenise(self.tokenizer, columns, task or self.task)
+        encoded = encode.tokenise(self.tokenizer, columns, task or self.task)
+        backbone.Limits.of(self.read_out.hf).check(encoded.tokens, self.tokenizer.name_or_path)
+        return encoded
 
     def read(self, parts: Sequence[str], paths: Sequence[str]) -> tuple[dict[str, Encoded], dict[str, int]]:
         """Prepared splits as tokens, and how many inputs of each were cut. `UserError` for a language not its own."""
@@ -55,8 +59,16 @@ class Adapted:
         return data, encode.count_cut(self.tokenizer, data, paths, self.task, self.log)
 
     def run(self, data: Encoded, progress: Progress | None = None) -> Record:
+        """The record of every example. Raises `UserError` where the model's output is no number."""
         sizes = (self.tokenizer.pad_token_id, self.task.batch_tokens, self.dtype)
-        return inference.run(self.read_out, data, *sizes, progress)
+        record = inference.run(self.read_out, data, *sizes, progress)
+        assert record.h is not None
+        sound = np.isfinite(record.h).all(axis=1) & ~np.isnan(record.logits).any(axis=1)
+        if not sound.all():
+            raise UserError(f"example {record.id[sound.argmin()]}, one of {int((~sound).sum())}: the model's output is "
+                            f"NaN or infinite in {self.task.precision}: set precision: fp32 in the recipe, or train "
+                            "with a lower optimiser.lr")  # fmt: skip
+        return record
 
 
 def duration(examples: int, started: float) -> dict[str, Any]:

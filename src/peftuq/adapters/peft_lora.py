@@ -12,7 +12,9 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from peftuq.config.recipe import Adapter
+from peftuq.data.model_files import json_object, safetensors_header
 from peftuq.errors import UserError
+from peftuq.models.backbone import check_finite
 from peftuq.models.readout import head_modules
 from peftuq.models.recompute.install import recompute
 from peftuq.specs.task import Kind
@@ -70,18 +72,25 @@ def wrap(
 
 
 def load(model: PreTrainedModel, folder: str | Path) -> PeftModel:
-    """A saved adapter on its backbone, in evaluation mode."""
+    """A saved adapter on its backbone, in evaluation mode. Raises `UserError` for one not whole, or another's."""
+    remedy = "delete the adapter's folder and run again"
+    # Files that are not there PEFT would look for on a hub.
+    json_object(Path(folder) / "adapter_config.json", remedy)
+    safetensors_header(Path(folder) / "adapter_model.safetensors", remedy)
     try:
         peft = PeftModel.from_pretrained(model, folder).eval()
-        saved = set(load_peft_weights(str(folder), device="cpu"))
-    except (OSError, ValueError, RuntimeError, KeyError, TypeError, SafetensorError) as error:
-        raise UserError(f"{folder}: not a complete adapter ({error}); delete it and run again") from error
+        weights = load_peft_weights(str(folder), device="cpu")
+    except (OSError, ValueError, RuntimeError, LookupError, TypeError, AttributeError, SafetensorError) as error:
+        raise UserError(f"{folder}: adapter_config.json and adapter_model.safetensors are no adapter of this model "
+                        f"({error}); {remedy}") from error  # fmt: skip
+    check_finite(weights.items(), f"{folder}/adapter_model.safetensors", remedy)
+    saved = set(weights)
     wanted = set(get_peft_model_state_dict(peft, save_embedding_layers=False))
     if wanted != saved:
         name = min(wanted ^ saved)
         what = "lacks" if name in wanted else "has, beyond its model,"
         raise UserError(f"{folder}: the adapter {what} {name}, one of "
-                        f"{len(wanted ^ saved)}: it is of another model; delete it and run again")  # fmt: skip
+                        f"{len(wanted ^ saved)}: it is of another model; {remedy}")  # fmt: skip
     return peft
 
 

@@ -50,7 +50,7 @@ def _sections() -> dict[str, Any]:
 
 
 def _properties(kind: AdapterKind) -> dict[str, Any]:
-    types = {bool: "boolean", int: "integer", float: "number", str: "string", list: "array"}
+    types = {bool: "boolean", int: "integer", float: "number", str: "string", list: "array", tuple: "array"}
     return {
         name: {"default": default, **({"type": types[type(default)]} if type(default) in types else {})}
         for name, default in kind.params.items()

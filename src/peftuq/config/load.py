@@ -67,7 +67,7 @@ def _explain(model: type, error: Mapping[str, Any]) -> str:
 
 _REMEDIES = {
     "string_type": ": write it in quotes",
-    "string_pattern_mismatch": ": names are of small letters, digits, _ and ., the first a letter or digit",
+    "string_pattern_mismatch": ": names are of small letters, digits, _ and ., the first no _ or .: rename the file",
     "finite_number": ": write a number",
     "dict_type": ": write keys and values below it",
     "list_type": ": write it in brackets, [ ]",

@@ -3,16 +3,13 @@
 Looked at where a run is planned only; the machine of a job need not have them.
 """
 
-import json
 from pathlib import Path
-from typing import Any
 
+from peftuq.config import schema
 from peftuq.config.study import Study
 from peftuq.data.archives import select
+from peftuq.data.model_files import ModelFolder
 from peftuq.errors import UserError
-from peftuq.files import read_text
-
-LARGEST = 2**24  # bytes of a model's config.json
 
 
 def check_local(study: Study) -> None:
@@ -30,7 +27,7 @@ def check_local(study: Study) -> None:
             where, folder = f"config/models/{name}.yaml: sources.local", Path(model.sources.local.folder).expanduser()
             _check_folder(folder, model.sources.local.files, where, "folder")
             if model.gguf is None:
-                check_model(folder, model.config["model_type"], where)
+                check_model(folder, model, where)
 
 
 def _check_folder(folder: Path, patterns: list[str], where: str, key: str) -> None:
@@ -41,19 +38,12 @@ def _check_folder(folder: Path, patterns: list[str], where: str, key: str) -> No
             raise UserError(f"{where}: no file in {folder} matches '{pattern}': correct the key files")
 
 
-def check_model(folder: Path, model_type: str, where: str) -> dict[str, Any]:
-    """A model folder's config.json. `UserError` unless it is of this type and asks for no code of its own."""
-    file = folder / "config.json"
-    try:
-        found = json.loads(read_text(file, LARGEST))
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"{file}: not valid JSON ({error}): fetch the model again ({where})") from error
-    if not isinstance(found, dict):
-        raise UserError(f"{file}: is no object {{…}}: fetch the model again ({where})")
-    if "auto_map" in found:
-        raise UserError(f"{file}: auto_map asks for code of the model's own, which is never run: use a model that "
-                        f"transformers has, or remove the key ({where})")  # fmt: skip
-    if found.get("model_type") != model_type:
-        raise UserError(f"{file}: model_type is {found.get('model_type')!r}, and the model's file says '{model_type}': "
-                        f"correct config.model_type, or the folder ({where})")  # fmt: skip
-    return found
+def check_model(folder: Path, model: schema.Model, where: str) -> None:
+    """A local model's files are whole and fit each other and the model's file. `where` names that one's source."""
+    assert model.sources.local is not None
+    names = [name.as_posix() for name in select(folder, model.sources.local.files)]
+    found = ModelFolder.of(folder, f"put the model's own file there, or correct {where}", names).check()
+    for key in ("model_type", *sorted(schema.SIZES)):
+        if key in found and key in model.config and found[key] != model.config[key]:
+            raise UserError(f"{folder / 'config.json'}: {key} is {found[key]!r}, and the model's file says "
+                            f"{model.config[key]!r}: correct config.{key} there, or the folder ({where})")  # fmt: skip

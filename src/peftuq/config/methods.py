@@ -16,6 +16,12 @@ from peftuq.files import read_text
 from peftuq.plugins import AdapterKind, Plugin, Predictive, Score
 
 LARGEST = 2**22  # bytes of a plug-in's file
+NAME = re.compile(r"[a-z][a-z0-9_]*")
+FUNCTIONS: dict[type[Plugin], tuple[str, ...]] = {
+    Score: ("score",),
+    Predictive: ("predict",),
+    AdapterKind: ("attach", "load", "read_out", "extra_loss"),
+}
 P = TypeVar("P", Score, Predictive, AdapterKind)
 
 
@@ -121,11 +127,14 @@ class Methods:
 def _files(folder: Path, kind: type[Plugin]) -> dict[str, Path]:
     """Plug-ins of a package's folder by name: a file that holds a declaration of this kind, or a folder whose
     `method.py` does."""
-    declares = re.compile(rf"^\w+ = {kind.__name__}\(", re.MULTILINE)
+    declares = re.compile(rf"^\w+\s*(:[^=\n]*)?=\s*([\w.]+\.)?{kind.__name__}\(", re.MULTILINE)
     found: dict[str, Path] = {}
     for file in sorted(folder.rglob("*.py")):
         if declares.search(read_text(file, LARGEST)):
             name = file.parent.name if file.stem == "method" else file.stem
+            if not NAME.fullmatch(name):
+                raise UserError(f"{file}: '{name}' is no name of a plug-in: rename it to small letters, digits and _, "
+                                "the first a letter")  # fmt: skip
             if name in found:
                 raise UserError(f"{file}: {found[name]} declares '{name}' already: rename one of them")
             found[name] = file
@@ -134,17 +143,35 @@ def _files(folder: Path, kind: type[Plugin]) -> dict[str, Path]:
 
 def declaration(file: Path, kind: type[P]) -> P:
     """The declaration in a plug-in's file, read without importing it. `UserError` for one that is not valid."""
-    for node in _parsed(file):
-        call = node.value if isinstance(node, ast.Assign) else None
-        if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == kind.__name__:
+    statements = _parsed(file)
+    for node in statements:
+        call = node.value if isinstance(node, ast.Assign | ast.AnnAssign) else None
+        if isinstance(call, ast.Call) and ast.unparse(call.func).rpartition(".")[2] == kind.__name__:
+            if call.args or any(word.arg is None for word in call.keywords):
+                raise UserError(f"{file}: line {node.lineno}: {kind.__name__}(…): write every value as name=value")
             try:
                 content = {word.arg: ast.literal_eval(word.value) for word in call.keywords}
             except (ValueError, TypeError) as error:
                 raise UserError(
                     f"{file}: line {node.lineno}: {kind.__name__}(…): write its values as literals ({error})"
                 ) from error
-            return load.validate(kind, content, f"{file}: {kind.__name__}")
+            declared = load.validate(kind, content, f"{file}: {kind.__name__}")
+            _check_functions(statements, FUNCTIONS[kind], file)
+            return declared
     raise UserError(f"{file}: declares no {kind.__name__}(…): see docs/adding.md")
+
+
+def _check_functions(statements: list[ast.stmt], wanted: tuple[str, ...], file: Path) -> None:
+    """The file defines or imports each of the functions that are `wanted` of it."""
+    found: set[str] = set()
+    for node in statements:
+        if isinstance(node, ast.FunctionDef):
+            found.add(node.name)
+        elif isinstance(node, ast.ImportFrom):
+            found |= {alias.asname or alias.name for alias in node.names}
+    for name in wanted:
+        if name not in found:
+            raise UserError(f"{file}: has no function {name}(…): define it, or import it by its name (docs/adding.md)")
 
 
 def _parsed(file: Path) -> list[ast.stmt]:

@@ -22,9 +22,12 @@ def with_overrides(declared: Parametrised, overrides: Mapping[str, Any], where: 
 
 
 def _check_bounds(declared: Parametrised, params: Mapping[str, Any], key: str, where: str) -> None:
-    least, most = declared.bounds.get(key, (None, None))
-    limit, name = (params[most], f"{most} = ") if isinstance(most, str) else (most, "")
-    for value in _each(params[key]):
+    bounds = declared.bounds.get(key, (None, None))
+    values = _each(params[key])
+    for value, (least, most) in zip(
+        values, bounds if isinstance(bounds, list) else [bounds] * len(values), strict=True
+    ):
+        limit, name = (params[most], f"{most} = ") if isinstance(most, str) else (most, "")
         if isinstance(value, bool) or not isinstance(value, int | float):
             continue
         if least is not None and value < least:
@@ -43,13 +46,22 @@ def _check_choices(declared: Parametrised, value: Any, key: str, where: str) -> 
 
 
 def _each(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [value]
+    return list(value) if isinstance(value, list | tuple) else [value]
 
 
 def _like(default: Any, value: Any, where: str) -> Any:
-    """`value` with the type of `default`; a list that is not empty keeps at least one entry, each like its own."""
+    """`value` with the type of `default`.
+
+    A list that is not empty keeps at least one entry, each like its own; a tuple has as many as the default, each like
+    that in its place.
+    """
     if default is None:
         return value
+    if isinstance(default, tuple):
+        if not isinstance(value, list | tuple) or len(value) != len(default):
+            raise UserError(f"{where}: must be a list of {len(default)} like {list(default)}, got {shown(value)}")
+        pairs = enumerate(zip(default, value, strict=True))
+        return tuple(_like(one, entry, f"{where}.{place}") for place, (one, entry) in pairs)
     if isinstance(default, list) and isinstance(value, list) and default and value:
         return [_like(default[0], entry, where) for entry in value]
     number = isinstance(value, int | float) and not isinstance(value, bool)

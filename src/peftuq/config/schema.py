@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import AfterValidator, Field, model_validator
 
 from peftuq.config.recipe import Role
+from peftuq.data.model_files import positions
 from peftuq.data.prompts import Template
 from peftuq.data.source_schema import Hub, Kind, Local, Registry
 from peftuq.strict import AtMost, Name, Once, PositiveFloat, PositiveInt, Strict
@@ -66,17 +67,17 @@ class Model(Strict):
         for key in ("vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size"):
             if key not in self.config:
                 raise ValueError(f"config.{key}: is missing: take it from the model's config.json")
-        for key in _SIZES & self.config.keys():
+        for key in SIZES & self.config.keys():
             size = self.config[key]
             if not (type(size) is int and 0 < size <= 2**31):
                 raise ValueError(f"config.{key}: must be a positive integer, below 2³¹")
-        positions = self.config.get("max_position_embeddings")
-        if positions is not None and self.max_length > positions:
-            raise ValueError(f"max_length: must be at most config.max_position_embeddings = {positions}")
+        most = positions(self.config)
+        if most is not None and self.max_length > most:
+            raise ValueError(f"max_length: must be at most {most}, by config.max_position_embeddings")
         return self
 
 
-_SIZES = {
+SIZES = {
     *("vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads", "num_key_value_heads"),
     *("intermediate_size", "head_dim", "max_position_embeddings", "type_vocab_size", "embedding_size"),
 }

@@ -19,7 +19,7 @@ from typing import Annotated, Any, TypeVar
 
 from peftuq import files, launch
 from peftuq.errors import UserError
-from peftuq.jobs import store
+from peftuq.jobs import failure, store
 from peftuq.progress import Log
 
 INPUT, OUTPUT = "input", "output"
@@ -169,7 +169,8 @@ def _entry(arguments: Arguments) -> _Entry | None:
 def _execute(main: Callable[[A, Log], None], arguments: A, log: Log) -> None:
     """Run `main`: a user's mistake ends in one line, anything else also leaves its traceback in the log.
 
-    Processes that share a job find the same mistakes, and the main one logs them.
+    A line that names its place follows the traceback. Processes that share a job find the same mistakes, and the main
+    one logs them.
     """
     try:
         main(arguments, log)
@@ -182,5 +183,13 @@ def _execute(main: Callable[[A, Log], None], arguments: A, log: Log) -> None:
         sys.exit(2)
     except Exception as error:
         full = type(error).__name__ == "SafetensorError" and "I/O error" in str(error)  # its writer raises no OSError
-        log.failure(f"error: {error}" if full else traceback.format_exc())
+        if not full:
+            log.failure(traceback.format_exc())
+        log.failure(f"error: {error if full else failure.line(error, _plugins(arguments))}")
         sys.exit(2 if full else 1)
+
+
+def _plugins(arguments: Arguments) -> list[str]:
+    """Modules of the plug-ins that a job's spec names."""
+    spec = getattr(arguments, "spec", None)
+    return [module for key in ("module", "adapter") if isinstance(module := getattr(spec, key, None), str)]

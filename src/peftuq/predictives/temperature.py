@@ -15,8 +15,8 @@ PREDICTIVE = Predictive(
     needs=["valid"],
     sized=False,
     samples=False,
-    params={"bounds": [0.01, 100.0]},
-    bounds={"bounds": (1e-6, 1e6)},
+    params={"bounds": (0.01, 100.0)},
+    bounds={"bounds": [(1e-6, 1), (1, 1e6)]},
 )
 
 

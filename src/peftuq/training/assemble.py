@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping
 
+from torch import nn
 from transformers import PreTrainedModel
 
+from peftuq.adapters.peft_lora import trainable
 from peftuq.adapters.protocol import AdapterModule
 from peftuq.config.recipe import Recipe
 from peftuq.errors import UserError
-from peftuq.models.readout import ReadOut
+from peftuq.models.readout import ReadOut, head_modules
 from peftuq.specs.task import Kind
 
 
@@ -26,6 +28,12 @@ def assemble(
     """
     assert recipe.adapter is not None
     peft = adapters.attach(hf, modules, recipe.adapter, kind)
+    head = set(head_modules(hf)) if kind == "classification" else set()
+    trained = trainable(peft) if isinstance(peft, nn.Module) else {}
+    if all(head & set(name.split(".")) for name in trained):
+        name = getattr(adapters, "__name__", adapters)
+        raise UserError(f"{name}: attach(…) must return the model with an adapter that trains; nothing of it but a "
+                        "head requires gradients")  # fmt: skip
     if recipe.gradient_checkpointing:
         if not hf.supports_gradient_checkpointing:
             raise UserError(

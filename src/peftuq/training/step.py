@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from peftuq.adapters.peft_lora import trainable
 from peftuq.config.recipe import Loss, Recipe
+from peftuq.errors import UserError
 from peftuq.models.batching import Batch
 from peftuq.models.readout import Output
 from peftuq.training import losses
@@ -77,6 +78,9 @@ class Step:
         loss = losses.cross_entropy(output, label, self.recipe.loss.answer)
         extra = self.extra_loss(output, label, self.recipe.loss, number)
         if extra is not None:
+            if extra.shape != ():
+                raise UserError(f"{self.extra_loss.__module__}: extra_loss(…) must return a scalar or None, not a "
+                                f"tensor of shape {tuple(extra.shape)}")  # fmt: skip
             loss = loss + extra
         return loss if self.prior is None else loss + self.prior()
 

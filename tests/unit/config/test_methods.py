@@ -7,13 +7,14 @@ from pathlib import Path
 import pytest
 
 from peftuq.config.methods import Methods, declaration
+from peftuq.config.parameters import with_overrides
 from peftuq.config.study import PACKAGE
 from peftuq.errors import UserError
 from peftuq.jobs import identity
 from peftuq.plugins import Predictive, Score
 
 METHODS = Methods(PACKAGE, {}, "config")
-GOOD = 'SCORE = Score(version=1, reads="samples", variants=["a"], params={"power": 2.0})\n'
+GOOD = 'SCORE = Score(version=1, reads="samples", variants=["a"], params={"power": 2.0})\ndef score(): ...\n'
 
 
 def imported(file: Path):
@@ -69,3 +70,49 @@ def test_a_file_beside_the_others_is_a_plug_in(tmp_path):
         Methods(tmp_path, {"norm": {"power": "x"}}, "config")
     with pytest.raises(UserError, match=r"config: methods: unknown method 'norn' \(did you mean 'norm'\?\)"):
         Methods(tmp_path, {"norn": {}}, "config")
+
+
+PAIR = 'P = Predictive(version=1, reads="records", sized=False, samples=False, params={params}, bounds={bounds})\n'
+PAIR += "def predict(): ...\n"
+
+
+@pytest.mark.parametrize("value, words", [
+    ([0.1], r"must be a list of 2 like \[0\.5, 3\], got \[0\.1\]"),
+    ([0.1, 2, 3], "must be a list of 2"),
+    (0.1, "must be a list of 2"),
+    ([], "must be a list of 2"),
+    ([0.1, 2.5], r"\.1: must be int like 3"),
+    ([2.0, 2], "must be at most 1"),
+    ([0.1, 0], "must be at least 1"),
+    ([float("nan"), 2], r"\.0: must be a number"),
+])  # fmt: skip
+def test_a_tuple_stands_for_a_list_of_its_length(tmp_path, value, words):
+    file = tmp_path / "p.py"
+    file.write_text(PAIR.format(params={"pair": (0.5, 3)}, bounds={"pair": [(0, 1), (1, None)]}))
+    declared = declaration(file, Predictive)
+    assert with_overrides(declared, {}, "") == {"pair": (0.5, 3)}
+    assert with_overrides(declared, {"pair": [1, 4.0]}, "") == {"pair": (1.0, 4)}
+    with pytest.raises(UserError, match=rf"^config: methods\.p\.pair.*{words}"):
+        with_overrides(declared, {"pair": value}, "config: methods.p")
+
+
+def test_bounds_of_each_entry_need_entries(tmp_path):
+    file = tmp_path / "p.py"
+    for default in ([0.5, 3], (0.5,), 0.5):
+        file.write_text(PAIR.format(params={"pair": default}, bounds={"pair": [(0, 1), (1, None)]}))
+        with pytest.raises(UserError, match=r"p\.py: Predictive: bounds\.pair: a list of bounds needs a default"):
+            declaration(file, Predictive)
+
+
+def test_an_interval_of_temperatures_holds_1(tmp_path):
+    for wrong in ([100.0, 0.01], [2.0, 3.0], [0.01]):
+        with pytest.raises(UserError, match=r"methods\.temperature\.bounds"):
+            Methods(PACKAGE, {"temperature": {"bounds": wrong}}, "config")
+
+
+@pytest.mark.parametrize("begins", ["SCORE = plugins.Score(", "SCORE: Score = Score(", "SCORE=Score("])
+def test_a_declaration_is_found_however_it_is_spelt(tmp_path, begins):
+    for folder in ("adapters", "predictives", "scores"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "scores/knn5.py").write_text(GOOD.replace("SCORE = Score(", begins))
+    assert Methods(tmp_path, {}, "config").score("knn5").variants == ["a"]

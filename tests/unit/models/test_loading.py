@@ -81,3 +81,24 @@ def test_a_split_that_the_tokenizer_does_not_know_is_refused():
     encode._check_known(Tokenizer, split(2), "data/train.parquet")
     with pytest.raises(UserError, match=r"data/train.parquet: 30% .*the/folder"):
         encode._check_known(Tokenizer, split(3), "data/train.parquet")
+
+
+@pytest.mark.parametrize("name", ["adapter_config.json", "adapter_model.safetensors"])
+@pytest.mark.parametrize("content", [None, b"", bytes(range(256)), b"[]", b"{}", b'{"peft_type": "NONE"}'])
+def test_an_adapters_file_that_is_none(tmp_path, name, content):
+    hf = build(copy.deepcopy(DECODERS["llama"]), "choice")
+    peft_lora.attach(hf, {"q": "q_proj"}, adapter(targets=["q"], dropout=0.0), "choice").save_pretrained(tmp_path)
+    (tmp_path / name).unlink()
+    if content is not None:
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises(UserError, match=rf"{name}.*run again") as raised:
+        peft_lora.load(build(copy.deepcopy(DECODERS["llama"]), "choice"), tmp_path)
+    assert "\n" not in str(raised.value)
+
+
+def test_an_adapter_that_is_no_number(tmp_path):
+    hf = build(copy.deepcopy(DECODERS["llama"]), "choice")
+    peft_lora.attach(hf, {"q": "q_proj"}, adapter(targets=["q"], dropout=0.0), "choice").save_pretrained(tmp_path)
+    edit(tmp_path / "adapter_model.safetensors", lambda w: w[min(w)].view(-1).__setitem__(0, float("nan")))
+    with pytest.raises(UserError, match=r"adapter_model\.safetensors: .*lora_A.* holds NaN"):
+        peft_lora.load(build(copy.deepcopy(DECODERS["llama"]), "choice"), tmp_path)

@@ -148,6 +148,7 @@ def test_a_score_runs_where_its_declaration_says_whatever_its_name(root, tmp_pat
     for environment in ("torch", "numeric"):
         declared = (
             f'SCORE = Score(version=1, reads="records", variants=["{environment}"], environment={environment!r})\n'
+            "def score(): ...\n"
         )
         (package / f"scores/with_{environment}.py").write_text(declared)
     monkeypatch.setattr(study_module, "PACKAGE", package)

@@ -46,3 +46,7 @@ class LaplaceFile:
     def __getitem__(self, part: str) -> GaussianLogits:
         fields = {field: self._arrays[f"{part}/{field}"] for field in ("id", "label", "f_mu")}
         return GaussianLogits(**fields, f_sigma={prior: self._arrays[f"{part}/f_sigma/{prior}"] for prior in PRIORS})
+
+    def ids(self, part: str) -> np.ndarray:
+        """Numbers (N,) of a part's examples."""
+        return self._arrays[f"{part}/id"]

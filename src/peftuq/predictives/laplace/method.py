@@ -25,9 +25,15 @@ PREDICTIVE = Predictive(
         "rank": 10,  # eigenvectors kept of a wide Kronecker factor (the paper)
         "exact_below": 512,  # narrower factors keep them all
         "batch_tokens": 2048,  # at most, padding included: the graph of a 7B model with its hooks takes 12 MB a token
-        "grid": [-3.0, 4.0, 29],  # prior precisions tried on the validation set: log10 of the ends, and how many
+        "grid": (-3.0, 4.0, 29),  # prior precisions tried on the validation set: log10 of the ends, and how many
     },
-    bounds={"draws": (100, 10_000_000), "rank": (1, 10_000), "exact_below": (1, 100_000), "batch_tokens": (1, None)},
+    bounds={
+        "draws": (100, 10_000_000),
+        "rank": (1, 10_000),
+        "exact_below": (1, 100_000),
+        "batch_tokens": (1, None),
+        "grid": [(-20, 20), (-20, 20), (1, 1000)],
+    },
     choices={"positions": ["all", "read"], "head": ["excluded", "included"]},
     fit=["positions", "head", "rank", "exact_below", "batch_tokens", "grid"],
 )
