@@ -6,7 +6,7 @@ from typing import NamedTuple
 from peftuq.errors import UserError
 
 PREDICTION = "prediction"  # in place of a score's name: the metrics of the predictive distribution itself
-_PREDICTIVE = re.compile(r"(?P<name>[a-z][a-z_]*)(-(?P<size>[1-9]\d*))?")
+_PREDICTIVE = re.compile(r"(?P<name>[a-z][a-z0-9_]*)(-(?P<size>[1-9]\d*))?")
 
 
 class Setting(NamedTuple):

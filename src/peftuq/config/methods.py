@@ -16,6 +16,7 @@ from peftuq.files import read_text
 from peftuq.plugins import AdapterKind, Plugin, Predictive, Score
 
 LARGEST = 2**22  # bytes of a plug-in's file
+_NAME = re.compile(r"[a-z][a-z0-9_]*")
 P = TypeVar("P", Score, Predictive, AdapterKind)
 
 
@@ -126,6 +127,9 @@ def _files(folder: Path, kind: type[Plugin]) -> dict[str, Path]:
     for file in sorted(folder.rglob("*.py")):
         if declares.search(read_text(file, LARGEST)):
             name = file.parent.name if file.stem == "method" else file.stem
+            if not _NAME.fullmatch(name):
+                raise UserError(f"{file}: '{name}': a plug-in's name is of small letters, digits and _, the first a "
+                                "letter: rename it")  # fmt: skip
             if name in found:
                 raise UserError(f"{file}: {found[name]} declares '{name}' already: rename one of them")
             found[name] = file
