@@ -51,9 +51,7 @@ except UserError as error:
 paths = jobs.paths
 # Files in a bucket are not looked for: only Snakemake sees them.
 in_bucket = workflow.storage_settings.default_storage_provider is not None
-missing = (
-    outputs.missing(jobs) if workflow.is_main_process and not in_bucket else []
-)
+missing = outputs.missing(jobs) if workflow.is_main_process and not in_bucket else []
 
 # Wherever the run's jobs run, they find what `precision: auto` means here.
 export_environment(ROOT, study.config, planning=workflow.is_main_process)

@@ -9,11 +9,10 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from peftuq.cells import PREDICTION
+from peftuq.config.study import PARTS
 from peftuq.errors import UserError
 from peftuq.files import read_json
 from peftuq.jobs.jobs import Jobs
-
-PARTS = ("train", "valid", "test")
 
 
 def missing(jobs: Jobs) -> list[str]:
