@@ -5,7 +5,8 @@
 VENV := .venv
 PYTHON ?= python3
 BIN := $(VENV)/bin
-SNAKEMAKE := $(BIN)/snakemake
+# By the interpreter: the first line of a console script cannot name a folder with a space.
+SNAKEMAKE := $(BIN)/python -m snakemake
 EXECUTORS := $(VENV)/executors
 PYTEST := $(BIN)/python -m pytest
 PARALLEL := --numprocesses logical --maxprocesses 4
@@ -37,13 +38,13 @@ test-slurm: env
 	$(PYTEST) tests/slurm
 
 test-executors: env $(EXECUTORS)
-	PYTHONPATH=$(CURDIR)/$(EXECUTORS) $(PYTEST) tests/executors
+	PYTHONPATH="$$PWD/$(EXECUTORS)" $(PYTEST) tests/executors
 
 lint: env
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
-	$(BIN)/mypy
-	$(BIN)/snakefmt --check Snakefile workflow
+	$(BIN)/python -m ruff check .
+	$(BIN)/python -m ruff format --check .
+	$(BIN)/python -m mypy
+	$(BIN)/python -m snakefmt --check Snakefile workflow
 	$(SNAKEMAKE) --lint
 
 # The JSON schemas of config/, by which editors complete its keys.

@@ -16,12 +16,14 @@ ROOT = Path(workflow.basedir)
 sys.path.insert(0, str(ROOT / "src"))
 
 from peftuq.errors import UserError
+from peftuq.jobs import outputs
 from peftuq.jobs.environment import export_environment
 from peftuq.jobs.jobs import Jobs
 from peftuq.jobs.rule import input_flags, output_flags, results_folder
 from peftuq.config.load import configuration
 from peftuq.config.local import check_local
 from peftuq.config.study import Study
+from peftuq.jobs.wildcards import PATTERNS, check_names
 from peftuq.planning import requests
 
 if not config:
@@ -37,14 +39,19 @@ try:
         ROOT / "config",
         ", ".join(map(os.path.relpath, workflow.configfiles)) or "config",
     )
+    jobs = Jobs(study)
+    check_names(study)
     if workflow.is_main_process:
         check_local(study)
+        outputs.check_report(jobs)
 except UserError as error:
     # A bare WorkflowError is one line on the terminal; the cause would add a traceback.
     raise WorkflowError(str(error)) from None
 
-jobs = Jobs(study)
 paths = jobs.paths
+# Files in a bucket are not looked for: only Snakemake sees them.
+in_bucket = workflow.storage_settings.default_storage_provider is not None
+missing = outputs.missing(jobs) if workflow.is_main_process and not in_bucket else []
 
 # Wherever the run's jobs run, they find what `precision: auto` means here.
 export_environment(ROOT, study.config, planning=workflow.is_main_process)
@@ -55,13 +62,13 @@ envvars:
 
 
 wildcard_constraints:
-    model=r"[a-z0-9][a-z0-9_.]*",
-    dataset=r"[a-z0-9][a-z0-9_.]*",
-    recipe=r"[a-z0-9][a-z0-9_.]*",
-    seed=r"\d+",
-    predictive=r"[a-z][a-z0-9_]*(-\d+)?",
-    score=r"[a-z][a-z0-9_]*",
-    source=r"[a-z]+-[0-9a-f]+",
+    **PATTERNS,
+
+
+def environment(name):
+    """The file of a software environment. Snakemake formats its path: braces in the checkout's are doubled."""
+    file = str(ROOT / "envs" / f"{name}.yaml")
+    return file.replace("{", "{{").replace("}", "}}")
 
 
 include: "workflow/rules/data.smk"
@@ -85,3 +92,4 @@ rule all:
     input:
         paths.report,
         paths.metrics_csv,
+        missing,

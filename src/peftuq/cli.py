@@ -3,6 +3,7 @@
 import argparse
 import math
 import os
+import signal
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -91,11 +92,15 @@ def main() -> None:
         print("\n".join(args.lines(args)), flush=True)
     except UserError as error:
         _fail(str(error))
+    except KeyboardInterrupt:
+        _fail("interrupted", 128 + signal.SIGINT)
+    except BrokenPipeError:
+        _fail("standard output was closed before all was written")
     except OSError as error:
         _fail(f"{error.filename or 'standard output'}: {error.strerror or error}")
 
 
-def _fail(reason: str) -> NoReturn:
+def _fail(reason: str, status: int = 2) -> NoReturn:
     print(f"error: {reason}", file=sys.stderr)
     sys.stderr.flush()
-    os._exit(2)  # what standard output still holds may be what could not be written
+    os._exit(status)  # what standard output still holds may be what could not be written

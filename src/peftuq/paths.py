@@ -156,5 +156,20 @@ class Paths:
     def report(self) -> str:
         return f"{self.reports}/report.pdf"
 
+    @property
+    def report_files(self) -> str:
+        """Names of the report's tables and figures, in the folders below `reports`."""
+        return f"{self.results}/report_files.json"
+
+    @property
+    def tables(self) -> str:
+        """The folder of the report's tables."""
+        return f"{self.reports}/tables"
+
+    @property
+    def figures(self) -> str:
+        """The folder of the report's figures."""
+        return f"{self.reports}/figures"
+
     def log(self, rule: str, name: str) -> str:
         return f"{self.results}/logs/{rule}/{name}.log"

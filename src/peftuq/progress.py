@@ -1,5 +1,6 @@
 """Progress of a long job: one plain line every few seconds, to its log and to stderr."""
 
+import contextlib
 import sys
 import time
 from collections.abc import Callable
@@ -29,8 +30,11 @@ class Log:
     def failure(self, line: str) -> None:
         """Write what this process alone may have to say."""
         if self._file is not None:
-            self._file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {line}\n")
-        print(f"{self._name}: {line}", file=sys.stderr, flush=True)
+            # A full disk loses lines of the log, not hours of a training: a result that does not fit fails by itself.
+            with contextlib.suppress(OSError):
+                self._file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {line}\n")
+        with contextlib.suppress(OSError):
+            print(f"{self._name}: {line}", file=sys.stderr, flush=True)
 
 
 class Progress:

@@ -113,9 +113,9 @@ def scripts() -> list[tuple[str, Path]]:
     found = []
     for rules in RULES:
         for rule in re.split(r"^(?=(?:use )?rule )", rules.read_text(), flags=re.M):
-            script, named = re.search(r"/(\w+\.py)\b", rule), re.search(r'"\.\./\.\./(envs/\w+\.yaml)"', rule)
+            script, named = re.search(r"/(\w+\.py)\b", rule), re.search(r'environment\("(\w+)"\)', rule)
             if script and named:
-                found.append((script[1], ROOT / named[1]))
+                found.append((script[1], ROOT / "envs" / f"{named[1]}.yaml"))
     return found
 
 

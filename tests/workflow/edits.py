@@ -124,7 +124,7 @@ EDITS: dict[str, tuple[Edit, dict[str, int]]] = {
     "every source file touched, as by `git checkout`": (touched("src", "*.py"), {}),
     "every result touched": (touched("results", "*.*"), {}),
     "records touched": (touched("results/records"), {}),
-    "an intermediate file removed": (set_aside, {}),
+    "an intermediate file removed": (set_aside, {"prepare_data": 1, "train_lora": 2, **PLAIN, **GATHERED}),
     "`threads`": (keys(CONFIGURATION, threads=2), {}),
     "`downloads`": (keys(CONFIGURATION, downloads="elsewhere"), {}),
     "a model that no suite names": (keys("config/models/roberta.yaml", max_length=100), {}),

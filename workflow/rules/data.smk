@@ -10,6 +10,8 @@ localrules:
 
 
 rule fetch_model:
+    input:
+        local(jobs.fetch_model.inputs),
     output:
         provenance=paths.model(),
         files=directory(paths.model_files()),
@@ -17,14 +19,14 @@ rule fetch_model:
         paths.log("fetch_model", "{model}"),
     priority: 3  # a job does not lend its priority to those that it waits for
     conda:
-        "../../envs/torch.yaml"
+        environment("torch")
     params:
         spec=jobs.fetch_model.spec,
         code=jobs.fetch_model.code,
     shell:
-        "HF_HUB_OFFLINE=0 python $PEFTUQ_SCRIPTS/fetch_model.py --spec {params.spec:q}"
-        ' --downloads "$PEFTUQ_DOWNLOADS" --log {log}'
-        " --provenance {output.provenance} --files {output.files}"
+        'HF_HUB_OFFLINE=0 python "$PEFTUQ_SCRIPTS"/fetch_model.py --spec {params.spec:q}'
+        ' --downloads "$PEFTUQ_DOWNLOADS" --log {log:q}'
+        " --provenance {output.provenance:q} --files {output.files:q}"
 
 
 rule fetch_data:
@@ -37,14 +39,14 @@ rule fetch_data:
         paths.log("fetch_data", "{source}"),
     priority: 3
     conda:
-        "../../envs/torch.yaml"
+        environment("torch")
     params:
         spec=jobs.fetch_data.spec,
         code=jobs.fetch_data.code,
     shell:
-        "HF_HUB_OFFLINE=0 python $PEFTUQ_SCRIPTS/fetch_data.py --spec {params.spec:q}"
-        ' --downloads "$PEFTUQ_DOWNLOADS" --log {log}'
-        " --provenance {output.provenance} --files {output.files}"
+        'HF_HUB_OFFLINE=0 python "$PEFTUQ_SCRIPTS"/fetch_data.py --spec {params.spec:q}'
+        ' --downloads "$PEFTUQ_DOWNLOADS" --log {log:q}'
+        " --provenance {output.provenance:q} --files {output.files:q}"
 
 
 rule prepare_data:
@@ -59,10 +61,11 @@ rule prepare_data:
         paths.log("prepare_data", "{dataset}"),
     priority: 3
     conda:
-        "../../envs/numeric.yaml"
+        environment("numeric")
     params:
         spec=jobs.prepare_data.spec,
         code=jobs.prepare_data.code,
     shell:
-        "python $PEFTUQ_SCRIPTS/prepare_data.py --spec {params.spec:q} --code {params.code}"
-        " --source {input.source} --train {output.train} --valid {output.valid} --test {output.test} --log {log}"
+        'python "$PEFTUQ_SCRIPTS"/prepare_data.py --spec {params.spec:q} --code {params.code}'
+        " --source {input.source:q} --train {output.train:q} --valid {output.valid:q} --test {output.test:q}"
+        " --log {log:q}"

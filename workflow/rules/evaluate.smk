@@ -11,14 +11,14 @@ rule evaluate:
             "evaluate", "{model}/{dataset}/{recipe}/seed{seed}/{predictive}/{score}"
         ),
     conda:
-        "../../envs/numeric.yaml"
+        environment("numeric")
     params:
         spec=jobs.evaluate.spec,
         code=jobs.evaluate.code,
         scores=input_flags("scores"),
     shell:
-        "python $PEFTUQ_SCRIPTS/evaluate.py --spec {params.spec:q} --code {params.code}"
-        " --samples {input.samples} {params.scores} --metrics {output} --log {log}"
+        'python "$PEFTUQ_SCRIPTS"/evaluate.py --spec {params.spec:q} --code {params.code}'
+        " --samples {input.samples:q} {params.scores} --metrics {output:q} --log {log:q}"
 
 
 rule compare:
@@ -29,13 +29,13 @@ rule compare:
     log:
         paths.log("compare", "{model}/{dataset}/{recipe}"),
     conda:
-        "../../envs/numeric.yaml"
+        environment("numeric")
     params:
         spec=jobs.compare.spec,
         code=jobs.compare.code,
     shell:
-        "python $PEFTUQ_SCRIPTS/compare.py --spec {params.spec:q} --code {params.code}"
-        " --scores {input} --comparison {output} --log {log}"
+        'python "$PEFTUQ_SCRIPTS"/compare.py --spec {params.spec:q} --code {params.code}'
+        " --scores {input:q} --comparison {output:q} --log {log:q}"
 
 
 localrules:
@@ -63,10 +63,10 @@ rule aggregate:
     log:
         paths.log("aggregate", "metrics"),
     conda:
-        "../../envs/numeric.yaml"
+        environment("numeric")
     params:
         code=jobs.aggregate.code,
         results=results_folder,
     shell:
-        "python $PEFTUQ_SCRIPTS/aggregate.py --cells {input.cells} --results {params.results}"
-        " --table {output.table} --csv {output.csv} --log {log}"
+        'python "$PEFTUQ_SCRIPTS"/aggregate.py --cells {input.cells:q} --results {params.results:q}'
+        " --table {output.table:q} --csv {output.csv:q} --log {log:q}"

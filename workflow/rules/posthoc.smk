@@ -14,13 +14,13 @@ rule predict_from_records:
     wildcard_constraints:
         predictive=jobs.predict_from_records.predictives,
     conda:
-        "../../envs/numeric.yaml"
+        environment("numeric")
     params:
         spec=jobs.predict_from_records.spec,
         code=jobs.predict_from_records.code,
     shell:
-        "python $PEFTUQ_SCRIPTS/predict_from_records.py --spec {params.spec:q} --code {params.code}"
-        " --inputs {input} --samples {output} --log {log}"
+        'python "$PEFTUQ_SCRIPTS"/predict_from_records.py --spec {params.spec:q} --code {params.code}'
+        " --inputs {input:q} --samples {output:q} --log {log:q}"
 
 
 rule fit_baselines:
@@ -36,14 +36,14 @@ rule fit_baselines:
     wildcard_constraints:
         score=jobs.fit_scores.scores("fit_baselines"),
     conda:
-        "../../envs/numeric.yaml"
+        environment("numeric")
     threads: study.config.threads
     params:
         spec=jobs.fit_scores.spec,
         code=jobs.fit_scores.code,
     shell:
-        "python $PEFTUQ_SCRIPTS/fit_scores.py --spec {params.spec:q} --code {params.code}"
-        " --samples {input} --threads {threads} --scores {output} --log {log}"
+        'python "$PEFTUQ_SCRIPTS"/fit_scores.py --spec {params.spec:q} --code {params.code}'
+        " --samples {input:q} --threads {threads} --scores {output:q} --log {log:q}"
 
 
 use rule fit_baselines as fit_adue with:
@@ -54,7 +54,7 @@ use rule fit_baselines as fit_adue with:
     wildcard_constraints:
         score=jobs.fit_scores.scores("fit_adue"),
     conda:
-        "../../envs/torch.yaml"
+        environment("torch")
 
 
 rule trace:
@@ -66,10 +66,10 @@ rule trace:
     log:
         paths.log("trace", "{model}/{dataset}/{recipe}"),
     conda:
-        "../../envs/numeric.yaml"
+        environment("numeric")
     params:
         spec=jobs.trace.spec,
         code=jobs.trace.code,
     shell:
-        "python $PEFTUQ_SCRIPTS/trace.py --spec {params.spec:q} --code {params.code}"
-        " --epochs {input} --curves {output.curves} --examples {output.examples} --log {log}"
+        'python "$PEFTUQ_SCRIPTS"/trace.py --spec {params.spec:q} --code {params.code}'
+        " --epochs {input:q} --curves {output.curves:q} --examples {output.examples:q} --log {log:q}"

@@ -16,16 +16,16 @@ rule predict_with_model:
         predictive=jobs.predict_with_model.predictives,
     priority: 1
     conda:
-        "../../envs/torch.yaml"
+        environment("torch")
     threads: study.config.threads
     params:
         spec=jobs.predict_with_model.spec,
         code=jobs.predict_with_model.code,
         adapter=input_flags("adapter", "adapter_config"),
     shell:
-        "python $PEFTUQ_SCRIPTS/predict_with_model.py --spec {params.spec:q} --code {params.code}"
-        " --model {input.model} {params.adapter} --data {input.data}"
-        " --threads {threads} --samples {output.samples} --facts {output.facts} --log {log}"
+        'python "$PEFTUQ_SCRIPTS"/predict_with_model.py --spec {params.spec:q} --code {params.code}'
+        " --model {input.model:q} {params.adapter} --data {input.data:q}"
+        " --threads {threads} --samples {output.samples:q} --facts {output.facts:q} --log {log:q}"
 
 
 rule fit_laplace:
@@ -39,13 +39,13 @@ rule fit_laplace:
         paths.log("fit_laplace", "{model}/{dataset}/{recipe}/seed{seed}"),
     priority: 1
     conda:
-        "../../envs/torch.yaml"
+        environment("torch")
     threads: study.config.threads
     params:
         spec=jobs.fit_laplace.spec,
         code=jobs.fit_laplace.code,
     shell:
-        "python $PEFTUQ_SCRIPTS/fit_laplace.py --spec {params.spec:q} --code {params.code}"
-        " --model {input.model} --adapter {input.adapter} --adapter-config {input.adapter_config}"
-        " --train {input.train} --data {input.data} --threads {threads}"
-        " --gaussians {output.gaussians} --facts {output.facts} --log {log}"
+        'python "$PEFTUQ_SCRIPTS"/fit_laplace.py --spec {params.spec:q} --code {params.code}'
+        " --model {input.model:q} --adapter {input.adapter:q} --adapter-config {input.adapter_config:q}"
+        " --train {input.train:q} --data {input.data:q} --threads {threads}"
+        " --gaussians {output.gaussians:q} --facts {output.facts:q} --log {log:q}"

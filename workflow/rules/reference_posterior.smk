@@ -19,10 +19,10 @@ rule compare_posteriors:
         paths.log("compare_posteriors", "{model}/{dataset}/{recipe}/seed{seed}"),
     priority: 1
     conda:
-        "../../envs/gold.yaml"
+        environment("gold")
     params:
         spec=jobs.compare_posteriors.spec,
         code=jobs.compare_posteriors.code,
     shell:
-        "python $PEFTUQ_SCRIPTS/compare_posteriors.py --spec {params.spec:q} --code {params.code}"
-        " --records {input} --comparison {output} --log {log}"
+        'python "$PEFTUQ_SCRIPTS"/compare_posteriors.py --spec {params.spec:q} --code {params.code}'
+        " --records {input:q} --comparison {output:q} --log {log:q}"

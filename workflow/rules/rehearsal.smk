@@ -26,7 +26,7 @@ rule rehearse:
     log:
         paths.log("rehearse", "rehearsal"),
     conda:
-        "../../envs/torch.yaml"
+        environment("torch")
     threads: 64  # that is, all cores there are
     params:
         code=lambda wildcards: jobs.context.code(
@@ -34,5 +34,5 @@ rule rehearse:
         ),
         results=lambda wildcards, input: os.path.dirname(input[0]),
     shell:
-        "python $PEFTUQ_SCRIPTS/rehearse.py --requests {input} --results {params.results}"
-        " --processes {threads} --table {output.table} --text {output.text} --log {log}"
+        'python "$PEFTUQ_SCRIPTS"/rehearse.py --requests {input:q} --results {params.results:q}'
+        " --processes {threads} --table {output.table:q} --text {output.text:q} --log {log:q}"

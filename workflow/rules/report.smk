@@ -6,16 +6,18 @@ rule render_report:
         unpack(jobs.render_report.inputs),
     output:
         pdf=paths.report,
-        tables=directory(f"{paths.reports}/tables"),
-        figures=directory(f"{paths.reports}/figures"),
+        tables=directory(paths.tables),
+        figures=directory(paths.figures),
+        files=paths.report_files,
     log:
         paths.log("render_report", "report"),
     conda:
-        "../../envs/numeric.yaml"
+        environment("numeric")
     params:
         code=jobs.render_report.code,
         template=jobs.render_report.template,
         results=results_folder,
     shell:
-        "python $PEFTUQ_SCRIPTS/render_report.py --cells {input.cells} --metrics {input.metrics}"
-        " --results {params.results} --pdf {output.pdf} --tables {output.tables} --figures {output.figures} --log {log}"
+        'python "$PEFTUQ_SCRIPTS"/render_report.py --cells {input.cells:q} --metrics {input.metrics:q}'
+        " --results {params.results:q} --pdf {output.pdf:q} --tables {output.tables:q} --figures {output.figures:q}"
+        " --files {output.files:q} --log {log:q}"

@@ -16,7 +16,7 @@ rule train_lora:
         recipe=jobs.train.recipes("train_lora"),
     priority: 2  # the longest jobs, on which all others wait
     conda:
-        "../../envs/torch.yaml"
+        environment("torch")
     threads: study.config.threads  # of each process
     resources:
         gpu=jobs.train.gpus,
@@ -29,10 +29,10 @@ rule train_lora:
     shell:
         # exec: Slurm signals every process of a job, and a shell in between would die and take the training along.
         # With more than one GPU the script becomes a launcher of as many processes.
-        "exec python $PEFTUQ_SCRIPTS/train.py --spec {params.spec:q} --code {params.code}"
-        " --model {input.model} --train {input.train} --valid {input.valid} --evals {input.evals}"
-        " --threads {threads} --checkpoint {params.checkpoint} --weights {output.weights} --config {output.config}"
-        " --facts {output.facts} --history {output.history} {params.epochs} --log {log}"
+        'exec python "$PEFTUQ_SCRIPTS"/train.py --spec {params.spec:q} --code {params.code}'
+        " --model {input.model:q} --train {input.train:q} --valid {input.valid:q} --evals {input.evals:q}"
+        " --threads {threads} --checkpoint {params.checkpoint:q} --weights {output.weights:q}"
+        " --config {output.config:q} --facts {output.facts:q} --history {output.history:q} {params.epochs} --log {log:q}"
 
 
 # A member is its recipe's adapter of that seed, with its records after every epoch.
@@ -67,13 +67,13 @@ rule extract:
         paths.log("extract", "{model}/{dataset}/{recipe}/seed{seed}"),
     priority: 1
     conda:
-        "../../envs/torch.yaml"
+        environment("torch")
     threads: study.config.threads
     params:
         spec=jobs.extract.spec,
         code=jobs.extract.code,
         adapter=input_flags("adapter", "adapter_config"),
     shell:
-        "python $PEFTUQ_SCRIPTS/extract.py --spec {params.spec:q} --code {params.code}"
-        " --model {input.model} {params.adapter} --data {input.data}"
-        " --threads {threads} --records {output.records} --facts {output.facts} --log {log}"
+        'python "$PEFTUQ_SCRIPTS"/extract.py --spec {params.spec:q} --code {params.code}'
+        " --model {input.model:q} {params.adapter} --data {input.data:q}"
+        " --threads {threads} --records {output.records:q} --facts {output.facts:q} --log {log:q}"

@@ -18,9 +18,11 @@ class Arguments(program.Arguments):
     pdf: program.Output
     tables: program.Output
     figures: program.Output
+    files: program.Output  # names of the tables and figures
 
 
 def main(args: Arguments, log: Log) -> None:
+    from peftuq import files
     from peftuq.report import document
     from peftuq.report.run import Run
 
@@ -29,6 +31,8 @@ def main(args: Arguments, log: Log) -> None:
     content = document.sections(Run.read(args.cells, args.metrics, args.results), date)
     document.write_tables(content, tables)
     document.write_figures(content, figures)
+    made = sorted(f"{folder.name}/{file.name}" for folder in (tables, figures) for file in folder.iterdir())
+    files.write_json(args.files, made)
     document.write_pdf(content, figures, TEMPLATE, date, pdf)
     log(f"{pdf}, {len(list(tables.glob('*.csv')))} tables, {len(list(figures.glob('*.pdf')))} figures")
 

@@ -3,6 +3,7 @@
 Looked at where a run is planned only; the machine of a job need not have them.
 """
 
+import os
 from pathlib import Path
 
 from peftuq.config import schema
@@ -33,6 +34,8 @@ def check_local(study: Study) -> None:
 def _check_folder(folder: Path, patterns: list[str], where: str, key: str) -> None:
     if not folder.is_dir():
         raise UserError(f"{where}: there is no folder {folder}: correct the key {key}")
+    if "{" in os.path.relpath(folder) and "{" in str(folder):
+        raise UserError(f"{where}: {folder} has a brace, which Snakemake takes for a wildcard: rename the folder")
     for pattern in patterns:
         if not select(folder, [pattern]):
             raise UserError(f"{where}: no file in {folder} matches '{pattern}': correct the key files")

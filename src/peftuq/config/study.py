@@ -57,6 +57,10 @@ class Study:
             self.root.resolve(),
             *((PACKAGE.parents[1] / name).resolve() for name in ("src", "workflow", "docs", "tests")),
         ]
+        for key in ("results", "reports"):
+            if set(getattr(self.config, key)) & set("{}"):
+                raise UserError(f"{where}: {key}: '{getattr(self.config, key)}' has a brace, which Snakemake takes for "
+                                "a wildcard: name a folder without one")  # fmt: skip
         for key in ("results", "reports", "downloads"):
             folder = Path(getattr(self.config, key)).resolve()
             for path in own:

@@ -1,6 +1,7 @@
 """Needs of the rules of data.smk: weights and datasets, fetched and prepared."""
 
 import hashlib
+import os
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,13 @@ from peftuq.specs import fetch
 
 class FetchModel(Rule):
     script = "fetch_model"
+
+    def inputs(self, w: Any) -> list[str]:
+        """The files of a local folder, which may change; what is published is pinned or fetched once."""
+        if self._study.model_source(w.model) != "local":
+            return []
+        source = self._study.models.get(w.model, "model", "").sources.local
+        return _local(Path(source.folder).expanduser(), source.files)
 
     def spec(self, w: Any) -> str:
         model = self._study.models.get(w.model, "model", "")
@@ -52,8 +60,7 @@ class FetchData(Rule):
         kind, source = self.sources[w.source]
         if kind != "local":
             return []
-        folder = Path(source["folder"]).expanduser()
-        return [str(folder / name) for name in select(folder, source["files"])]
+        return _local(Path(source["folder"]).expanduser(), source["files"])
 
     def spec(self, w: Any) -> str:
         kind, source = self.sources[w.source]
@@ -76,3 +83,9 @@ class PrepareData(Rule):
 
     def spec(self, w: Any) -> str:
         return canonical(self._study.preparation(w.dataset))
+
+
+def _local(folder: Path, patterns: list[str]) -> list[str]:
+    # Snakemake takes braces for wildcards: the checkout's own may be left out, others `check_local` refuses.
+    shown = os.path.relpath(folder) if "{" in str(folder) else folder
+    return [os.path.join(shown, name) for name in select(folder, patterns)]

@@ -53,8 +53,13 @@ def run(
     `processes`: how many processes run it together. What is done once for a job is done before they are launched, or by
     the main one of them.
     """
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda number, _: sys.exit(128 + number))  # ends as an exception does
     arguments = parse(purpose, kind)
-    log = _prepare(arguments)
+    try:
+        log = _prepare(arguments)
+    except OSError as error:
+        sys.exit(f"error: {_fault(error)}")
     entry = _entry(arguments)
     if entry is not None and launch.rank() is None and entry.restored():
         log("unchanged inputs: reused")
@@ -67,7 +72,6 @@ def run(
 
 def _prepare(arguments: Arguments) -> Log:
     """The job's log; nothing is left of an attempt that was killed, and nothing half written if this one is stopped."""
-    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))  # ends as an exception does
     gc.set_threshold(100_000)  # what is imported stays: to look for garbage in it takes a sixth of a job's start
     outputs = _outputs(arguments)
     if launch.rank() is None:
@@ -179,7 +183,7 @@ def _execute(main: Callable[[A, Log], None], arguments: A, log: Log) -> None:
         sys.exit(2)
     except OSError as error:
         # A full or read-only disk is the user's to mend; outputs that exist are whole (artifacts.py).
-        log.failure(f"error: {error.strerror or error}" + (f": {error.filename}" if error.filename else ""))
+        log.failure(f"error: {_fault(error)}")
         sys.exit(2)
     except Exception as error:
         full = type(error).__name__ == "SafetensorError" and "I/O error" in str(error)  # its writer raises no OSError
@@ -193,3 +197,7 @@ def _plugins(arguments: Arguments) -> list[str]:
     """Modules of the plug-ins that a job's spec names."""
     spec = getattr(arguments, "spec", None)
     return [module for key in ("module", "adapter") if isinstance(module := getattr(spec, key, None), str)]
+
+
+def _fault(error: OSError) -> str:
+    return f"{error.strerror or error}" + (f": {error.filename}" if error.filename else "")

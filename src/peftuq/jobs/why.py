@@ -31,17 +31,19 @@ def explain(target: str, snakefile: Path, configfile: Path) -> list[str]:
     """
     output = OutputSettings(quiet={Quietness.ALL}, dryrun=True)
     with SnakemakeApi(output) as api:
-        for targets in ({target}, set()):  # a file's own jobs are found quickest; any name, among all jobs
+        for alone in (True, False):  # a file's own jobs are found quickest; any name, among all jobs
             opened = api.workflow(ResourceSettings(), ConfigSettings(configfiles=[configfile]), snakefile=snakefile)
             logger.disabled = True  # its own account of the same is what this one replaces
             try:
+                # A result that is missing makes those due that were made of it, as it does in a whole run.
+                targets = {target, *opened._workflow.globals["missing"]} if alone else set()
                 # All contents are compared, as both profiles do: a file that is only newer changes nothing.
                 opened.dag(DAGSettings(targets=targets, max_checksum_file_size=2**62))
                 workflow = opened._workflow
                 workflow._prepare_dag(forceall=False, ignore_incomplete=True, lock_warn_only=True)
                 workflow._build_dag()
             except (WorkflowError, RuleException) as error:
-                if targets:
+                if alone:
                     continue
                 raise UserError(str(error).strip().splitlines()[0]) from error
             reasons = Reasons(workflow)
