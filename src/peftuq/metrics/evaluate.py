@@ -11,7 +11,7 @@ import numpy as np
 
 from peftuq.labels import UNLABELLED
 from peftuq.metrics import calibration as cal
-from peftuq.metrics import conformal, detection, selective
+from peftuq.metrics import conformal, detection, risk_control, selective
 
 # of: the function below that reports it, <of>_metrics; better: "higher", "lower" or (a coverage) "nominal".
 # fmt: off
@@ -38,6 +38,23 @@ METRICS = {
         "meaning": "share of labels inside the (exclusive) APS conformal sets; nominal 0.9, more if accuracy is"},
     "aps_set_size": {"of": "prediction", "range": "[1, C]", "better": "lower", "undefined": "no valid part",
         "meaning": "mean size of the APS conformal sets at 90 % (exclusive: never empty)"},
+    "aps_inclusive_coverage": {"of": "prediction", "range": "[0, 1]", "better": "nominal", "undefined": "no valid part",
+        "meaning": "share of labels inside the inclusive APS conformal sets; nominal 0.9"},
+    "aps_inclusive_set_size": {"of": "prediction", "range": "[0, C]", "better": "lower", "undefined": "no valid part",
+        "meaning": "mean size of the APS conformal sets at 90 %, an option's own mass included"},
+    "raps_coverage": {"of": "prediction", "range": "[0, 1]", "better": "nominal", "undefined": "no valid part",
+        "meaning": "share of labels inside the RAPS conformal sets; nominal 0.9, more if accuracy is"},
+    "raps_set_size": {"of": "prediction", "range": "[1, C]", "better": "lower", "undefined": "no valid part",
+        "meaning": "mean size of the RAPS conformal sets at 90 %: APS with 0.1 for every option beyond the first"},
+    "uacc_lac": {"of": "prediction", "range": "[0, inf)", "better": "higher", "undefined": "no valid part, all empty",
+        "meaning": "accuracy over the mean size of the LAC conformal sets, times the root of C"},
+    "uacc_aps": {"of": "prediction", "range": "[0, inf)", "better": "higher", "undefined": "no valid part, all empty",
+        "meaning": "accuracy over the mean size of the inclusive APS conformal sets, times the root of C"},
+    "risk_control_answered": {"of": "prediction", "range": "[0, 1]", "better": "higher", "undefined": "no valid part",
+        "meaning": "share answered where valid shows with 90 % confidence that at most 10 % of the answers are wrong"},
+    "risk_control_error": {"of": "prediction", "range": "[0, 1]", "better": "lower",
+        "undefined": "no valid part, none answered",
+        "meaning": "error rate among those answered under risk control; at most 0.1 in 90 % of the draws of valid"},
     "auroc": {"of": "score", "range": "[0, 1]", "better": "higher", "undefined": "all wrong or all right",
         "meaning": "error detection: P(an error scores higher than a correct prediction), ties half"},
     "aupr": {"of": "score", "range": "(0, 1]", "better": "higher", "undefined": "all right",
@@ -46,6 +63,8 @@ METRICS = {
         "meaning": "area under the risk-coverage curve"},
     "eaurc": {"of": "score", "range": "[0, 1)", "better": "lower", "undefined": "",
         "meaning": "AURC in excess of the optimal order's"},
+    "augrc": {"of": "score", "range": "[0, 0.5]", "better": "lower", "undefined": "",
+        "meaning": "area under the generalised risk-coverage curve"},
     "accuracy_50": {"of": "score", "range": "[0, 1]", "better": "higher", "undefined": "",
         "meaning": "accuracy on the 50 % of examples with the lowest scores"},
     "accuracy_80": {"of": "score", "range": "[0, 1]", "better": "higher", "undefined": "",
@@ -76,6 +95,7 @@ _SCORE: dict[str, Callable[..., float]] = {
     "aupr": detection.aupr,
     "aurc": selective.aurc,
     "eaurc": selective.eaurc,
+    "augrc": selective.augrc,
     "accuracy_50": partial(selective.accuracy_at_coverage, coverage=0.5),
     "accuracy_80": partial(selective.accuracy_at_coverage, coverage=0.8),
     "accuracy_90": partial(selective.accuracy_at_coverage, coverage=0.9),
@@ -116,11 +136,34 @@ def _set_size(nonconformity: conformal.Nonconformity, probs, label, *valid) -> f
     return conformal.mean_set_size(conformal.prediction_sets(nonconformity, valid, probs))
 
 
+def _uacc(nonconformity: conformal.Nonconformity, probs, label, *valid) -> float:
+    sets = conformal.prediction_sets(nonconformity, valid, probs)
+    return conformal.uacc(sets, cal.accuracy(probs, label))
+
+
+def _risk_controlled(metric: Callable[..., float], probs, label, valid_probs, valid_label) -> float:
+    """A metric of the answers whose softmax response, 1 - max p, is below the limit that the valid part allows."""
+
+    def scored(p: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        # Summed over the others: 1 - max rounds the most confident examples to a tie at 0.
+        return np.sort(p, axis=1)[:, :-1].sum(axis=1), p.argmax(axis=1) != y
+
+    return metric(*scored(probs, label), risk_control.answer_threshold(*scored(valid_probs, valid_label)))
+
+
 _CONFORMAL: dict[str, Callable[..., float]] = {
     "lac_coverage": partial(_coverage, conformal.lac),
     "lac_set_size": partial(_set_size, conformal.lac),
     "aps_coverage": partial(_coverage, conformal.aps),
     "aps_set_size": partial(_set_size, conformal.aps),
+    "aps_inclusive_coverage": partial(_coverage, conformal.aps_inclusive),
+    "aps_inclusive_set_size": partial(_set_size, conformal.aps_inclusive),
+    "raps_coverage": partial(_coverage, conformal.raps),
+    "raps_set_size": partial(_set_size, conformal.raps),
+    "uacc_lac": partial(_uacc, conformal.lac),
+    "uacc_aps": partial(_uacc, conformal.aps_inclusive),
+    "risk_control_answered": partial(_risk_controlled, lambda score, error, limit: risk_control.answered(score, limit)),
+    "risk_control_error": partial(_risk_controlled, risk_control.answered_error),
 }
 
 
@@ -141,7 +184,7 @@ def prediction_metrics(
 
 
 def unlabelled_metrics(probs: np.ndarray, calibration: tuple[np.ndarray, np.ndarray]) -> dict[str, float | None]:
-    """Those of `prediction_metrics` that need no label of the examples: sizes of conformal sets."""
+    """Those of `prediction_metrics` that need no label of the examples: sizes of conformal sets, the share answered."""
     sizes = {name: metric for name, metric in _CONFORMAL.items() if not needs_label(name)}
     valid_probs, valid_label = calibration
     probs, valid_probs = (np.asarray(p, dtype=np.float64) for p in (probs, valid_probs))
@@ -151,7 +194,7 @@ def unlabelled_metrics(probs: np.ndarray, calibration: tuple[np.ndarray, np.ndar
 
 def needs_label(metric: str) -> bool:
     """True for a metric of METRICS that tells right from wrong on the set that it is of."""
-    return METRICS[metric]["of"] != "shift" and not metric.endswith("_set_size")
+    return METRICS[metric]["of"] != "shift" and not metric.endswith(("_set_size", "_answered"))
 
 
 def score_metrics(score: np.ndarray, error: np.ndarray) -> dict[str, float | None]:

@@ -39,6 +39,16 @@ def eaurc(score: np.ndarray, error: np.ndarray) -> float:
     return aurc(score, error) - _optimal_aurc(np.asarray(error, dtype=bool))
 
 
+def augrc(score: np.ndarray, error: np.ndarray) -> float:
+    """Area under the generalised risk-coverage curve (Traub et al. 2024), in [0, 1/2].
+
+    Generalised risk at coverage n/N: errors among the n accepted over N, the share of all answers that are wrong and
+    not caught. Trapezoids from coverage 0 give (1 - AUROC) a (1 - a) + (1 - a)² / 2, a the accuracy.
+    """
+    coverage, risk = risk_coverage(score, error)
+    return float((coverage * risk).mean() - risk[-1] / (2 * len(risk)))
+
+
 def risk_at_coverage(score: np.ndarray, error: np.ndarray, coverage: float) -> float:
     """Expected error rate among the ceil(coverage N) examples with the lowest scores, in [0, 1]."""
     risk = risk_coverage(score, error)[1]

@@ -72,6 +72,14 @@ NAMED_VARIANTS = {m.variant for m in [*EVERY, *SOFTMAX, *ABLATIONS, *LAMBDAS]} |
 
 _TITLES = {m.variant: f"AdUE, {m.title}" for m in [*LAMBDAS, *ABLATIONS]} | INFORMATION | FLU
 _TITLES |= {m.variant: m.title for m in [*EVERY, ENTROPY, MARGIN]}
+_TITLES |= {  # of no paper's tables
+    "energy": "Energy",
+    "knn": "kNN",
+    "knn_l2": "kNN (L2)",
+    "density_softmax": "Density softmax",
+    "linear_probe": "Linear probe",
+    "mlp_probe": "MLP probe",
+}
 
 FORMATS = {
     "auroc": Format("AUROC", 100, 1),
@@ -82,6 +90,7 @@ FORMATS = {
     "risk_80": Format("Risk at 80 %", 100, 1),
     "aurc": Format("AURC ×100", 100, 2),
     "eaurc": Format("E-AURC ×100", 100, 2),
+    "augrc": Format("AUGRC ×100", 100, 2),
     "prr": Format("PRR"),
     "nll": Format("NLL"),
     "brier": Format("Brier"),
@@ -99,6 +108,14 @@ FORMATS = {
     "lac_set_size": Format("Set size", 1, 2),
     "aps_coverage": Format("Coverage, %", 100, 1),
     "aps_set_size": Format("Set size", 1, 2),
+    "aps_inclusive_coverage": Format("Coverage, %", 100, 1),
+    "aps_inclusive_set_size": Format("Set size", 1, 2),
+    "raps_coverage": Format("Coverage, %", 100, 1),
+    "raps_set_size": Format("Set size", 1, 2),
+    "uacc_lac": Format("UAcc, LAC, %", 100, 1),
+    "uacc_aps": Format("UAcc, APS, %", 100, 1),
+    "risk_control_answered": Format("Answered, %", 100, 1),
+    "risk_control_error": Format("Wrong among answered, %", 100, 1),
 }
 
 

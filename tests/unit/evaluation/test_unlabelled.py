@@ -9,7 +9,8 @@ from peftuq.evaluation import compare, rows, training_dynamics
 from peftuq.labels import UNLABELLED
 from peftuq.scores import softmax
 
-WITHOUT_LABELS = {"lac_set_size", "aps_set_size", "examples"}
+SIZES = {f"{kind}_set_size" for kind in ("lac", "aps", "aps_inclusive", "raps")}
+WITHOUT_LABELS = {*SIZES, "risk_control_answered", "examples"}
 
 
 def record(seed: int, label: np.ndarray) -> Record:

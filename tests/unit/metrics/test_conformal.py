@@ -5,7 +5,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from peftuq.metrics.conformal import aps, coverage, lac, mean_set_size, prediction_sets, threshold
+from peftuq.metrics.conformal import (
+    aps,
+    aps_inclusive,
+    coverage,
+    lac,
+    mean_set_size,
+    prediction_sets,
+    raps,
+    threshold,
+    uacc,
+)
 
 
 def examples(rng, n, classes=5, sharpness=0.5):
@@ -16,7 +26,9 @@ def examples(rng, n, classes=5, sharpness=0.5):
     return probs, label
 
 
-@pytest.mark.parametrize(("nonconformity", "classes"), [(lac, 5), (aps, 5), (lac, 2), (aps, 2)])
+@pytest.mark.parametrize(
+    ("nonconformity", "classes"), [(lac, 5), (aps, 5), (aps_inclusive, 5), (raps, 5), (lac, 2), (aps, 2)]
+)
 def test_coverage_on_exchangeable_data_is_that_of_the_finite_sample_quantile(nonconformity, classes):
     # n = 20: k = ceil(21 * 0.9) = 19, expected coverage 19/21 = 0.905; the plain 90 % quantile gives 0.857.
     rng = np.random.default_rng(0)
@@ -46,6 +58,37 @@ def test_aps_is_the_mass_of_the_more_probable_options():
     assert np.allclose(aps(probs), expected)
 
 
+def test_scores_equal_the_papers_pseudocode():
+    """Sorted, summed and penalised one option at a time, as the papers' algorithms do."""
+    probs, _ = examples(np.random.default_rng(4), 20)
+    for row, inclusive, regularised in zip(probs, aps_inclusive(probs), raps(probs), strict=True):
+        mass = 0.0
+        for rank, option in enumerate(np.argsort(-row), start=1):
+            assert regularised[option] == pytest.approx(mass + 0.1 * max(rank - 1, 0))
+            mass += row[option]
+            assert inclusive[option] == pytest.approx(mass)
+
+
+def test_tied_and_missing_options_have_scores_of_their_own():
+    probs = np.array([[0.4, 0.4, 0.2, 0.0]])
+    assert np.allclose(aps_inclusive(probs), [[0.8, 0.8, 1.0, math.inf]])
+    assert np.allclose(raps(probs), [[0.0, 0.0, 0.8 + 0.2, math.inf]])
+
+
+def test_the_penalty_makes_large_sets_smaller():
+    rng = np.random.default_rng(5)
+    probs, label = examples(rng, 400, classes=10, sharpness=1.0)
+    sizes = [prediction_sets(rule, (probs[:200], label[:200]), probs[200:]).sum(axis=1).max() for rule in (raps, aps)]
+    assert sizes[0] < sizes[1]
+
+
+def test_uncertainty_aware_accuracy_by_hand():
+    sets = np.array([[True, False, False, False], [True, True, True, False]])
+    assert uacc(sets, 0.5) == pytest.approx(0.5 / 2 * 2)
+    with pytest.raises(ArithmeticError):
+        uacc(np.zeros((2, 4), dtype=bool), 0.5)
+
+
 def test_lac_sets_are_the_options_above_a_probability():
     rng = np.random.default_rng(1)
     held_out, label = examples(rng, 99)
@@ -66,7 +109,7 @@ def test_missing_options_do_not_change_the_sets():
     rng = np.random.default_rng(2)
     held_out, label = examples(rng, 40)
     probs, _ = examples(rng, 30)
-    for nonconformity in (lac, aps):
+    for nonconformity in (lac, aps, aps_inclusive, raps):
         sets = prediction_sets(nonconformity, (held_out, label), probs)
         wider = [np.pad(array, ((0, 0), (0, 1))) for array in (held_out, probs)]
         assert np.array_equal(
@@ -88,7 +131,7 @@ def test_sets_grow_with_the_level_and_aps_sets_hold_the_most_probable_option(see
     rng = np.random.default_rng(seed)
     held_out, label = examples(rng, 30)
     probs, _ = examples(rng, 10)
-    for nonconformity in (lac, aps):
+    for nonconformity in (lac, aps_inclusive, raps, aps):
         sets = prediction_sets(nonconformity, (held_out, label), probs, alpha)
         looser = prediction_sets(nonconformity, (held_out, label), probs, alpha + 0.2)
         assert not (looser & ~sets).any()

@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from peftuq.metrics import calibration, conformal, detection, selective
+from peftuq.metrics import calibration, conformal, detection, risk_control, selective
 from peftuq.metrics.evaluate import METRICS, prediction_metrics, probability_metrics, score_metrics, shift_metrics
 
 
-def predictions(n=200, classes=3, seed=0):
+def predictions(n=200, classes=3, seed=0, sharpness=0.5):
     rng = np.random.default_rng(seed)
-    probs = rng.dirichlet(np.full(classes, 0.5), n)
+    probs = rng.dirichlet(np.full(classes, sharpness), n)
     return probs, (probs.cumsum(axis=1) > rng.random((n, 1))).argmax(axis=1)
 
 
@@ -36,7 +36,7 @@ def bounds(name, classes):
 
 def test_the_table_names_exactly_what_is_reported():
     probs, label = predictions()
-    values = everything(probs, label, predictions(seed=1), predictions(seed=2)[0])
+    values = everything(probs, label, predictions(1000, seed=1, sharpness=0.1), predictions(seed=2)[0])
     reported = {name: of for of, group in values.items() for name in group}
     assert reported == {name: row["of"] for name, row in METRICS.items()}
     assert list(reported) == [name for of in values for name, row in METRICS.items() if row["of"] == of]
@@ -49,9 +49,12 @@ def test_the_table_names_exactly_what_is_reported():
 
 def test_every_name_is_the_metric_it_says():
     probs, label = predictions()
-    valid = predictions(seed=1)
+    valid = predictions(1000, seed=1, sharpness=0.1)
     confidence, correct = probs.max(axis=1), probs.argmax(axis=1) == label
-    lac, aps = (conformal.prediction_sets(rule, valid, probs) for rule in (conformal.lac, conformal.aps))
+    rules = (conformal.lac, conformal.aps, conformal.aps_inclusive, conformal.raps)
+    lac, aps, inclusive, raps = (conformal.prediction_sets(rule, valid, probs) for rule in rules)
+    limit = risk_control.answer_threshold(1 - valid[0].max(axis=1), valid[0].argmax(axis=1) != valid[1])
+    accuracy = calibration.accuracy(probs, label)
     assert prediction_metrics(probs, label, valid) == {
         "accuracy": calibration.accuracy(probs, label),
         "nll": calibration.nll(probs, label),
@@ -64,6 +67,14 @@ def test_every_name_is_the_metric_it_says():
         "lac_set_size": conformal.mean_set_size(lac),
         "aps_coverage": conformal.coverage(aps, label),
         "aps_set_size": conformal.mean_set_size(aps),
+        "aps_inclusive_coverage": conformal.coverage(inclusive, label),
+        "aps_inclusive_set_size": conformal.mean_set_size(inclusive),
+        "raps_coverage": conformal.coverage(raps, label),
+        "raps_set_size": conformal.mean_set_size(raps),
+        "uacc_lac": conformal.uacc(lac, accuracy),
+        "uacc_aps": conformal.uacc(inclusive, accuracy),
+        "risk_control_answered": risk_control.answered(1 - confidence, limit),
+        "risk_control_error": risk_control.answered_error(1 - confidence, ~correct, limit),
     }
     score, error = 1 - confidence, ~correct
     assert score_metrics(score, error) == {
@@ -71,6 +82,7 @@ def test_every_name_is_the_metric_it_says():
         "aupr": detection.aupr(score, error),
         "aurc": selective.aurc(score, error),
         "eaurc": selective.eaurc(score, error),
+        "augrc": selective.augrc(score, error),
         "accuracy_50": selective.accuracy_at_coverage(score, error, 0.5),
         "accuracy_80": selective.accuracy_at_coverage(score, error, 0.8),
         "accuracy_90": selective.accuracy_at_coverage(score, error, 0.9),
@@ -81,7 +93,8 @@ def test_every_name_is_the_metric_it_says():
 
 def test_conformal_metrics_appear_with_a_valid_part_only():
     probs, label = predictions()
-    conformal = {"lac_coverage", "lac_set_size", "aps_coverage", "aps_set_size"}
+    conformal = {name for name, row in METRICS.items() if row["undefined"].startswith("no valid part")}
+    assert {"lac_coverage", "raps_set_size", "uacc_lac", "risk_control_error"} <= conformal
     with_valid = prediction_metrics(probs, label, predictions(seed=1))
     without = prediction_metrics(probs, label)
     assert set(with_valid) - set(without) == conformal
@@ -164,7 +177,7 @@ def test_error_may_come_as_integers():
 
 
 @pytest.mark.parametrize(
-    "module", ["calibration", "detection", "selective", "conformal", "bootstrap", "ranks", "evaluate"]
+    "module", ["calibration", "detection", "selective", "conformal", "risk_control", "bootstrap", "ranks", "evaluate"]
 )
 def test_importing_a_metric_loads_numpy_only(module):
     heavy = ("torch", "sklearn", "pandas", "scipy", "pyarrow", "transformers")

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from peftuq.metrics.detection import auroc
-from peftuq.metrics.selective import accuracy_at_coverage, aurc, eaurc, prr, risk_at_coverage, risk_coverage
+from peftuq.metrics.selective import accuracy_at_coverage, augrc, aurc, eaurc, prr, risk_at_coverage, risk_coverage
 
 scored = st.lists(st.tuples(st.integers(-4, 4), st.booleans()), min_size=1, max_size=60)
 
@@ -53,7 +53,7 @@ def test_order_of_examples_and_monotone_transforms_change_nothing(pairs, random)
     score, error = arrays(pairs)
     again, same = arrays(random.sample(pairs, len(pairs)))
     assert np.array_equal(risk_coverage(again, same)[1], risk_coverage(score, error)[1])
-    for metric in (aurc, eaurc):
+    for metric in (aurc, eaurc, augrc):
         assert metric(again, same) == metric(score, error)
         assert metric(np.exp(score / 3), error) == metric(score, error)
 
@@ -72,6 +72,23 @@ def test_eaurc_subtracts_the_exact_optimum():
     score, error = continuous()
     best = np.mean(risks_in_order(sorted(error.tolist())))
     assert eaurc(score, error) == pytest.approx(aurc(score, error) - best, abs=1e-14)
+
+
+def test_augrc_is_the_area_below_errors_over_coverage():
+    score, error = continuous()
+    uncaught = np.concatenate([[0], np.cumsum(error[np.argsort(score)])]) / len(error)
+    assert augrc(score, error) == pytest.approx(np.trapezoid(uncaught, np.linspace(0, 1, len(error) + 1)), abs=1e-14)
+
+
+@settings(deadline=None)
+@given(scored)
+def test_augrc_is_the_papers_closed_form(pairs):
+    """Ranking and accuracy apart; without both kinds of answers its order does not count."""
+    score, error = arrays(pairs)
+    accuracy = 1 - error.mean()
+    ranking = 1 - auroc(score, error) if 0 < accuracy < 1 else 0.0
+    expected = ranking * accuracy * (1 - accuracy) + (1 - accuracy) ** 2 / 2
+    assert augrc(score, error) == pytest.approx(expected, abs=1e-12)
 
 
 def test_a_constant_score_has_the_error_rate_at_every_coverage():

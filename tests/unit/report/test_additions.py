@@ -16,16 +16,16 @@ from peftuq.report.run import Run
 from peftuq.report.tables import Table
 from peftuq.report.uq4ct import section as uq4ct
 
-KNN = {"version": 1, "variants": ["knn"], "probabilities": ["knn"], "params": {}}
+NOVEL = {"version": 1, "variants": ["novel"], "probabilities": ["novel"], "params": {}}
 SWAG = {"version": 1, "reads": "records", "needs": [], "params": {}}
 
 
 def with_additions(cells: dict[str, Any]) -> dict[str, Any]:
-    """A score `knn` on every adapter's point, and a predictive `swag-7` beside it, of which nothing is measured yet."""
+    """A score `novel` on every adapter's point, and a predictive `swag-7` beside it; not yet measured."""
     point = [cell for cell in cells["cells"] if cell["predictive"] == "point"]
-    swag = [{**cell, "predictive": "swag-7", "scores": ["softmax", "knn"]} for cell in point]
-    scored = [{**c, "scores": [*c["scores"], "knn"]} if c in point else c for c in cells["cells"]]
-    return {**cells, "cells": [*scored, *swag], "methods": {**cells["methods"], "knn": KNN, "swag": SWAG}}
+    swag = [{**cell, "predictive": "swag-7", "scores": ["softmax", "novel"]} for cell in point]
+    scored = [{**c, "scores": [*c["scores"], "novel"]} if c in point else c for c in cells["cells"]]
+    return {**cells, "cells": [*scored, *swag], "methods": {**cells["methods"], "novel": NOVEL, "swag": SWAG}}
 
 
 def tables(content: list[Section]) -> dict[str, Table]:
@@ -47,13 +47,13 @@ ADUE_SCORES = ("table1_error_auroc", "table7_all_encoders", "table8_all_decoders
 
 @pytest.mark.parametrize("name", [*ADUE_SCORES, "error_calibration"])
 def test_a_score_stands_in_every_table_of_scores(name: str, adue: list[Section]):
-    assert {"knn", "knn (swag-7)", "SR (swag-7)"} <= words(tables(adue)[f"adue_{name}"])
+    assert {"novel", "novel (swag-7)", "SR (swag-7)"} <= words(tables(adue)[f"adue_{name}"])
 
 
 def test_ranks_stay_among_the_papers_methods(adue: list[Section]):
     table = tables(adue)["adue_table1_error_auroc"]
     ranks = [i for i, column in enumerate(table.columns) if "ank" in column.label]
-    (row,) = [row for row in table.rows if row.labels == ("knn", "ours")]
+    (row,) = [row for row in table.rows if row.labels == ("novel", "ours")]
     assert {row.entries[i].plain for i in ranks} == {"–"}
 
 
@@ -64,7 +64,7 @@ def test_a_predictive_stands_in_every_table_of_predictives(name: str, adue: list
 
 def test_a_score_is_drawn_where_all_are(adue: list[Section]):
     (picture,) = [i for s in adue for i in s.all() if isinstance(i, Picture) and i.name == "adue_auroc"]
-    assert "knn" in [label.get_text() for label in picture.figure.axes[0].get_yticklabels()]
+    assert "novel" in [label.get_text() for label in picture.figure.axes[0].get_yticklabels()]
 
 
 def test_both_stand_in_the_section_on_ensembles(tmp_path: Path):
@@ -74,7 +74,7 @@ def test_both_stand_in_the_section_on_ensembles(tmp_path: Path):
     run = Run(cells, {name: [] for name in gather.COLUMNS}, str(tmp_path))
     found = tables([ensembles.SECTION.build(run, "ensembles")])
     assert "swag-7" in words(found["ensembles_quality"])
-    assert {"swag-7", "knn"} <= words(found["ensembles_error_auroc"])
+    assert {"swag-7", "novel"} <= words(found["ensembles_error_auroc"])
 
 
 def test_both_stand_in_the_section_on_uq4ct(tmp_path: Path):
@@ -88,5 +88,5 @@ def test_both_stand_in_the_section_on_uq4ct(tmp_path: Path):
     found = tables([uq4ct.SECTION.build(run, "uq4ct")])
     for name in ("measures", "table4_in_distribution", "cost"):
         assert "UQ4CT, swag-7" in words(found[f"uq4ct_{name}"])
-    assert "knn" in words(found["uq4ct_measures"])
-    assert "knn" in words(found["uq4ct_crossed"])
+    assert "novel" in words(found["uq4ct_measures"])
+    assert "novel" in words(found["uq4ct_crossed"])

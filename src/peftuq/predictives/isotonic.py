@@ -1,0 +1,58 @@
+"""Isotonic regression, one option against the rest, renormalised (Zadrozny and Elkan 2002).
+
+For each option the monotone function of its probability that fits best, by squares, whether it is the label; fitted on
+the n examples of the validation part that have the option, with values between 1 / (n + 2) and (n + 1) / (n + 2)
+(Laplace's rule of succession). Without these limits an option that valid never saw right would have probability 0,
+as a missing one, and one such label an infinite NLL.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from sklearn.isotonic import IsotonicRegression
+
+from peftuq.artifacts import RecordFile, Samples, softmax
+from peftuq.plugins import Predictive
+
+PREDICTIVE = Predictive(
+    version=1,
+    reads="records",
+    needs=["valid"],
+    sized=False,
+    samples=False,
+)
+
+
+def fit(logits: np.ndarray, label: np.ndarray) -> list[IsotonicRegression | None]:
+    """A function of the probability of each of C options, from `logits` (N, C) and `label` (N,); None where no example
+    has the option."""
+    probs, exists = softmax(logits), ~np.isneginf(logits)
+    functions: list[IsotonicRegression | None] = []
+    for c in range(logits.shape[1]):
+        rows = exists[:, c]
+        least = 1 / (rows.sum() + 2)
+        regression = IsotonicRegression(y_min=least, y_max=1 - least, out_of_bounds="clip")
+        functions.append(regression.fit(probs[rows, c], label[rows] == c) if rows.any() else None)
+    return functions
+
+
+def calibrate(functions: Sequence[IsotonicRegression | None], logits: np.ndarray) -> np.ndarray:
+    """Probabilities (N, C) of `logits` (N, C), 0 where an option is missing; an option without a function keeps its."""
+    probs = softmax(logits)
+    values = [f.predict(probs[:, c]) if f is not None else probs[:, c] for c, f in enumerate(functions)]
+    kept = np.where(np.isneginf(logits), 0.0, np.stack(values, axis=1))
+    return kept / kept.sum(axis=1, keepdims=True)
+
+
+def predict(
+    inputs: Sequence[RecordFile], evals: Sequence[str], params: Mapping[str, Any], seed: int, size: int | None
+) -> tuple[dict[str, Samples], dict[str, str]]:
+    """Samples (M = 1) of one adapter, calibrated."""
+    (record,) = inputs
+    functions = fit(record["valid"].logits, record["valid"].label)
+    samples = {}
+    for part in evals:
+        of = record[part]
+        samples[part] = Samples(of.id, of.label, calibrate(functions, of.logits)[None])
+    return samples, {}
