@@ -17,6 +17,7 @@ class Arguments(program.Arguments):
     facts: program.Output
     adapter: program.Input | None = None
     adapter_config: program.Input | None = None
+    train: program.Input | None = None  # for predictives that need it
 
 
 def main(args: Arguments, log: Log) -> None:
@@ -31,8 +32,9 @@ def main(args: Arguments, log: Log) -> None:
     method = plugins.load(spec.module, ModelPredictive)
     adapted = Adapted.load(spec, args.model, args.adapter, log)
     data = {part: files.read_columns(file) for part, file in zip(spec.evals, args.data, strict=True)}
+    train = {} if args.train is None else {"train": files.read_columns(args.train)}
     started = time.monotonic()
-    samples, facts = method.predict(adapted, data, spec.evals, spec.params, spec.seed, spec.size)
+    samples, facts = method.predict(adapted, data | train, spec.evals, spec.params, spec.seed, spec.size)
     took = duration(sum(len(columns["id"]) for columns in data.values()), started)
     artifacts.write_samples(args.samples, samples, facts)
     files.write_json(args.facts, took)

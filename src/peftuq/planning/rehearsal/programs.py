@@ -172,17 +172,20 @@ def extract(spec: Spec, config: dict[str, Any], machine: Machine) -> Work:
 
 
 def predict_with_model(spec: Spec, config: dict[str, Any], machine: Machine) -> Work:
-    """One sample of each example of a batch."""
+    """One sample of each example of a batch; what is searched on train is searched on one example of it."""
     job = Rehearsed.model_validate(spec)
     method = plugins.load(job.module, ModelPredictive)
     adapted = _adapted(job, config, machine)
-    rows = adapted.batch.rows
-    options = [["a"] * len(job.task.classes)] * rows
-    columns = {"id": np.arange(rows), "label": np.zeros(rows, int), "text": ["a"] * rows, "context": [""] * rows}
-    data = {"test": {**columns, "question": ["a"] * rows, "options": options}}
+    data = {part: _columns(rows, job.task) for part, rows in (("test", adapted.batch.rows), ("train", 1))}
     with machine.running(adapted.read_out), machine.measuring() as work:
         method.predict(adapted, data, ["test"], job.params, 0, 1)
     return work[0]
+
+
+def _columns(rows: int, task: Task) -> dict[str, Any]:
+    """Prepared examples of either kind of task."""
+    columns = {"id": np.arange(rows), "label": np.zeros(rows, int), "text": ["a"] * rows, "context": [""] * rows}
+    return {**columns, "question": ["a"] * rows, "options": [["a"] * len(task.classes)] * rows}
 
 
 def fit_laplace(spec: Spec, config: dict[str, Any], machine: Machine) -> Work:
