@@ -1,11 +1,13 @@
 """LoRA adapters through PEFT: where they attach, how they are made and loaded."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from peft import LoraConfig, PeftConfig, PeftModel, TaskType, get_peft_model, get_peft_model_state_dict
+from peft.tuners.lora import Linear as LoraLinear
 from peft.utils import load_peft_weights
 from safetensors import SafetensorError
 from torch import nn
@@ -37,16 +39,33 @@ def target_pattern(model: PreTrainedModel, modules: Mapping[str, str], adapter: 
     return rf"{layers}(?:{'|'.join(modules[role] for role in adapter.targets)})"
 
 
-def attach(model: PreTrainedModel, modules: Mapping[str, str], adapter: Adapter, kind: Kind) -> PeftModel:
+def attach(
+    model: PreTrainedModel,
+    modules: Mapping[str, str],
+    adapter: Adapter,
+    kind: Kind,
+    layer: type[LoraLinear] = LoraLinear,
+) -> PeftModel:
     """Freeze the backbone and add a fresh adapter (and, for classification, a trainable head), both in float32.
 
-    Initialisation draws from torch's global generator.
+    `layer`: PEFT's, or a kind's own. Initialisation draws from torch's global generator.
     """
-    return wrap(model, kind, LoraConfig, adapter, target_modules=target_pattern(model, modules, adapter))
+
+    def method(**fields: Any) -> LoraConfig:
+        return _with_layers(LoraConfig(**fields), layer)
+
+    return wrap(model, kind, method, adapter, target_modules=target_pattern(model, modules, adapter))
+
+
+def _with_layers(config: LoraConfig, layer: type[LoraLinear]) -> LoraConfig:
+    """`config` for layers of a kind's own, as PEFT lets them be registered; nothing of it is saved."""
+    if layer is not LoraLinear:
+        config._register_custom_module({nn.Linear: layer})
+    return config
 
 
 def wrap(
-    model: PreTrainedModel, kind: Kind, method: type[PeftConfig], adapter: Adapter, **where: str | int | None
+    model: PreTrainedModel, kind: Kind, method: Callable[..., PeftConfig], adapter: Adapter, **where: str | int | None
 ) -> PeftModel:
     """`model` frozen, with a fresh adapter of a PEFT `method` and what a task of this kind trains beside it.
 
@@ -69,10 +88,11 @@ def wrap(
     return peft
 
 
-def load(model: PreTrainedModel, folder: str | Path) -> PeftModel:
-    """A saved adapter on its backbone, in evaluation mode."""
+def load(model: PreTrainedModel, folder: str | Path, layer: type[LoraLinear] = LoraLinear) -> PeftModel:
+    """A saved adapter on its backbone, in evaluation mode; `layer`: as it was attached."""
     try:
-        peft = PeftModel.from_pretrained(model, folder).eval()
+        config = None if layer is LoraLinear else _with_layers(LoraConfig.from_pretrained(str(folder)), layer)
+        peft = PeftModel.from_pretrained(model, folder, config=config).eval()
         saved = set(load_peft_weights(str(folder), device="cpu"))
     except (OSError, ValueError, RuntimeError, KeyError, TypeError, SafetensorError) as error:
         raise UserError(f"{folder}: not a complete adapter ({error}); delete it and run again") from error

@@ -20,7 +20,7 @@ from transformers import AutoConfig, PreTrainedModel
 from peftuq import plugins
 from peftuq.adapters.adapted import Adapted
 from peftuq.adapters.mixlora import experts
-from peftuq.adapters.protocol import AdapterModule
+from peftuq.adapters.protocol import AdapterModule, terms
 from peftuq.artifacts import Head, Record, RecordFile
 from peftuq.models import backbone
 from peftuq.models.batching import Encoded
@@ -104,7 +104,8 @@ def _adapted(job: Rehearsed, config: dict[str, Any], machine: Machine) -> _Fixed
     machine.place(model)
     model.requires_grad_(False)  # as PEFT loads an adapter
     dtype = backbone.dtype(job.task.precision)
-    return _FixedLength(model.eval(), SimpleNamespace(pad_token_id=0), job.task, dtype, _Silent())
+    adapters = plugins.load(job.adapter, AdapterModule)
+    return _FixedLength(model.eval(), SimpleNamespace(pad_token_id=0), job.task, dtype, _Silent(), adapters)
 
 
 def _evenly(flat: Tensor, n_experts: int) -> list[int]:
@@ -141,9 +142,10 @@ def train(spec: Spec, config: dict[str, Any], machine: Machine) -> Work:
     machine.place(model)
     shape = trained(spec)
     data = {"train": _examples(shape, task), "valid": _examples(inferred(task, task.batch_tokens), task)}
+    adapters = plugins.load(rehearsed.adapter, AdapterModule)
     job = loop.Job(
         recipe=recipe,
-        extra_loss=plugins.load(rehearsed.adapter, AdapterModule).extra_loss,
+        extra_loss=adapters.extra_loss,
         seed=0,
         pad=0,
         dtype=backbone.dtype(task.precision),
@@ -151,6 +153,7 @@ def train(spec: Spec, config: dict[str, Any], machine: Machine) -> Work:
         checkpoint=None,
         identity="",
         log=_Silent(),
+        terms=terms(adapters, model, recipe, len(data["train"])),
     )
     one = SimpleNamespace(rank=0, size=1, device=machine.device, spread=list, add_gradients=list)
     with machine.running(model):
