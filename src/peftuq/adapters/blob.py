@@ -17,7 +17,6 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 from peft import PeftModel
-from peft.tuners.lora import Linear as LoraLinear
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
@@ -47,44 +46,29 @@ KIND = AdapterKind(
 )
 
 
-class FlipoutLinear(LoraLinear):
-    """PEFT's LoRA layer with `lora_G` (r, in), which is saved and loaded with the factors. It samples while it trains;
-    `by_position`: signs of their own for every position. In evaluation mode it is plain LoRA with the mean of A.
-    """
+class FlipoutFactor(nn.Linear):
+    """A ~ N(`weight`, `G`⁴) in place of LoRA's A: flipout while it trains, else the mean."""
 
-    adapter_layer_names = (*LoraLinear.adapter_layer_names, "lora_G")
-    by_position = False
+    def __init__(self, A: nn.Linear):
+        super().__init__(A.in_features, A.out_features, bias=False, device="meta")
+        self.weight, self.G = A.weight, nn.Parameter(torch.zeros_like(A.weight))
+        self.by_position = False  # signs of their own for every position
 
-    def update_layer(self, adapter_name: str, r: int, *arguments: object, **named: object) -> None:
-        device = self.get_base_layer().weight.device
-        self.lora_G = nn.ParameterDict({adapter_name: nn.Parameter(torch.zeros(r, self.in_features, device=device))})
-        super().update_layer(adapter_name, r, *arguments, **named)
-
-    @property
-    def posterior(self) -> tuple[nn.Parameter, nn.Parameter]:
-        """M and G."""
-        return self.lora_A[drawn.ADAPTER].weight, self.lora_G[drawn.ADAPTER]
-
-    def forward(self, x: Tensor, *arguments: object, **named: object) -> Tensor:
+    def forward(self, x: Tensor) -> Tensor:
         if not self.training:
-            return super().forward(x, *arguments, **named)
-        mean, G = self.posterior
-        inputs = self.lora_dropout[drawn.ADAPTER](x)
+            return super().forward(x)
         generator = dropout.generator(x.device, dropout.draw_seed())
-        noise = G.square() * torch.randn(G.shape, device=G.device, generator=generator)
-        low = F.linear(inputs, mean) + self._signs(x, len(G), generator) * F.linear(
-            inputs * self._signs(x, self.in_features, generator), noise
-        )
-        return self.base_layer(x) + self.lora_B[drawn.ADAPTER](low) * self.scaling[drawn.ADAPTER]
+        noise = self.G.square() * torch.randn(self.G.shape, device=x.device, generator=generator)
+        signs = [self._signs(x, width, generator) for width in (self.in_features, self.out_features)]
+        return super().forward(x) + F.linear(x * signs[0], noise) * signs[1]
 
     def _signs(self, x: Tensor, width: int, generator: torch.Generator) -> Tensor:
-        shared = x.shape[:-1] if self.by_position else (x.shape[0], *(1 for _ in x.shape[1:-1]))
-        drawn_bits = torch.randint(2, (*shared, width), device=x.device, generator=generator)
-        return (2 * drawn_bits - 1).to(x.dtype)
+        each = x.shape[:-1] if self.by_position else (x.shape[0], *(1 for _ in x.shape[1:-1]))
+        return (2 * torch.randint(2, (*each, width), device=x.device, generator=generator) - 1).to(x.dtype)
 
 
-def layers(model: nn.Module) -> Iterator[tuple[str, FlipoutLinear]]:
-    return ((name, module) for name, module in model.named_modules() if isinstance(module, FlipoutLinear))
+def factors(model: nn.Module) -> Iterator[tuple[str, FlipoutFactor]]:
+    return ((name, module) for name, module in model.named_modules() if isinstance(module, FlipoutFactor))
 
 
 def kl(mean: Tensor, std: Tensor, prior_std: float) -> Tensor:
@@ -96,23 +80,23 @@ def kl(mean: Tensor, std: Tensor, prior_std: float) -> Tensor:
 def attach(model: PreTrainedModel, modules: Mapping[str, str], adapter: Adapter, kind: Kind) -> PeftModel:
     """Freeze the backbone and add a fresh adapter, M as in LoRA; draws from torch's global generator."""
     params = adapter.sections["blob"]
-    peft = peft_lora.attach(model, modules, adapter, kind, layer=FlipoutLinear)
-    for _, layer in layers(peft):
-        layer.by_position = params["reference"] == "code"
-        nn.init.uniform_(layer.posterior[1], params["epsilon"] / math.sqrt(2), params["epsilon"])
+    peft = peft_lora.attach(model, modules, adapter, kind, factor=FlipoutFactor)
+    for _, factor in factors(peft):
+        factor.by_position = params["reference"] == "code"
+        nn.init.uniform_(factor.G, params["epsilon"] / math.sqrt(2), params["epsilon"])
     return peft
 
 
 def load(model: PreTrainedModel, folder: str | Path) -> PeftModel:
     """A saved adapter on its backbone, in evaluation mode: its mean."""
-    return peft_lora.load(model, folder, layer=FlipoutLinear)
+    return peft_lora.load(model, folder, factor=FlipoutFactor)
 
 
 def terms(model: nn.Module, recipe: Recipe, examples: int) -> Terms:
     """The KL's own SGD after each step."""
     assert recipe.adapter is not None
     params = recipe.adapter.sections["blob"]
-    found = [layer.posterior for _, layer in layers(model)]
+    found = [(factor.weight, factor.G) for _, factor in factors(model)]
 
     def divergence() -> Tensor:
         return torch.stack([kl(mean, G.square(), params["prior_std"]) for mean, G in found]).sum()
@@ -125,7 +109,7 @@ def terms(model: nn.Module, recipe: Recipe, examples: int) -> Terms:
 def draw(model: nn.Module, generator: torch.Generator) -> dict[str, Tensor]:
     """M + G²∘E for every layer."""
     found = {}
-    for name, layer in layers(model):
-        mean, G = (parameter.detach() for parameter in layer.posterior)
-        found[drawn.factor(name, "A")] = mean + G.square() * drawn.normal(mean, generator)
+    for name, factor in factors(model):
+        mean = factor.weight.detach()
+        found[f"{name}.weight"] = mean + factor.G.detach().square() * drawn.normal(mean, generator)
     return found

@@ -18,10 +18,10 @@ from peft import PeftModel
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from peftuq.adapters import drawn, peft_lora
+from peftuq.adapters import peft_lora
 from peftuq.adapters.lora import extra_loss, read_out
 from peftuq.adapters.protocol import Terms
-from peftuq.adapters.rank_gates import GatedLinear, draw, layers
+from peftuq.adapters.rank_gates import GatedFactor, draw, factors
 from peftuq.config.recipe import Adapter, Recipe
 from peftuq.plugins import AdapterKind
 from peftuq.specs.task import Kind
@@ -40,19 +40,19 @@ KIND = AdapterKind(
 )
 
 
-class MaskedLinear(GatedLinear):
-    """Gates z; `lora_phi` (r,)."""
+class MaskedFactor(GatedFactor):
+    """Gates z."""
 
-    gate_names = ("lora_phi",)
+    names = ("phi",)
     temperature = 1.0
 
     def mean(self, *gates: Tensor) -> Tensor:
         return gates[0].sigmoid()
 
-    def sample(self, *gates: Tensor, generator: torch.Generator, training: bool) -> Tensor:
+    def sample(self, *gates: Tensor, generator: torch.Generator, relaxed: bool) -> Tensor:
         (phi,) = gates
         uniform = torch.rand(phi.shape, device=phi.device, generator=generator)
-        if not training:
+        if not relaxed:
             return (uniform < phi.sigmoid()).to(phi.dtype)
         return ((phi + uniform.logit(eps=1e-6)) / self.temperature).sigmoid()
 
@@ -66,24 +66,24 @@ def kl(phi: Tensor, prior: float) -> Tensor:
 def attach(model: PreTrainedModel, modules: Mapping[str, str], adapter: Adapter, kind: Kind) -> PeftModel:
     """Freeze the backbone and add a fresh adapter; draws from torch's global generator."""
     params = adapter.sections["dalora"]
-    peft = peft_lora.attach(model, modules, adapter, kind, layer=MaskedLinear)
-    for _, layer in layers(peft):
-        assert isinstance(layer, MaskedLinear)
-        layer.temperature = params["temperature"]
-        nn.init.constant_(layer.gates[0], math.log(params["prior"] / (1 - params["prior"])))
+    peft = peft_lora.attach(model, modules, adapter, kind, factor=MaskedFactor)
+    for _, factor in factors(peft):
+        assert isinstance(factor, MaskedFactor)
+        factor.temperature = params["temperature"]
+        nn.init.constant_(factor.gates[0], math.log(params["prior"] / (1 - params["prior"])))
     return peft
 
 
 def load(model: PreTrainedModel, folder: str | Path) -> PeftModel:
     """A saved adapter on its backbone, in evaluation mode: its mean."""
-    return peft_lora.load(model, folder, layer=MaskedLinear)
+    return peft_lora.load(model, folder, factor=MaskedFactor)
 
 
 def terms(model: nn.Module, recipe: Recipe, examples: int) -> Terms:
     """KL/n in the loss, and φ's learning rate."""
     assert recipe.adapter is not None
     params = recipe.adapter.sections["dalora"]
-    found = {f"{name}.lora_phi.{drawn.ADAPTER}": layer.gates[0] for name, layer in layers(model)}
+    found = {f"{name}.phi": factor.gates[0] for name, factor in factors(model)}
 
     def penalty() -> Tensor:
         return torch.stack([kl(phi, params["prior"]) for phi in found.values()]).sum() / examples

@@ -43,7 +43,7 @@ def weights(model: nn.Module, drawn: Mapping[str, Tensor]) -> Iterator[None]:
         _set(parameters, own)
 
 
-@torch.no_grad()
 def _set(parameters: Mapping[str, nn.Parameter], values: Mapping[str, Tensor]) -> None:
-    for name, value in values.items():
-        parameters[name].copy_(value)
+    with torch.no_grad():
+        for name, value in values.items():
+            parameters[name].copy_(value)

@@ -7,12 +7,12 @@ from typing import Any
 
 import torch
 from peft import LoraConfig, PeftConfig, PeftModel, TaskType, get_peft_model, get_peft_model_state_dict
-from peft.tuners.lora import Linear as LoraLinear
 from peft.utils import load_peft_weights
 from safetensors import SafetensorError
 from torch import nn
 from transformers import PreTrainedModel
 
+from peftuq.adapters.factor_linear import with_factor
 from peftuq.config.recipe import Adapter
 from peftuq.errors import UserError
 from peftuq.models.readout import head_modules
@@ -44,24 +44,17 @@ def attach(
     modules: Mapping[str, str],
     adapter: Adapter,
     kind: Kind,
-    layer: type[LoraLinear] = LoraLinear,
+    factor: type[nn.Module] | None = None,
 ) -> PeftModel:
     """Freeze the backbone and add a fresh adapter (and, for classification, a trainable head), both in float32.
 
-    `layer`: PEFT's, or a kind's own. Initialisation draws from torch's global generator.
+    `factor`: a kind's own A (`factor_linear`). Initialisation draws from torch's global generator.
     """
 
     def method(**fields: Any) -> LoraConfig:
-        return _with_layers(LoraConfig(**fields), layer)
+        return with_factor(LoraConfig(**fields), factor)
 
     return wrap(model, kind, method, adapter, target_modules=target_pattern(model, modules, adapter))
-
-
-def _with_layers(config: LoraConfig, layer: type[LoraLinear]) -> LoraConfig:
-    """`config` for layers of a kind's own, as PEFT lets them be registered; nothing of it is saved."""
-    if layer is not LoraLinear:
-        config._register_custom_module({nn.Linear: layer})
-    return config
 
 
 def wrap(
@@ -88,10 +81,10 @@ def wrap(
     return peft
 
 
-def load(model: PreTrainedModel, folder: str | Path, layer: type[LoraLinear] = LoraLinear) -> PeftModel:
-    """A saved adapter on its backbone, in evaluation mode; `layer`: as it was attached."""
+def load(model: PreTrainedModel, folder: str | Path, factor: type[nn.Module] | None = None) -> PeftModel:
+    """A saved adapter on its backbone, in evaluation mode; `factor`: as it was attached."""
     try:
-        config = None if layer is LoraLinear else _with_layers(LoraConfig.from_pretrained(str(folder)), layer)
+        config = None if factor is None else with_factor(LoraConfig.from_pretrained(str(folder)), factor)
         peft = PeftModel.from_pretrained(model, folder, config=config).eval()
         saved = set(load_peft_weights(str(folder), device="cpu"))
     except (OSError, ValueError, RuntimeError, KeyError, TypeError, SafetensorError) as error:

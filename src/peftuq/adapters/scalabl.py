@@ -19,11 +19,11 @@ from peft import PeftModel
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from peftuq.adapters import drawn, peft_lora
+from peftuq.adapters import peft_lora
 from peftuq.adapters.kl_descent import kl_descent
 from peftuq.adapters.lora import extra_loss, read_out
 from peftuq.adapters.protocol import Terms
-from peftuq.adapters.rank_gates import GatedLinear, draw, layers
+from peftuq.adapters.rank_gates import GatedFactor, draw, factors
 from peftuq.config.recipe import Adapter, Recipe
 from peftuq.plugins import AdapterKind
 from peftuq.specs.task import Kind
@@ -44,15 +44,15 @@ KIND = AdapterKind(
 )
 
 
-class SubspaceLinear(GatedLinear):
-    """Gates s + σ∘ε; `lora_log_s`, `lora_log_std` (r,)."""
+class SubspaceFactor(GatedFactor):
+    """Gates s + σ∘ε."""
 
-    gate_names = ("lora_log_s", "lora_log_std")
+    names = ("log_s", "log_std")
 
     def mean(self, *gates: Tensor) -> Tensor:
         return gates[0].exp()
 
-    def sample(self, *gates: Tensor, generator: torch.Generator, training: bool) -> Tensor:
+    def sample(self, *gates: Tensor, generator: torch.Generator, relaxed: bool) -> Tensor:
         log_s, log_std = gates
         noise = torch.randn(log_s.shape, device=log_s.device, generator=generator)
         return log_s.exp() + log_std.exp() * noise
@@ -65,31 +65,31 @@ def kl(mean: Tensor, std: Tensor, reference: str = "paper") -> Tensor:
     return (0.5 * (std.square() + mean.square() - 1) - std.log()).sum()
 
 
-@torch.no_grad()
 def attach(model: PreTrainedModel, modules: Mapping[str, str], adapter: Adapter, kind: Kind) -> PeftModel:
     """Freeze the backbone and add a fresh adapter; draws from torch's global generator."""
     epsilon = adapter.sections["scalabl"]["epsilon"]
-    peft = peft_lora.attach(model, modules, adapter, kind, layer=SubspaceLinear)
-    for _, layer in layers(peft):
-        A, (log_s, log_std) = layer.lora_A[drawn.ADAPTER].weight, layer.gates
-        if not A.is_meta:
-            _, values, vectors = torch.linalg.svd(A, full_matrices=False)
-            A.copy_(vectors)
-            log_s.copy_(values.log())
-        nn.init.uniform_(log_std, epsilon / math.sqrt(2), epsilon).log_()
+    peft = peft_lora.attach(model, modules, adapter, kind, factor=SubspaceFactor)
+    for _, factor in factors(peft):
+        log_s, log_std = factor.gates
+        with torch.no_grad():
+            if not factor.V.is_meta:
+                _, values, vectors = torch.linalg.svd(factor.V, full_matrices=False)
+                factor.V.copy_(vectors)
+                log_s.copy_(values.log())
+            nn.init.uniform_(log_std, epsilon / math.sqrt(2), epsilon).log_()
     return peft
 
 
 def load(model: PreTrainedModel, folder: str | Path) -> PeftModel:
     """A saved adapter on its backbone, in evaluation mode: its mean."""
-    return peft_lora.load(model, folder, layer=SubspaceLinear)
+    return peft_lora.load(model, folder, factor=SubspaceFactor)
 
 
 def terms(model: nn.Module, recipe: Recipe, examples: int) -> Terms:
     """The KL's own SGD after each step."""
     assert recipe.adapter is not None
     params = recipe.adapter.sections["scalabl"]
-    found = [layer.gates for _, layer in layers(model)]
+    found = [factor.gates for _, factor in factors(model)]
 
     def divergence() -> Tensor:
         return torch.stack([kl(log_s.exp(), log_std.exp(), params["reference"]) for log_s, log_std in found]).sum()
