@@ -80,7 +80,8 @@ def kl(mean: Tensor, std: Tensor, prior_std: float) -> Tensor:
 def attach(model: PreTrainedModel, modules: Mapping[str, str], adapter: Adapter, kind: Kind) -> PeftModel:
     """Freeze the backbone and add a fresh adapter, M as in LoRA; draws from torch's global generator."""
     params = adapter.sections["blob"]
-    peft = peft_lora.attach(model, modules, adapter, kind, factor=FlipoutFactor)
+    peft = peft_lora.attach(model, modules, adapter, kind)
+    drawn.with_factor(peft, FlipoutFactor)
     for _, factor in factors(peft):
         factor.by_position = params["reference"] == "code"
         nn.init.uniform_(factor.G, params["epsilon"] / math.sqrt(2), params["epsilon"])
@@ -89,7 +90,7 @@ def attach(model: PreTrainedModel, modules: Mapping[str, str], adapter: Adapter,
 
 def load(model: PreTrainedModel, folder: str | Path) -> PeftModel:
     """A saved adapter on its backbone, in evaluation mode: its mean."""
-    return peft_lora.load(model, folder, factor=FlipoutFactor)
+    return peft_lora.load(model, folder, lambda peft, _: drawn.with_factor(peft, FlipoutFactor))
 
 
 def terms(model: nn.Module, recipe: Recipe, examples: int) -> Terms:

@@ -18,7 +18,7 @@ from peft import PeftModel
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from peftuq.adapters import peft_lora
+from peftuq.adapters import drawn, peft_lora
 from peftuq.adapters.lora import extra_loss, read_out
 from peftuq.adapters.protocol import Terms
 from peftuq.adapters.rank_gates import GatedFactor, draw, factors
@@ -66,7 +66,8 @@ def kl(phi: Tensor, prior: float) -> Tensor:
 def attach(model: PreTrainedModel, modules: Mapping[str, str], adapter: Adapter, kind: Kind) -> PeftModel:
     """Freeze the backbone and add a fresh adapter; draws from torch's global generator."""
     params = adapter.sections["dalora"]
-    peft = peft_lora.attach(model, modules, adapter, kind, factor=MaskedFactor)
+    peft = peft_lora.attach(model, modules, adapter, kind)
+    drawn.with_factor(peft, MaskedFactor)
     for _, factor in factors(peft):
         assert isinstance(factor, MaskedFactor)
         factor.temperature = params["temperature"]
@@ -76,7 +77,7 @@ def attach(model: PreTrainedModel, modules: Mapping[str, str], adapter: Adapter,
 
 def load(model: PreTrainedModel, folder: str | Path) -> PeftModel:
     """A saved adapter on its backbone, in evaluation mode: its mean."""
-    return peft_lora.load(model, folder, factor=MaskedFactor)
+    return peft_lora.load(model, folder, lambda peft, _: drawn.with_factor(peft, MaskedFactor))
 
 
 def terms(model: nn.Module, recipe: Recipe, examples: int) -> Terms:

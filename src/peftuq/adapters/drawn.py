@@ -16,6 +16,13 @@ def lora_layers(model: nn.Module) -> dict[str, LoraLayer]:
     return {name: module for name, module in model.named_modules() if isinstance(module, LoraLayer)}
 
 
+def with_factor(model: nn.Module, factor: type[nn.Module]) -> None:
+    """Put `factor(A)` in place of A in every adapted layer; it has A's `weight`, or one of that shape."""
+    for layer in lora_layers(model).values():
+        layer.lora_A[ADAPTER] = factor(layer.lora_A[ADAPTER])
+        layer.cast_input_dtype_enabled = False  # no copy of the input in float32: autocast converts it
+
+
 def factor(layer: str, of: str) -> str:
     """The name of a layer's factor, "A" or "B", among the parameters of its model."""
     return f"{layer}.lora_{of}.{ADAPTER}.weight"

@@ -3,16 +3,14 @@
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
 from peft import LoraConfig, PeftConfig, PeftModel, TaskType, get_peft_model, get_peft_model_state_dict
-from peft.utils import load_peft_weights
+from peft.utils import load_peft_weights, set_peft_model_state_dict
 from safetensors import SafetensorError
-from torch import nn
+from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from peftuq.adapters.factor_linear import with_factor
 from peftuq.config.recipe import Adapter
 from peftuq.errors import UserError
 from peftuq.models.readout import head_modules
@@ -39,26 +37,16 @@ def target_pattern(model: PreTrainedModel, modules: Mapping[str, str], adapter: 
     return rf"{layers}(?:{'|'.join(modules[role] for role in adapter.targets)})"
 
 
-def attach(
-    model: PreTrainedModel,
-    modules: Mapping[str, str],
-    adapter: Adapter,
-    kind: Kind,
-    factor: type[nn.Module] | None = None,
-) -> PeftModel:
+def attach(model: PreTrainedModel, modules: Mapping[str, str], adapter: Adapter, kind: Kind) -> PeftModel:
     """Freeze the backbone and add a fresh adapter (and, for classification, a trainable head), both in float32.
 
-    `factor`: a kind's own A (`factor_linear`). Initialisation draws from torch's global generator.
+    Initialisation draws from torch's global generator.
     """
-
-    def method(**fields: Any) -> LoraConfig:
-        return with_factor(LoraConfig(**fields), factor)
-
-    return wrap(model, kind, method, adapter, target_modules=target_pattern(model, modules, adapter))
+    return wrap(model, kind, LoraConfig, adapter, target_modules=target_pattern(model, modules, adapter))
 
 
 def wrap(
-    model: PreTrainedModel, kind: Kind, method: Callable[..., PeftConfig], adapter: Adapter, **where: str | int | None
+    model: PreTrainedModel, kind: Kind, method: type[PeftConfig], adapter: Adapter, **where: str | int | None
 ) -> PeftModel:
     """`model` frozen, with a fresh adapter of a PEFT `method` and what a task of this kind trains beside it.
 
@@ -81,12 +69,22 @@ def wrap(
     return peft
 
 
-def load(model: PreTrainedModel, folder: str | Path, factor: type[nn.Module] | None = None) -> PeftModel:
-    """A saved adapter on its backbone, in evaluation mode; `factor`: as it was attached."""
+Extend = Callable[[PeftModel, Mapping[str, Tensor]], None]
+
+
+def load(model: PreTrainedModel, folder: str | Path, extend: Extend | None = None) -> PeftModel:
+    """A saved adapter on its backbone, in evaluation mode.
+
+    `extend(peft, tensors)` gives LoRA what the adapter's kind saved beside it, of the shapes in the file's `tensors`.
+    """
     try:
-        config = None if factor is None else with_factor(LoraConfig.from_pretrained(str(folder)), factor)
-        peft = PeftModel.from_pretrained(model, folder, config=config).eval()
-        saved = set(load_peft_weights(str(folder), device="cpu"))
+        peft = PeftModel.from_pretrained(model, folder).eval()
+        tensors = load_peft_weights(str(folder), device="cpu")
+        saved = set(tensors)
+        if extend is not None:
+            extend(peft, tensors)
+            set_peft_model_state_dict(peft, tensors)
+            peft.eval().requires_grad_(False)
     except (OSError, ValueError, RuntimeError, KeyError, TypeError, SafetensorError) as error:
         raise UserError(f"{folder}: not a complete adapter ({error}); delete it and run again") from error
     wanted = set(get_peft_model_state_dict(peft, save_embedding_layers=False))

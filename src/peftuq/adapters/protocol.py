@@ -64,7 +64,10 @@ class PosteriorModule(AdapterModule, Protocol):
     """A kind of adapter that provides a `posterior`, trained by variational inference or collected in training."""
 
     def terms(self, model: "nn.Module", recipe: "Recipe", examples: int) -> Terms:
-        """The posterior's part in the training of `model` on so many `examples`."""
+        """The posterior's part in the training of `model` on so many `examples`.
+
+        What it collects lies in buffers named "collected_…", which are part of a checkpoint.
+        """
 
     def draw(self, model: "nn.Module", generator: "Generator") -> "dict[str, Tensor]":
         """A sample: values for parameters of `model`, an adapted model as it is loaded, by their names.

@@ -17,7 +17,7 @@ from peftuq.models.recompute import dropout
 class GatedFactor(nn.Module):
     """A = diag(g) V in place of LoRA's A: g is drawn in each forward pass while it trains, else its mean.
 
-    A subclass names the tensors (r,) that decide g in `names`, and defines `mean` and `sample` of them.
+    A subclass names the tensors (r, 1) that decide g in `names`, and defines `mean` and `sample` of them.
     """
 
     names: ClassVar[tuple[str, ...]]
@@ -26,16 +26,16 @@ class GatedFactor(nn.Module):
         super().__init__()
         self.V = A.weight
         for name in self.names:
-            self.register_parameter(name, nn.Parameter(torch.ones_like(A.weight[:, 0])))
+            self.register_parameter(name, nn.Parameter(torch.ones_like(A.weight[:, :1])))
         self.register_state_dict_post_hook(_save_mean)
         self.register_load_state_dict_pre_hook(_load_mean)
 
     def mean(self, *gates: Tensor) -> Tensor:
-        """E g (r,); nowhere 0."""
+        """E g (r, 1); nowhere 0."""
         raise NotImplementedError
 
     def sample(self, *gates: Tensor, generator: torch.Generator, relaxed: bool) -> Tensor:
-        """A draw of g (r,), differentiable if `relaxed`; the generator's device is the tensors'."""
+        """A draw of g (r, 1), differentiable if `relaxed`; the generator's device is the tensors'."""
         raise NotImplementedError
 
     @property
@@ -45,7 +45,7 @@ class GatedFactor(nn.Module):
     @property
     def weight(self) -> Tensor:
         """The mean of A (r, in)."""
-        return self.mean(*self.gates)[:, None] * self.V
+        return self.mean(*self.gates) * self.V
 
     def forward(self, x: Tensor) -> Tensor:
         if self.training:
@@ -54,12 +54,12 @@ class GatedFactor(nn.Module):
         else:
             gate = self.mean(*self.gates)
         low = F.linear(x, self.V)
-        return low * gate.to(low.dtype)
+        return low * gate.flatten().to(low.dtype)
 
 
 def _mean(module: nn.Module, tensors: dict[str, Tensor], prefix: str) -> Tensor:
     assert isinstance(module, GatedFactor)
-    return module.mean(*(tensors[f"{prefix}{name}"] for name in module.names)).detach()[:, None]
+    return module.mean(*(tensors[f"{prefix}{name}"] for name in module.names)).detach()
 
 
 def _save_mean(module: nn.Module, tensors: dict[str, Tensor], prefix: str, local_metadata: Any) -> None:
@@ -80,5 +80,5 @@ def draw(model: nn.Module, generator: torch.Generator) -> dict[str, Tensor]:
     for name, factor in factors(model):
         gates = [gate.detach().cpu() for gate in factor.gates]
         turned = factor.sample(*gates, generator=generator, relaxed=False) / factor.mean(*gates)
-        found[f"{name}.V"] = turned.to(factor.V.device)[:, None] * factor.V.detach()
+        found[f"{name}.V"] = turned.to(factor.V.device) * factor.V.detach()
     return found

@@ -19,7 +19,7 @@ from peft import PeftModel
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from peftuq.adapters import peft_lora
+from peftuq.adapters import drawn, peft_lora
 from peftuq.adapters.kl_descent import kl_descent
 from peftuq.adapters.lora import extra_loss, read_out
 from peftuq.adapters.protocol import Terms
@@ -68,21 +68,22 @@ def kl(mean: Tensor, std: Tensor, reference: str = "paper") -> Tensor:
 def attach(model: PreTrainedModel, modules: Mapping[str, str], adapter: Adapter, kind: Kind) -> PeftModel:
     """Freeze the backbone and add a fresh adapter; draws from torch's global generator."""
     epsilon = adapter.sections["scalabl"]["epsilon"]
-    peft = peft_lora.attach(model, modules, adapter, kind, factor=SubspaceFactor)
+    peft = peft_lora.attach(model, modules, adapter, kind)
+    drawn.with_factor(peft, SubspaceFactor)
     for _, factor in factors(peft):
         log_s, log_std = factor.gates
         with torch.no_grad():
             if not factor.V.is_meta:
                 _, values, vectors = torch.linalg.svd(factor.V, full_matrices=False)
                 factor.V.copy_(vectors)
-                log_s.copy_(values.log())
+                log_s.copy_(values.log()[:, None])
             nn.init.uniform_(log_std, epsilon / math.sqrt(2), epsilon).log_()
     return peft
 
 
 def load(model: PreTrainedModel, folder: str | Path) -> PeftModel:
     """A saved adapter on its backbone, in evaluation mode: its mean."""
-    return peft_lora.load(model, folder, factor=SubspaceFactor)
+    return peft_lora.load(model, folder, lambda peft, _: drawn.with_factor(peft, SubspaceFactor))
 
 
 def terms(model: nn.Module, recipe: Recipe, examples: int) -> Terms:

@@ -128,9 +128,13 @@ class Run:
         """Buffers of normalised layers: tensors that training changes without a gradient."""
         return {n: b for n, b in self.model.named_buffers() if "parametrizations" in n}
 
+    def collected(self) -> dict[str, torch.Tensor]:
+        """Buffers in which the adapter's kind collects its posterior, alike in every process."""
+        return {n: b for n, b in self.model.named_buffers() if ".collected_" in n}
+
     def state(self) -> dict[str, torch.Tensor]:
         """All tensors that training changes."""
-        return {**trainable(self.model), **self.buffers()}
+        return {**trainable(self.model), **self.buffers(), **self.collected()}
 
     def to_the_end(self, at_epoch: AtEpoch | None) -> tuple[list[Row], float]:
         self.interrupt = Interrupt()

@@ -8,19 +8,20 @@ import torch
 from recipes import recipe
 from tiny import DECODERS, ENCODERS, build
 
-from peftuq.adapters import blob, dalora, scalabl
+from peftuq.adapters import blob, dalora, scalabl, swag
 from peftuq.adapters.protocol import NOTHING, terms
 from peftuq.config.recipe import Recipe
 from peftuq.models.readout import ReadOut
 from peftuq.training.assemble import assemble
 
-KINDS: dict[str, ModuleType] = {"blob": blob, "scalabl": scalabl, "dalora": dalora}
+KINDS: dict[str, ModuleType] = {"blob": blob, "scalabl": scalabl, "dalora": dalora, "swag": swag}
+SMALL = {"swag": {"snapshots": 3, "rank": 2, "start": 0.4}}  # of the five steps of a small training
 ROLES = {"q": "query", "v": "value"}
 DECODER = {role: f"{role}_proj" for role in ("q", "v", "gate", "up", "down")}
 
 
 def posterior_recipe(name: str, params: dict[str, Any] = {}, **changes: Any) -> Recipe:
-    section = {name: {**KINDS[name].KIND.params, **params}}
+    section = {name: {**KINDS[name].KIND.params, **SMALL.get(name, {}), **params}}
     adapter = {"dropout": 0.0, **section, **changes.pop("adapter", {})}
     return recipe(adapter=adapter, optimiser={"lr": 0.01, **changes.pop("optimiser", {})}, **changes)
 
