@@ -22,7 +22,6 @@ from peftuq.adapters import drawn, peft_lora
 from peftuq.adapters.lora import extra_loss, read_out
 from peftuq.adapters.protocol import Terms
 from peftuq.config.recipe import Adapter, Recipe
-from peftuq.errors import UserError
 from peftuq.plugins import AdapterKind
 from peftuq.specs.task import Kind
 
@@ -80,16 +79,10 @@ def load(model: PreTrainedModel, folder: str | Path) -> PeftModel:
 def snapshots(start: float, count: int, steps: int) -> list[int]:
     """The steps, counted from 0, after which iterates are collected; the last is the training's.
 
-    Raises `UserError` for a training with fewer.
+    A training with fewer than `count` steps after its `start` gives an iterate for each.
     """
     first = math.floor(start * steps)
-    found = [first + math.ceil((steps - first) * number / count) - 1 for number in range(1, count + 1)]
-    if steps - first < count:
-        raise UserError(
-            f"recipe: adapter.swag: a training of {steps} steps has {steps - first} after its start ({start}), and "
-            f"cannot give {count} snapshots: lower snapshots or start, or train longer"
-        )
-    return found
+    return sorted({first + math.ceil((steps - first) * number / count) - 1 for number in range(1, count + 1)})
 
 
 @torch.no_grad()  # type: ignore[untyped-decorator]
@@ -123,7 +116,7 @@ def _finish(model: nn.Module, scale: float, rank: int) -> None:
 
 
 def terms(model: nn.Module, recipe: Recipe, examples: int) -> Terms:
-    """Collection after some of the steps. Raises `UserError` for a training with fewer of them than snapshots."""
+    """Collection after some of the steps."""
     assert recipe.adapter is not None and recipe.optimiser is not None
     params = recipe.adapter.sections["swag"]
     scale = {"paper": 0.5, "code": 1.0}[params["reference"]]
@@ -133,7 +126,7 @@ def terms(model: nn.Module, recipe: Recipe, examples: int) -> Terms:
         if step in collected:
             _collect(model, collected.index(step) + 1)
         if step == collected[-1]:
-            _finish(model, scale, params["rank"])
+            _finish(model, scale, min(params["rank"], max(2, len(collected))))
 
     return Terms(after=after)
 
