@@ -1,7 +1,7 @@
 """A random gate on each rank of LoRA, ΔW = B diag(g) V: what ScalaBL and DALorRA share.
 
-The gates' parameters are saved beside the factors, and with them not V but A = diag(E g) V: any loader of LoRA finds
-the mean.
+V and the gates' parameters are saved beside LoRA's factors, which are the mean, A = diag(E g) V: any loader of LoRA
+finds it.
 """
 
 from collections.abc import Iterator
@@ -28,7 +28,7 @@ class GatedFactor(nn.Module):
         for name in self.names:
             self.register_parameter(name, nn.Parameter(torch.ones_like(A.weight[:, :1])))
         self.register_state_dict_post_hook(_save_mean)
-        self.register_load_state_dict_pre_hook(_load_mean)
+        self.register_load_state_dict_pre_hook(_without_mean)
 
     def mean(self, *gates: Tensor) -> Tensor:
         """E g (r, 1); nowhere 0."""
@@ -57,17 +57,13 @@ class GatedFactor(nn.Module):
         return low * gate.flatten().to(low.dtype)
 
 
-def _mean(module: nn.Module, tensors: dict[str, Tensor], prefix: str) -> Tensor:
-    assert isinstance(module, GatedFactor)
-    return module.mean(*(tensors[f"{prefix}{name}"] for name in module.names)).detach()
-
-
 def _save_mean(module: nn.Module, tensors: dict[str, Tensor], prefix: str, local_metadata: Any) -> None:
-    tensors[f"{prefix}weight"] = _mean(module, tensors, prefix) * tensors.pop(f"{prefix}V").detach()
+    assert isinstance(module, GatedFactor)
+    tensors[f"{prefix}weight"] = module.weight.detach()
 
 
-def _load_mean(module: nn.Module, tensors: dict[str, Tensor], prefix: str, *_: Any) -> None:
-    tensors[f"{prefix}V"] = tensors.pop(f"{prefix}weight") / _mean(module, tensors, prefix)
+def _without_mean(module: nn.Module, tensors: dict[str, Tensor], prefix: str, *_: Any) -> None:
+    tensors.pop(f"{prefix}weight", None)  # V and the gates make it again
 
 
 def factors(model: nn.Module) -> Iterator[tuple[str, GatedFactor]]:
