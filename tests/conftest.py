@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, settings
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "src"))
-_UNIT = ("adapters", "models", "planning", "precision", "predictives/laplace", "training")
+_UNIT = ("adapters", "models", "planning", "precision", "predictives", "predictives/laplace", "training")
 for _helpers in (*(f"unit/{folder}" for folder in _UNIT), "rehearsal", "workflow", "slurm"):
     sys.path.insert(0, str(ROOT / "tests" / _helpers))
 os.environ.setdefault("HF_HUB_OFFLINE", "1")

@@ -67,15 +67,15 @@ class Predictive(Parametrised):
 
     `reads`: records, records of every `epochs`, a fitted `laplace` posterior, or the `adapter` itself on its model.
     `needs`: `members` if it pools the adapters of several seeds; of the adapter that it is plain `lora`, that it has
-    `dropout`; the `valid` part. `sized`: whether its name ends in a number. `samples`: whether M > 1. `fit`: the
-    parameters that decide a posterior which several predictives share.
+    `dropout`, or a `posterior`; the `valid` or `train` part. `sized`: whether its name ends in a number. `samples`:
+    whether M > 1. `fit`: the parameters that decide a posterior which several predictives share.
     """
 
     version: int
     reads: Literal["records", "epochs", "laplace", "adapter"]
     sized: bool
     samples: bool
-    needs: list[Literal["members", "lora", "dropout", "valid"]] = field(default_factory=list)
+    needs: list[Literal["members", "lora", "dropout", "posterior", "valid", "train"]] = field(default_factory=list)
     fit: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -89,6 +89,8 @@ class Predictive(Parametrised):
 class AdapterKind(Parametrised):
     """A kind of adapter: `attach`, `load`, `read_out` and `extra_loss`, as in `adapters.protocol.AdapterModule`.
 
+    One that provides a `posterior`, from which weights are drawn, also has `adapters.protocol.PosteriorModule`'s.
+
     `section`: the key below a recipe's `adapter` that asks for this kind and holds its `params`; None for the kind of
     recipes without such a key. `provides`: what predictives and scores may need of it. `takes`: the parts of a recipe,
     beyond those for every kind, that it honours. `places`: the parameter that lists where (attention, ffn) it has
@@ -96,7 +98,7 @@ class AdapterKind(Parametrised):
     """
 
     section: str | None
-    provides: list[Literal["lora", "flu"]] = field(default_factory=list)
+    provides: list[Literal["lora", "flu", "posterior"]] = field(default_factory=list)
     takes: list[Literal["prior", "loss.balance", "loss.calibration"]] = field(default_factory=list)
     places: str | None = None
     rule: Literal["train_lora", "train_mixlora"] = "train_lora"

@@ -1,8 +1,8 @@
 """Plug-ins as their protocols: for the type checker (`make lint`); nothing here runs."""
 
-from peftuq.adapters import lora
+from peftuq.adapters import blob, dalora, lora, scalabl, swag
 from peftuq.adapters.mixlora import method as mixlora
-from peftuq.adapters.protocol import AdapterModule
+from peftuq.adapters.protocol import AdapterModule, PosteriorModule
 from peftuq.artifacts import EpochFile, RecordFile, SampleFile
 from peftuq.predictives import (
     checkpoint_ensemble,
@@ -10,9 +10,11 @@ from peftuq.predictives import (
     isotonic,
     matrix_scaling,
     mc_dropout,
+    posterior_samples,
     sngp,
     spuq,
     temperature,
+    tfb,
     vbll,
     vector_scaling,
 )
@@ -36,6 +38,7 @@ from peftuq.scores.adue import method as adue
 from peftuq.scores.protocol import ScoreModule
 
 ADAPTERS: list[AdapterModule] = [lora, mixlora]
+POSTERIORS: list[PosteriorModule] = [blob, dalora, scalabl, swag]
 OF_SAMPLES: list[ScoreModule[SampleFile]] = [softmax, information]
 OF_RECORDS: list[ScoreModule[RecordFile]] = [
     adue,
@@ -59,4 +62,4 @@ FROM_RECORDS: list[FilePredictive[RecordFile]] = [
 ]
 FROM_EPOCHS: list[FilePredictive[EpochFile]] = [checkpoint_ensemble]
 FROM_LAPLACE: list[FilePredictive[LaplaceFile]] = [laplace, laplace_probit, laplace_valid]
-FROM_MODELS: list[ModelPredictive] = [mc_dropout, spuq]
+FROM_MODELS: list[ModelPredictive] = [mc_dropout, posterior_samples, spuq, tfb]

@@ -21,7 +21,7 @@ rule predict_with_model:
     params:
         spec=jobs.predict_with_model.spec,
         code=jobs.predict_with_model.code,
-        adapter=input_flags("adapter", "adapter_config"),
+        adapter=input_flags("adapter", "adapter_config", "train"),
     shell:
         'python "$PEFTUQ_SCRIPTS"/predict_with_model.py --spec {params.spec:q} --code {params.code}'
         " --model {input.model:q} {params.adapter} --data {input.data:q}"

@@ -17,6 +17,7 @@ class Arguments(program.Arguments):
     facts: program.Output
     adapter: program.Input | None = None
     adapter_config: program.Input | None = None
+    train: program.Input | None = None  # for predictives that need it
 
 
 def main(args: Arguments, log: Log) -> None:
@@ -32,8 +33,9 @@ def main(args: Arguments, log: Log) -> None:
     method = plugins.load(spec.module, ModelPredictive)
     adapted = Adapted.load(spec, args.model, args.adapter, log)
     data = {part: files.read_columns(file) for part, file in zip(spec.evals, args.data, strict=True)}
+    train = {} if args.train is None else {"train": files.read_columns(args.train)}
     started = time.monotonic()
-    found = method.predict(adapted, data, spec.evals, spec.params, spec.seed, spec.size)
+    found = method.predict(adapted, data | train, spec.evals, spec.params, spec.seed, spec.size)
     ids = {part: columns["id"] for part, columns in data.items()}
     returned.check(method.PREDICTIVE, spec.module, found, spec.size, ids)
     samples, facts = found

@@ -31,7 +31,7 @@ def main(args: Arguments, log: Log) -> None:
 
     from peftuq import artifacts, fetched, files, plugins
     from peftuq.adapters.peft_lora import count_parameters
-    from peftuq.adapters.protocol import AdapterModule
+    from peftuq.adapters.protocol import AdapterModule, terms
     from peftuq.models import backbone, encode
     from peftuq.models.kernels import use_job_kernels
     from peftuq.training import epochs, loop
@@ -65,6 +65,7 @@ def main(args: Arguments, log: Log) -> None:
         checkpoint=Path(args.checkpoint),
         identity=f"{files.canonical(program.plain(args.spec))} {args.code}",
         log=log,
+        terms=terms(adapters, model, recipe, len(data["train"])),
     )
     at_epoch = None
     if args.epochs is not None:

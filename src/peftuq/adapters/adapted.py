@@ -25,13 +25,14 @@ from peftuq.specs.task import Task
 
 @dataclass(frozen=True)
 class Adapted:
-    """A model in evaluation mode, its tokenizer, its task, the type it computes in."""
+    """A model in evaluation mode, its tokenizer, its task, the type it computes in, and its kind of adapter."""
 
     read_out: ReadOut
     tokenizer: PreTrainedTokenizerFast
     task: Task
     dtype: torch.dtype
     log: Log
+    adapters: AdapterModule
 
     @classmethod
     def load(cls, spec: adapted.Adapted, model: str, adapter: str | None, log: Log) -> "Adapted":
@@ -45,7 +46,7 @@ class Adapted:
         hf = backbone.load(folder, task.kind, len(task.classes), dtype)
         loaded = hf if adapter is None else adapters.load(hf, Path(adapter).parent)
         read_out = adapters.read_out(loaded, hf, encode.answer_tokens(tokenizer, task), None).to(backbone.device())
-        return cls(read_out.eval(), tokenizer, task, dtype, log)
+        return cls(read_out.eval(), tokenizer, task, dtype, log, adapters)
 
     def encode(self, columns: Mapping[str, Any], task: Task | None = None) -> Encoded:
         """Prepared examples as tokens; `task` in place of the model's own changes their prompts."""

@@ -1,14 +1,14 @@
 """LoRA adapters through PEFT: where they attach, how they are made and loaded."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import torch
 from peft import LoraConfig, PeftConfig, PeftModel, TaskType, get_peft_model, get_peft_model_state_dict
-from peft.utils import load_peft_weights
+from peft.utils import load_peft_weights, set_peft_model_state_dict
 from safetensors import SafetensorError
-from torch import nn
+from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from peftuq.config.recipe import Adapter
@@ -71,20 +71,30 @@ def wrap(
     return peft
 
 
-def load(model: PreTrainedModel, folder: str | Path) -> PeftModel:
-    """A saved adapter on its backbone, in evaluation mode. Raises `UserError` for one not whole, or another's."""
+Extend = Callable[[PeftModel, Mapping[str, Tensor]], None]
+
+
+def load(model: PreTrainedModel, folder: str | Path, extend: Extend | None = None) -> PeftModel:
+    """A saved adapter on its backbone, in evaluation mode. Raises `UserError` for one not whole, or another's.
+
+    `extend(peft, tensors)` gives LoRA what the adapter's kind saved beside it, of the shapes in the file's `tensors`.
+    """
     remedy = "delete the adapter's folder and run again"
     # Files that are not there PEFT would look for on a hub.
     json_object(Path(folder) / "adapter_config.json", remedy)
     safetensors_header(Path(folder) / "adapter_model.safetensors", remedy)
     try:
         peft = PeftModel.from_pretrained(model, folder).eval()
-        weights = load_peft_weights(str(folder), device="cpu")
+        tensors = load_peft_weights(str(folder), device="cpu")
+        if extend is not None:
+            extend(peft, tensors)
+            set_peft_model_state_dict(peft, tensors)
+            peft.eval().requires_grad_(False)
     except (OSError, ValueError, RuntimeError, LookupError, TypeError, AttributeError, SafetensorError) as error:
         raise UserError(f"{folder}: adapter_config.json and adapter_model.safetensors are no adapter of this model "
                         f"({error}); {remedy}") from error  # fmt: skip
-    check_finite(weights.items(), f"{folder}/adapter_model.safetensors", remedy)
-    saved = set(weights)
+    check_finite(tensors.items(), f"{folder}/adapter_model.safetensors", remedy)
+    saved = set(tensors)
     wanted = set(get_peft_model_state_dict(peft, save_embedding_layers=False))
     if wanted != saved:
         name = min(wanted ^ saved)

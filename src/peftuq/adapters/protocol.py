@@ -1,17 +1,18 @@
 """The interface of a kind of adapter: a module that declares a `KIND` and has these functions."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from types import MappingProxyType
+from typing import TYPE_CHECKING, NamedTuple, Protocol, cast
 
 from peftuq.plugins import AdapterKind
 
 if TYPE_CHECKING:
     from peft import PeftModel
-    from torch import Tensor, nn
+    from torch import Generator, Tensor, nn
     from transformers import PreTrainedModel
 
-    from peftuq.config.recipe import Adapter, Loss
+    from peftuq.config.recipe import Adapter, Loss, Recipe
     from peftuq.models.readout import Output, ReadOut
     from peftuq.specs.task import Kind
 
@@ -41,3 +42,42 @@ class AdapterModule(Protocol):
 
     def extra_loss(self, output: "Output", label: "Tensor", loss: "Loss", step: int) -> "Tensor | None":
         """Term, a scalar, to add to the cross-entropy of labels (N,) at a step counted from 0; None: nothing."""
+
+
+class Terms(NamedTuple):
+    """The part that a kind of adapter has in a training beside the cross-entropy; None: nothing.
+
+    `penalty()`: a scalar that is added to the loss of an example. `after(step, factor)`: called after each step of the
+    optimiser, counted from 0, with the factor of the learning rate at it; it may change parameters, alike in every
+    process. `rates`: learning rates of parameters, by name, that have one of their own.
+    """
+
+    penalty: "Callable[[], Tensor] | None" = None
+    after: "Callable[[int, float], None] | None" = None
+    rates: Mapping[str, float] = MappingProxyType({})
+
+
+NOTHING = Terms()
+
+
+class PosteriorModule(AdapterModule, Protocol):
+    """A kind of adapter that provides a `posterior`, trained by variational inference or collected in training."""
+
+    def terms(self, model: "nn.Module", recipe: "Recipe", examples: int) -> Terms:
+        """The posterior's part in the training of `model` on so many `examples`.
+
+        What it collects lies in buffers named "collected_…", which are part of a checkpoint.
+        """
+
+    def draw(self, model: "nn.Module", generator: "Generator") -> "dict[str, Tensor]":
+        """A sample: values for parameters of `model`, an adapted model as it is loaded, by their names.
+
+        `generator` is on the CPU.
+        """
+
+
+def terms(adapters: AdapterModule, model: "nn.Module", recipe: "Recipe", examples: int) -> Terms:
+    """The terms of a kind that provides a posterior; none of another."""
+    if "posterior" not in adapters.KIND.provides:
+        return NOTHING
+    return cast(PosteriorModule, adapters).terms(model, recipe, examples)

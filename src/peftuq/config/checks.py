@@ -109,6 +109,12 @@ def _predictive(study: Named, recipe: str, predictive: str, where: str) -> None:
         raise UserError(f"{where}: {name} needs a plain LoRA adapter; that of {file} is {kind}")
     if "dropout" in declared.needs and not found.adapter.dropout:
         raise UserError(f"{where}: {name} needs adapter.dropout above 0 in {file}")
+    if "posterior" in declared.needs and (
+        found.adapter is None or "posterior" not in study.methods.kind(found).provides
+    ):
+        kinds = ", ".join(f"adapter.{section}" for section in study.methods.sections_with("posterior"))
+        raise UserError(f"{where}: {name} needs an adapter with a posterior; give {file} one of {kinds}, or leave "
+                        f"{name} out")  # fmt: skip
     if "members" in declared.needs and found.adapter is None:
         raise UserError(f"{where}: {name} pools adapters, and {file} trains none: its members would be the same")
     if declared.reads == "epochs":

@@ -91,6 +91,10 @@ class Methods:
     def kind(self, recipe: Recipe) -> AdapterKind:
         return self._kinds[self.kind_of(recipe)]
 
+    def sections_with(self, provided: str) -> list[str]:
+        """The sections of the kinds of adapter that provide something, in the order of their files."""
+        return [kind.section for kind in self._kinds.values() if kind.section and provided in kind.provides]
+
     def recipe(self, recipe: Recipe, where: str) -> Recipe:
         """`recipe` with all parameters of its kind of adapter. `UserError` for what that kind does not take."""
         if recipe.adapter is not None:

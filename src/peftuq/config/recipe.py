@@ -1,5 +1,6 @@
 """Contents of a recipe's file: how an adapter is trained."""
 
+import math
 from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, model_validator
@@ -37,6 +38,10 @@ class Optimiser(Strict):
     schedule: Literal["linear", "constant"] = "linear"
     warmup: Annotated[float, Field(ge=0, lt=1)] = 0.0  # share of all steps
     clip: PositiveFloat | None = None  # largest gradient norm
+
+    def steps(self, examples: int) -> int:
+        """All steps of a training on so many examples."""
+        return math.ceil(examples / self.batch_size) * self.epochs
 
 
 class Balance(Strict):

@@ -13,7 +13,9 @@ class PredictWithModel(PredictiveRule, ModelRule):
     script = "predict_with_model"
 
     def inputs(self, w: Any) -> dict[str, Any]:
-        return self._model_inputs(w, self._context.valid_and_evals(self._context.setting(w)))
+        inputs = self._model_inputs(w, self._context.valid_and_evals(self._context.setting(w)))
+        needs = self._predictives.needs(w.predictive)
+        return inputs | ({"train": self._paths.data("train", w.dataset)} if "train" in needs else {})
 
     def spec(self, w: Any) -> str:
         return identity.spec(**self._model_spec(w), **self._predictives.spec(w))

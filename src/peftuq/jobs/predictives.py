@@ -27,6 +27,9 @@ class Predictives:
     def reads(self, predictive: str) -> str:
         return self._study.methods.predictive(self._study.predictive(predictive)[0]).reads
 
+    def needs(self, predictive: str) -> list[str]:
+        return list(self._study.methods.predictive(self._study.predictive(predictive)[0]).needs)
+
     def file(self, predictive: str) -> Path:
         """The predictive's plug-in."""
         return self._study.methods.predictives[self._study.predictive(predictive)[0]]

@@ -43,5 +43,6 @@ class ModelPredictive(Protocol):
     ) -> "tuple[Mapping[str, Samples], Mapping[str, str]]":
         """Samples [M, N, C] by evaluation set, and facts.
 
-        `data`: the columns of prepared examples, by evaluation set; `params` and `size`: as of `FilePredictive`.
+        `data`: the columns of prepared examples, by evaluation set, and of `train` where `PREDICTIVE.needs` it;
+        `params` and `size`: as of `FilePredictive`.
         """

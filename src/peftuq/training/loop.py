@@ -17,6 +17,7 @@ import torch
 
 from peftuq import launch
 from peftuq.adapters.peft_lora import trainable
+from peftuq.adapters.protocol import NOTHING, Terms
 from peftuq.artifacts import Record
 from peftuq.config.recipe import Optimiser, Recipe
 from peftuq.errors import UserError
@@ -40,8 +41,8 @@ Row = dict[str, Any]  # of the log: an epoch's number, loss and accuracy on trai
 class Job:
     """A training, beside its model.
 
-    `extra_loss(output, label, loss, step)` is what the adapter's kind adds to the cross-entropy. `identity` names the
-    job: only its own checkpoint is resumed.
+    `extra_loss(output, label, loss, step)` is what the adapter's kind adds to the cross-entropy, `terms` the part that
+    its posterior has. `identity` names the job: only its own checkpoint is resumed.
     """
 
     recipe: Recipe
@@ -53,6 +54,7 @@ class Job:
     checkpoint: Path
     identity: str
     log: Log
+    terms: Terms = NOTHING
 
 
 def schedule(step: int, steps: int, optimiser: Optimiser) -> float:
@@ -109,9 +111,13 @@ class Run:
             self.model,
             job.recipe,
             job.extra_loss,
-            losses.Prior(prior, trainable(self.model), examples, step_seed(job.seed, 0, 1)) if prior else None,
+            losses.Prior(prior, trainable(self.model), examples, step_seed(job.seed, 0, 1))
+            if prior
+            else job.terms.penalty,
             job.dtype,
             self.group.add_gradients,
+            job.terms.after,
+            job.terms.rates,
         )
         self.per_epoch = math.ceil(len(data["train"]) / self.optim.batch_size)
         self.steps = self.per_epoch * self.optim.epochs
@@ -122,9 +128,13 @@ class Run:
         """Buffers of normalised layers: tensors that training changes without a gradient."""
         return {n: b for n, b in self.model.named_buffers() if "parametrizations" in n}
 
+    def collected(self) -> dict[str, torch.Tensor]:
+        """Buffers in which the adapter's kind collects its posterior, alike in every process."""
+        return {n: b for n, b in self.model.named_buffers() if ".collected_" in n}
+
     def state(self) -> dict[str, torch.Tensor]:
         """All tensors that training changes."""
-        return {**trainable(self.model), **self.buffers()}
+        return {**trainable(self.model), **self.buffers(), **self.collected()}
 
     def to_the_end(self, at_epoch: AtEpoch | None) -> tuple[list[Row], float]:
         self.interrupt = Interrupt()

@@ -3,7 +3,8 @@
 Nothing here waits for the device: losses are added up on it, and read when the loop calls `read`.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 
 import torch
 from torch import Tensor, nn
@@ -22,8 +23,9 @@ class Step:
     """Updates the trainable parameters of `model`, a `ReadOut`, from batches.
 
     `extra_loss(output, label, loss, step)`: what the adapter's kind adds to the
-    cross-entropy; `prior`: what the recipe's prior adds, or None. In bf16 the forward pass runs under autocast.
-    `add_gradients(parameters)` adds to the gradients those of other processes.
+    cross-entropy; `prior()`: what the recipe's prior, or the adapter's posterior, adds, or None. In bf16 the forward
+    pass runs under autocast. `add_gradients(parameters)` adds to the gradients those of other processes.
+    `after(step, factor)`: what follows a step of the optimiser; `rates`: learning rates of their own, by parameter.
     """
 
     def __init__(
@@ -31,15 +33,23 @@ class Step:
         model: nn.Module,
         recipe: Recipe,
         extra_loss: ExtraLoss,
-        prior: losses.Prior | None,
+        prior: Callable[[], Tensor] | None,
         dtype: torch.dtype,
         add_gradients: Callable[[Sequence[nn.Parameter]], None] = lambda parameters: None,
+        after: Callable[[int, float], None] | None = None,
+        rates: Mapping[str, float] = MappingProxyType({}),
     ):
         self.model, self.recipe, self.extra_loss, self.prior, self.dtype = model, recipe, extra_loss, prior, dtype
-        self.parameters, self.add_gradients = list(trainable(model).values()), add_gradients
+        self.parameters, self.add_gradients, self.after = list(trainable(model).values()), add_gradients, after
         assert recipe.optimiser is not None
         self.optim = optim = recipe.optimiser
-        self.optimiser = torch.optim.AdamW(self.parameters, lr=optim.lr, weight_decay=optim.weight_decay, fused=True)
+        groups: dict[float, list[nn.Parameter]] = {}
+        for name, parameter in trainable(model).items():
+            groups.setdefault(rates.get(name, optim.lr), []).append(parameter)
+        self.optimiser = torch.optim.AdamW(
+            [{"params": group, "lr": lr} for lr, group in groups.items()], weight_decay=optim.weight_decay, fused=True
+        )
+        self._rates = list(groups)
         self._sums = torch.zeros(2, dtype=torch.float64, device=self.parameters[0].device)
         self._examples = 0
 
@@ -52,8 +62,8 @@ class Step:
 
         `factor` scales the learning rate; `weight` is that of an example in the loss.
         """
-        for group in self.optimiser.param_groups:
-            group["lr"] = self.optim.lr * factor
+        for group, lr in zip(self.optimiser.param_groups, self._rates, strict=True):
+            group["lr"] = lr * factor
         self.model.train()
         for part in parts:
             size = len(part.label)
@@ -68,6 +78,8 @@ class Step:
             nn.utils.clip_grad_norm_(self.parameters, self.optim.clip)
         self.optimiser.step()
         self.optimiser.zero_grad(set_to_none=True)
+        if self.after is not None:
+            self.after(number, factor)
 
     def _forward(self, batch: Batch) -> Output:
         with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.dtype == torch.bfloat16):

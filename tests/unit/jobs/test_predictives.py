@@ -70,6 +70,14 @@ def test_one_fit_serves_three_predictives_and_reads_the_training_set(root):
     assert found.predict_with_model.inputs(wildcards("spuq-5"))["data"] == fit["data"]
 
 
+def test_a_predictive_that_searches_on_train_gets_it_and_no_other_does(root):
+    found = jobs(root, predictives=["tfb-5", "spuq-5"])
+    inputs = found.predict_with_model.inputs(wildcards("tfb-5"))
+    assert inputs["train"] == found.fit_laplace.inputs(wildcards("laplace"))["train"]
+    assert inputs["data"] == found.predict_with_model.inputs(wildcards("spuq-5"))["data"]
+    assert "train" not in found.predict_with_model.inputs(wildcards("spuq-5"))
+
+
 def test_only_parameters_of_the_fit_fit_again(root):
     before, w = jobs(root), wildcards("laplace")
     more = jobs(root, {"methods": {"laplace": {"draws": 1000}}})
@@ -93,6 +101,10 @@ def test_the_untuned_model_can_be_prompted_in_other_words(root):
     ({"predictives": ["mc_dropout-3"], "recipes": ["mixlora_demo"]}, r"mc_dropout needs a plain LoRA adapter"),
     ({"predictives": ["laplace"], "recipes": ["base"]}, r"laplace needs a plain LoRA adapter; .*base\.yaml is none"),
     ({"predictives": ["mc_dropout-3"], "recipes": ["lora_map"]}, r"mc_dropout needs adapter\.dropout above 0 in"),
+    ({"predictives": ["posterior_samples-3"], "recipes": ["lora_demo"]},
+     r"posterior_samples needs an adapter with a posterior; give .*lora_demo\.yaml one of adapter\.blob, adapter\."),
+    ({"predictives": ["posterior_samples-3"], "recipes": ["base"]}, r"needs an adapter with a posterior; .*base\."),
+    ({"predictives": ["tfb-3"], "recipes": ["scalabl"]}, r"tfb needs a plain LoRA adapter; .* of the kind scalabl"),
 ])  # fmt: skip
 def test_a_predictive_that_an_adapter_cannot_have_is_refused_before_any_job(root, change, message):
     with pytest.raises(UserError, match=message) as raised:

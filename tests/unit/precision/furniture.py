@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 
 import yaml
-from grid import ASKED, POSTERIOR, SAMPLED
+from grid import ASKED, ONE, POSTERIOR, SAMPLED, VARIATIONAL
 from nano import BAD, GOOD, OTHER, WORDS, tokenizer
 from tiny import DECODERS, ENCODERS, build
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
@@ -44,12 +44,17 @@ RECIPES = {
         "loss": {"balance": {}, "calibration": {}},
         "spectral_norm": "train",
     },
+    **{name: {"adapter": {**ADAPTER, name: {}}, "optimiser": OPTIMISER} for name in VARIATIONAL},
 }
 CONFIG = {
     "suites": ["tiny"],
     "sources": ["local"],
     "local_root": "material",
-    "methods": {"laplace": {"draws": 2000, "grid": [-1.0, 3.0, 9]}, "laplace_valid": {"draws": 2000}},
+    "methods": {
+        "laplace": {"draws": 2000, "grid": [-1.0, 3.0, 9]},
+        "laplace_valid": {"draws": 2000},
+        "tfb": {"anchors": 8, "steps": 1},
+    },
 }
 
 
@@ -90,7 +95,11 @@ def _grids() -> list[dict]:
             if (adapter, task) == ("untuned", "classification"):
                 continue
             predictives = ["point", *SAMPLED[adapter], *(POSTERIOR if adapter == "lora" else ())]
+            predictives += ["tfb-2"] if adapter == "lora" and (task, family, name) == ONE else []
             grids.append({**of, "recipes": [recipe], "predictives": predictives, "scores": ["softmax", "mahalanobis"]})
+        if (task, family, name) == ONE:
+            samples = {"predictives": ["point", "posterior_samples-2"], "scores": ["softmax"]}
+            grids.append({**of, "recipes": list(VARIATIONAL), **samples})
     return grids
 
 

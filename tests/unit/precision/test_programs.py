@@ -18,7 +18,16 @@ IN_BOTH = [
     pytest.param(*run, precision, id="-".join(map(str, (*run, precision))))
     for run, precision in itertools.product(RUNS, PRECISIONS)
 ]
-DOUBLE = {"fit_laplace", "laplace", "laplace_probit", "laplace_valid", "mc_dropout-2", "spuq-4"}
+DOUBLE = {
+    "fit_laplace",
+    "laplace",
+    "laplace_probit",
+    "laplace_valid",
+    "mc_dropout-2",
+    "spuq-4",
+    "tfb-2",
+    "posterior_samples-2",
+}
 
 
 def arrays(path) -> dict[str, np.ndarray]:

@@ -122,7 +122,8 @@ def arguments(module: LoraLinear, device: str) -> tuple[Any, ...] | None:
     """The layer's tensors and the setting of one call; None for a call that is PEFT's own affair.
 
     That is: evaluation (where other parts of this package hook the factors and the dropout), several adapters or none,
-    merged weights, variants such as DoRA, biases beside B, and base layers that are trained or not plainly linear.
+    merged weights, variants such as DoRA, biases beside B, base layers that are trained, and an A or a base layer that
+    is not plainly linear.
     """
     names = [name for name in module.active_adapters if name in module.lora_A]
     base = module.base_layer
@@ -136,7 +137,7 @@ def arguments(module: LoraLinear, device: str) -> tuple[Any, ...] | None:
         return None
     A, B, dropout = (of[names[0]] for of in (module.lora_A, module.lora_B, module.lora_dropout))
     frozen = not any(parameter.requires_grad for parameter in base.parameters())
-    if names[0] in module.lora_variant or not frozen or B.bias is not None:
+    if names[0] in module.lora_variant or not frozen or B.bias is not None or type(A) is not nn.Linear:
         return None
     p = rate(dropout)
     dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else base.weight.dtype

@@ -20,7 +20,7 @@ from transformers import AutoConfig, PreTrainedModel
 from peftuq import plugins
 from peftuq.adapters.adapted import Adapted
 from peftuq.adapters.mixlora import experts
-from peftuq.adapters.protocol import AdapterModule
+from peftuq.adapters.protocol import AdapterModule, terms
 from peftuq.artifacts import Head, Record, RecordFile
 from peftuq.models import backbone
 from peftuq.models.batching import Encoded
@@ -104,7 +104,8 @@ def _adapted(job: Rehearsed, config: dict[str, Any], machine: Machine) -> _Fixed
     machine.place(model)
     model.requires_grad_(False)  # as PEFT loads an adapter
     dtype = backbone.dtype(job.task.precision)
-    return _FixedLength(model.eval(), SimpleNamespace(pad_token_id=0), job.task, dtype, _Silent())
+    adapters = plugins.load(job.adapter, AdapterModule)
+    return _FixedLength(model.eval(), SimpleNamespace(pad_token_id=0), job.task, dtype, _Silent(), adapters)
 
 
 def _evenly(flat: Tensor, n_experts: int) -> list[int]:
@@ -141,9 +142,10 @@ def train(spec: Spec, config: dict[str, Any], machine: Machine) -> Work:
     machine.place(model)
     shape = trained(spec)
     data = {"train": _examples(shape, task), "valid": _examples(inferred(task, task.batch_tokens), task)}
+    adapters = plugins.load(rehearsed.adapter, AdapterModule)
     job = loop.Job(
         recipe=recipe,
-        extra_loss=plugins.load(rehearsed.adapter, AdapterModule).extra_loss,
+        extra_loss=adapters.extra_loss,
         seed=0,
         pad=0,
         dtype=backbone.dtype(task.precision),
@@ -151,6 +153,7 @@ def train(spec: Spec, config: dict[str, Any], machine: Machine) -> Work:
         checkpoint=None,
         identity="",
         log=_Silent(),
+        terms=terms(adapters, model, recipe, len(data["train"])),
     )
     one = SimpleNamespace(rank=0, size=1, device=machine.device, spread=list, add_gradients=list)
     with machine.running(model):
@@ -172,17 +175,20 @@ def extract(spec: Spec, config: dict[str, Any], machine: Machine) -> Work:
 
 
 def predict_with_model(spec: Spec, config: dict[str, Any], machine: Machine) -> Work:
-    """One sample of each example of a batch."""
+    """One sample of each example of a batch; what is searched on train is searched on one example of it."""
     job = Rehearsed.model_validate(spec)
     method = plugins.load(job.module, ModelPredictive)
     adapted = _adapted(job, config, machine)
-    rows = adapted.batch.rows
-    options = [["a"] * len(job.task.classes)] * rows
-    columns = {"id": np.arange(rows), "label": np.zeros(rows, int), "text": ["a"] * rows, "context": [""] * rows}
-    data = {"test": {**columns, "question": ["a"] * rows, "options": options}}
+    data = {part: _columns(rows, job.task) for part, rows in (("test", adapted.batch.rows), ("train", 1))}
     with machine.running(adapted.read_out), machine.measuring() as work:
         method.predict(adapted, data, ["test"], job.params, 0, 1)
     return work[0]
+
+
+def _columns(rows: int, task: Task) -> dict[str, Any]:
+    """Prepared examples of either kind of task."""
+    columns = {"id": np.arange(rows), "label": np.zeros(rows, int), "text": ["a"] * rows, "context": [""] * rows}
+    return {**columns, "question": ["a"] * rows, "options": [["a"] * len(task.classes)] * rows}
 
 
 def fit_laplace(spec: Spec, config: dict[str, Any], machine: Machine) -> Work:
