@@ -60,15 +60,15 @@ class Predictive(Parametrised):
 
     `reads`: records, records of every `epochs`, a fitted `laplace` posterior, or the `adapter` itself on its model.
     `needs`: `members` if it pools the adapters of several seeds; of the adapter that it is plain `lora`, that it has
-    `dropout`; the `valid` part. `sized`: whether its name ends in a number. `samples`: whether M > 1. `fit`: the
-    parameters that decide a posterior which several predictives share.
+    `dropout`; the `valid` or `train` part. `sized`: whether its name ends in a number. `samples`: whether M > 1. `fit`:
+    the parameters that decide a posterior which several predictives share.
     """
 
     version: int
     reads: Literal["records", "epochs", "laplace", "adapter"]
     sized: bool
     samples: bool
-    needs: list[Literal["members", "lora", "dropout", "valid"]] = field(default_factory=list)
+    needs: list[Literal["members", "lora", "dropout", "valid", "train"]] = field(default_factory=list)
     fit: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
