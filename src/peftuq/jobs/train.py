@@ -64,10 +64,18 @@ class Extract(ModelRule):
 
     def parts(self, adapter: Adapter) -> list[str]:
         """Sets that an adapter is run on: its training set only where something is fitted on it."""
-        scores = self._study.cells.get(Cell(*adapter, "point"), [])
-        fitted = any("train" in self._study.methods.score(score).needs for score in scores)
-        train = ["train"] if fitted or adapter in self._study.gold else []
+        train = ["train"] if self._fitted_on(adapter) or adapter in self._study.gold else []
         return [*train, *self._context.valid_and_evals(adapter.setting)]
+
+    def _fitted_on(self, adapter: Adapter) -> bool:
+        """Whether a score of the adapter itself, or a predictive made of its records, is fitted on its training set."""
+        study, methods = self._study, self._study.methods
+        scores = study.cells.get(Cell(*adapter, "point"), [])
+        own = {cell.predictive for cell in study.cells_of(adapter.setting) if adapter.seed in study.members(cell)}
+        predictives = [methods.predictive(study.predictive(key)[0]) for key in own - {"point"}]
+        return any("train" in methods.score(score).needs for score in scores) or any(
+            found.reads == "records" and "train" in found.needs for found in predictives
+        )
 
     def inputs(self, w: Any) -> dict[str, Any]:
         return self._model_inputs(w, self.parts(self._context.adapter(w)))

@@ -5,8 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from peftuq.artifacts import Record, RecordFile, Samples
-from peftuq.errors import UserError
+from peftuq.artifacts import RecordFile, Samples
 from peftuq.predictives.laplace.link import monte_carlo
 from peftuq.representation import representation
 
@@ -33,16 +32,6 @@ class Scaling(NamedTuple):
     def __call__(self, z: np.ndarray) -> np.ndarray:
         """(N, d) from z (N, d)."""
         return (z - self.mean) / self.divisor
-
-
-def fitted_part(record: RecordFile, part: str, method: str) -> Record:
-    """The part that a layer is fitted on; `UserError` for records without it."""
-    if part not in record.parts:
-        raise UserError(
-            f"predictive {method}: the records have no {part} part: list a score that needs it (knn, mahalanobis) in "
-            f"the same grid, or set methods.{method}.train_on: valid"
-        )
-    return record[part]
 
 
 def sampled(

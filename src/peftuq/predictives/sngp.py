@@ -26,12 +26,13 @@ from scipy.special import logsumexp
 
 from peftuq.artifacts import RecordFile, Samples
 from peftuq.plugins import Predictive
-from peftuq.predictives.last_layer import Scaling, fitted_part, sampled
+from peftuq.predictives.last_layer import Scaling, sampled
 from peftuq.representation import representation
 
 PREDICTIVE = Predictive(
     version=1,
     reads="records",
+    needs=["train"],
     sized=False,
     samples=True,
     params={"train_on": "train", "features": 1024, "length_scale": 1.0, "ridge": 1.0, "draws": 10_000},
@@ -104,7 +105,7 @@ def predict(
 ) -> tuple[dict[str, Samples], dict[str, str]]:
     """Samples (M = 100) of the process fitted to one adapter's z; `seed` draws the features."""
     (record,) = inputs
-    part = fitted_part(record, params["train_on"], "sngp")
+    part = record[params["train_on"]]
     z = representation(record.head, part)
     scaling = Scaling.of(z)
     features = RandomFeatures.draw(z.shape[1], params["features"], params["length_scale"], seed)

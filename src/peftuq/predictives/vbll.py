@@ -27,12 +27,13 @@ from scipy.special import logsumexp
 
 from peftuq.artifacts import RecordFile, Samples
 from peftuq.plugins import Predictive
-from peftuq.predictives.last_layer import Scaling, fitted_part, sampled
+from peftuq.predictives.last_layer import Scaling, sampled
 from peftuq.representation import representation
 
 PREDICTIVE = Predictive(
     version=1,
     reads="records",
+    needs=["train"],
     sized=False,
     samples=True,
     params={"train_on": "train", "prior_variance": 1.0, "wishart_scale": 1.0, "degrees": 1.0, "draws": 10_000},
@@ -127,7 +128,7 @@ def predict(
 ) -> tuple[dict[str, Samples], dict[str, str]]:
     """Samples (M = 100) of the layer fitted to one adapter's z. Facts: the bound on the log evidence, in nats."""
     (record,) = inputs
-    part = fitted_part(record, params["train_on"], "vbll")
+    part = record[params["train_on"]]
     z = representation(record.head, part)
     scaling, missing = Scaling.of(z), np.isneginf(part.logits)
     priors = Priors(params["prior_variance"], params["wishart_scale"], params["degrees"])

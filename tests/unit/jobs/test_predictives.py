@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import pytest
 import yaml
 
+from peftuq.cells import Adapter
 from peftuq.config.study import Study
 from peftuq.errors import UserError
 from peftuq.jobs.jobs import Jobs
@@ -110,3 +111,10 @@ def test_a_predictive_that_an_adapter_cannot_have_is_refused_before_any_job(root
     with pytest.raises(UserError, match=message) as raised:
         jobs(root, scores=["softmax"], **change)
     assert "\n" not in str(raised.value)
+
+
+def test_records_have_the_training_set_where_a_predictive_is_fitted_on_it(root):
+    adapter = Adapter("minilm", "snippets2", "lora_demo", 1)
+    for predictives, found in ((["vbll"], True), (["point", "sngp"], True), (["point", "temperature"], False)):
+        parts = jobs(root, predictives=predictives, scores=["softmax"]).extract.parts(adapter)
+        assert ("train" in parts) == found

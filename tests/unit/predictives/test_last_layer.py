@@ -9,7 +9,6 @@ from sklearn.gaussian_process.kernels import RBF, ConstantKernel
 
 from peftuq import artifacts
 from peftuq.artifacts import Head, Record, RecordFile
-from peftuq.errors import UserError
 from peftuq.predictives import last_layer, sngp, vbll
 
 PRIORS = vbll.Priors(variance=0.5, scale=0.8, degrees=1.0)
@@ -177,12 +176,10 @@ def test_samples_are_distributions_over_the_options_that_are_there(tmp_path, met
 
 
 @pytest.mark.parametrize("method", [vbll, sngp])
-def test_records_without_the_training_part_are_a_users_mistake(tmp_path, method):
+def test_a_layer_may_be_fitted_on_valid_instead(tmp_path, method):
     file = record_file(tmp_path, {"valid": 30, "test": 10})
-    params = {**method.PREDICTIVE.params, "draws": 100}
-    with pytest.raises(UserError, match=r"no train part: list a score that needs it .*train_on: valid"):
-        method.predict([file], ["test"], params, 0, None)
-    samples, _ = method.predict([file], ["test"], {**params, "train_on": "valid"}, 0, None)
+    params = {**method.PREDICTIVE.params, "draws": 100, "train_on": "valid"}
+    samples, _ = method.predict([file], ["test"], params, 0, None)
     assert samples["test"].probs.shape == (100, 10, 3)
 
 
