@@ -26,7 +26,7 @@ from peftuq.config.study import Study
 from peftuq.jobs.wildcards import PATTERNS, check_names
 from peftuq.planning import requests
 
-if not config:
+if not workflow.configfiles:
 
     configfile: ROOT / "config" / "config.yaml"
 
