@@ -218,9 +218,10 @@ def _training(recipe: Spec) -> Spec:
     if calibration is not None:
         calibration = {**calibration, "weight": 1, "schedule": "constant"} if calibration["weight"] else None
     clip = None if optimiser["clip"] is None else 1
+    answer = {name: 0.5 for name in ("label_smoothing", "focal") if name in loss}
     return {
         "optimiser": {**STEADY, "batch_size": optimiser["batch_size"], "clip": clip},
-        "loss": {**loss, "balance": balance, "calibration": calibration},
+        "loss": {**loss, **answer, "balance": balance, "calibration": calibration},
         "prior": None if prior is None else {**prior, "half_lambda": 1},
         "checkpoint_steps": 10**9,
         **{name: recipe[name] for name in ("micro_batch_tokens", "gradient_checkpointing", "spectral_norm")},
