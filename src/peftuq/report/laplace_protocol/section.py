@@ -24,8 +24,8 @@ READING = (
 SECONDARY = (
     "The printed numbers are secondary: they were transcribed by a third party from Tables 1 and 5 of DALorRA (arXiv "
     "2607.02182), most of whose rows repeat the tables of BLoB and TFB. The source’s row of Laplace-LoRA for "
-    "LLaMA-2-7B is anomalous on ARC-Easy and OpenBookQA (ECE 46 and 36 %). Papers disagree about each other: for BLoB on "
-    "WinoGrande-S eight of them print an ECE from 5.8 to 11.2 %."
+    "LLaMA-2-7B is anomalous on ARC-Easy and OpenBookQA (ECE 46 and 36 %). Papers disagree about each other: eight of "
+    "them print an ECE of BLoB on WinoGrande-S from 5.8 to 11.2 %."
 )
 HEADINGS = {"Accuracy, %": "accuracy", "ECE (15 bins), %": "ece_15", "NLL": "nll"}
 _SCALE = {"accuracy": 100.0, "ece_15": 100.0, "nll": 1.0}
