@@ -59,7 +59,7 @@ def attach(model: PreTrainedModel, modules: Mapping[str, str], adapter: Adapter,
 
 
 def wrap(
-    model: PreTrainedModel, kind: Kind, method: type[PeftConfig], adapter: Adapter, **where: str | int | None
+    model: PreTrainedModel, kind: Kind, method: Callable[..., PeftConfig], adapter: Adapter, **where: str | int | None
 ) -> PeftModel:
     """`model` frozen, with a fresh adapter of a PEFT `method` and what a task of this kind trains beside it.
 

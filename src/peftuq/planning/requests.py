@@ -203,7 +203,8 @@ def _model(recipe: Spec) -> Spec:
     adapter = recipe["adapter"]
     if adapter is not None:
         adapter = {**adapter, "alpha": 1, "dropout": 0.1 if adapter["dropout"] else 0}
-    loss = {"answer": "vocabulary", "balance": None, "calibration": None}
+    over = "options" if adapter is not None and "lm_head" in adapter["targets"] else "vocabulary"  # as lm_head demands
+    loss = {"answer": over, "balance": None, "calibration": None}
     optimiser = None if adapter is None else {**STEADY, "batch_size": 1}
     steady = {"version": 1, "gradient_checkpointing": False, "spectral_norm": "none"}
     return {**steady, "adapter": adapter, "optimiser": optimiser, "loss": loss}
