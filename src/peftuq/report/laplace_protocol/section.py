@@ -5,6 +5,7 @@ from functools import cache, partial
 from typing import NamedTuple
 
 from peftuq.cells import Setting, parse_predictive
+from peftuq.config.recipe import Adapter
 from peftuq.metrics.evaluate import METRICS as DIRECTIONS
 from peftuq.report import methods
 from peftuq.report.declared import DeclaredTable, Field
@@ -64,11 +65,11 @@ def _printed_name(run: Run, recipe: str, predictive: str) -> str:
     """The papers' name of a method, by what the recipe holds; "" for one that they do not have."""
     content, (name, size) = run.recipes[recipe], parse_predictive(predictive)
     adapter, optimiser, loss = content["adapter"], content["optimiser"], content["loss"]
-    if adapter is None or loss.get("label_smoothing") or loss.get("focal"):
+    if adapter is None or loss.get("label_smoothing") or loss.get("focal") or name == "temperature":
         return ""
-    section = next((section for section in _KINDS if adapter.get(section)), None)
-    if section is not None:
-        return _KINDS[section] if name != "temperature" else ""
+    section = next((key for key in adapter if key not in Adapter.model_fields), None)
+    if section is not None or "lm_head" not in adapter["targets"]:
+        return _KINDS.get(section, "")
     if name == "point":
         return "" if adapter["dropout"] else f"LoRA ({'MAP' if optimiser['weight_decay'] else 'MLE'})"
     return "Ensemble of 3" if (name, size) == ("ensemble", 3) else _PREDICTIVES.get(name, "")
