@@ -60,15 +60,15 @@ class AnswerRows(nn.Module):
         return self.layer.lora_A[self._name](self.layer.lora_dropout[self._name](h))
 
     def forward(self, low: Float[Tensor, "N r"]) -> Float[Tensor, "N C"]:
-        """What is added to the answers' logits."""
+        """The correction of the answers' logits."""
         return self.scale * self.rows(low)
 
     def of_vocabulary(self, low: Float[Tensor, "N r"]) -> tuple[Float[Tensor, "N r"], Float[Tensor, "V r"]]:
-        """x and B with x Bᵀ what is added to the logits of the whole vocabulary."""
+        """Factors x and B whose product x Bᵀ is the correction of the whole vocabulary's logits."""
         return self.scale * low, self.rows.whole
 
     def weight(self) -> Float[Tensor, "C d"]:
-        """What is added to the answers' rows of the head."""
+        """The correction of the answers' rows of the head."""
         return self.scale * self.rows.weight @ self.layer.lora_A[self._name].weight
 
 
