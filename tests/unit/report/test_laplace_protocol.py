@@ -17,6 +17,8 @@ METRICS = {"accuracy": ("accuracy", 100), "ece": ("ece_15", 100), "nll": ("nll",
 OURS = {  # printed → our row
     "LoRA (MLE)": "laplace_lora", "LoRA (MAP)": "laplace_map", "MC dropout": "laplace_dropout, mc dropout-10",
     "Ensemble of 3": "laplace_lora, ensemble-3", "Laplace-LoRA": "laplace_lora, laplace",
+    "TFB": "laplace_lora, tfb-10", "BLoB": "laplace_blob, posterior samples-10",
+    "DALorRA": "laplace_dalora, posterior samples-10",
 }  # fmt: skip
 
 

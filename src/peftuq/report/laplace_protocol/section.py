@@ -33,7 +33,7 @@ _PRINTED = {"accuracy": "accuracy", "ece_15": "ece", "nll": "nll"}  # ours → t
 # Predictives of a plain training, and kinds of adapter by their sections → the printed method.
 _PREDICTIVES = {"mc_dropout": "MC dropout", "laplace": "Laplace-LoRA", "tfb": "TFB"}
 _SIZES = ("targets", "rank", "alpha", "dropout", "top_layers")  # of any adapter; other keys are sections
-_KINDS = {"blob": "BLoB", "dalora": "DALorRA"}
+_KINDS = {"blob": "BLoB", "dalora": "DALorRA"}  # tested by samples
 
 
 class Method(NamedTuple):
@@ -69,7 +69,7 @@ def _printed_name(run: Run, recipe: str, predictive: str) -> str:
         return ""
     section = next((key for key in adapter if key not in _SIZES), None)
     if section is not None or "lm_head" not in adapter["targets"]:
-        return _KINDS.get(section, "")
+        return _KINDS.get(section, "") if name == "posterior_samples" else ""
     if name == "point":
         return "" if adapter["dropout"] else f"LoRA ({'MAP' if optimiser['weight_decay'] else 'MLE'})"
     return "Ensemble of 3" if (name, size) == ("ensemble", 3) else _PREDICTIVES.get(name, "")
