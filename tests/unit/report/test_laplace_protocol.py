@@ -46,7 +46,8 @@ def table(study) -> Table:
     ]
     names = ("model", "dataset", "recipe", "predictive", "seed", "eval", "metric", "value")
     metrics = {**dict(zip(names, zip(*rows, strict=True), strict=True)), "method": ["prediction"] * len(rows)}
-    found = {"suites": suites, "cells": cells, "models": models, "recipes": recipes, "datasets": {}, "methods": {}}
+    found = {"suites": suites, "cells": cells, "models": models, "recipes": recipes, "methods": {}}
+    found["datasets"] = {name: study.dataset(name).model_dump() for name in study.dataset_names}
     run = Run({**found, "limit": {}, "limits": {}}, metrics, "results")
     made = section.METHODS(run, run.settings("laplace_protocol"))
     assert made is not None
