@@ -14,8 +14,9 @@ from transformers import PreTrainedModel
 from peftuq.config.recipe import Adapter
 from peftuq.data.model_files import json_object, safetensors_header
 from peftuq.errors import UserError
+from peftuq.models.answer_rows import AnswerRows
 from peftuq.models.backbone import check_finite
-from peftuq.models.readout import ReadOut, head_modules
+from peftuq.models.readout import head_modules
 from peftuq.models.recompute.install import recompute
 from peftuq.specs.task import Kind
 
@@ -119,9 +120,9 @@ def trainable(module: nn.Module) -> dict[str, nn.Parameter]:
     return {name: p for name, p in module.named_parameters() if p.requires_grad}
 
 
-def count_parameters(module: ReadOut) -> dict[str, int]:
+def count_parameters(module: nn.Module) -> dict[str, int]:
     """How many parameters are trained, and how many there are in all; a head's rows that nothing reads are not."""
-    unread = 0 if module.head_correction is None else module.head_correction.unread
+    unread = sum(part.unread for part in module.modules() if isinstance(part, AnswerRows))
     return {
         "trainable": sum(p.numel() for p in trainable(module).values()) - unread,
         "all": sum(p.numel() for p in module.parameters()),
