@@ -99,7 +99,7 @@ class AdapterKind(Parametrised):
 
     section: str | None
     provides: list[Literal["lora", "flu", "posterior"]] = field(default_factory=list)
-    takes: list[Literal["prior", "loss.balance", "loss.calibration"]] = field(default_factory=list)
+    takes: list[Literal["prior", "loss.balance", "loss.calibration", "lm_head"]] = field(default_factory=list)
     places: str | None = None
     rule: Literal["train_lora", "train_mixlora"] = "train_lora"
 

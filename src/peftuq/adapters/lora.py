@@ -10,7 +10,7 @@ from peftuq.plugins import AdapterKind
 
 __all__ = ["KIND", "attach", "extra_loss", "load", "read_out"]
 
-KIND = AdapterKind(section=None, provides=["lora"], takes=["prior"])
+KIND = AdapterKind(section=None, provides=["lora"], takes=["prior", "lm_head"])
 
 
 def read_out(model: nn.Module, hf: PreTrainedModel, answer_tokens: list[int] | None, loss: Loss | None) -> ReadOut:

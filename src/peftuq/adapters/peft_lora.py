@@ -14,6 +14,7 @@ from transformers import PreTrainedModel
 from peftuq.config.recipe import Adapter
 from peftuq.data.model_files import json_object, safetensors_header
 from peftuq.errors import UserError
+from peftuq.models.answer_rows import AnswerRows
 from peftuq.models.backbone import check_finite
 from peftuq.models.readout import head_modules
 from peftuq.models.recompute.install import recompute
@@ -27,7 +28,8 @@ def target_pattern(model: PreTrainedModel, modules: Mapping[str, str], adapter: 
     `UserError` for a role that the model's file does not map or that matches nothing.
     """
     names = [name for name, module in model.named_modules() if isinstance(module, nn.Linear)]
-    for role in adapter.targets:
+    inner = [role for role in adapter.targets if role != "lm_head"]
+    for role in inner:
         ending = modules.get(role)
         if ending is None or not any(re.fullmatch(rf".*\.(?:{ending})", name) for name in names):
             raise UserError(f"{type(model).__name__}: modules.{role} = {ending!r} matches no linear layer")
@@ -36,7 +38,17 @@ def target_pattern(model: PreTrainedModel, modules: Mapping[str, str], adapter: 
         depth = model.config.get_text_config().num_hidden_layers
         kept = range(max(0, depth - adapter.top_layers), depth)
         layers = rf".*\.(?:{'|'.join(map(str, kept))})\.(?:.*\.)?"
-    return rf"{layers}(?:{'|'.join(modules[role] for role in adapter.targets)})"
+    patterns = [rf"{layers}(?:{'|'.join(modules[role] for role in inner)})"] if inner else []
+    return "|".join([*patterns, *([_lm_head(model)] if "lm_head" in adapter.targets else [])])
+
+
+def _lm_head(model: PreTrainedModel) -> str:
+    """The name of a causal model's LM head, as a regular expression. Raises `UserError` for a model without one."""
+    head = model.get_output_embeddings()
+    name = next((name for name, module in model.named_modules() if module is head and head is not None), None)
+    if name is None:
+        raise UserError(f"{type(model).__name__}: adapter.targets has lm_head, but it has no LM head")
+    return re.escape(name)
 
 
 def attach(model: PreTrainedModel, modules: Mapping[str, str], adapter: Adapter, kind: Kind) -> PeftModel:
@@ -48,7 +60,7 @@ def attach(model: PreTrainedModel, modules: Mapping[str, str], adapter: Adapter,
 
 
 def wrap(
-    model: PreTrainedModel, kind: Kind, method: type[PeftConfig], adapter: Adapter, **where: str | int | None
+    model: PreTrainedModel, kind: Kind, method: Callable[..., PeftConfig], adapter: Adapter, **where: str | int | None
 ) -> PeftModel:
     """`model` frozen, with a fresh adapter of a PEFT `method` and what a task of this kind trains beside it.
 
@@ -109,8 +121,9 @@ def trainable(module: nn.Module) -> dict[str, nn.Parameter]:
 
 
 def count_parameters(module: nn.Module) -> dict[str, int]:
-    """How many parameters are trained, and how many there are in all."""
+    """How many parameters are trained, and how many there are in all; a head's rows that nothing reads are not."""
+    unread = sum(part.unread for part in module.modules() if isinstance(part, AnswerRows))
     return {
-        "trainable": sum(p.numel() for p in trainable(module).values()),
+        "trainable": sum(p.numel() for p in trainable(module).values()) - unread,
         "all": sum(p.numel() for p in module.parameters()),
     }

@@ -120,8 +120,9 @@ def _predictive(study: Named, recipe: str, predictive: str, where: str) -> None:
     if declared.reads == "epochs":
         if found.epoch_records is None:
             raise UserError(f"{where}: {name} needs the key epoch_records in {file}: add it, or leave {name} out")
-        if size is not None and size > found.optimiser.epochs:
-            raise UserError(f"{where}: '{predictive}': {file} trains {found.optimiser.epochs} epochs: lower the size")
+        epochs = found.optimiser.epochs  # of `max_steps` their number depends on the dataset, and the job finds out
+        if size is not None and epochs is not None and size > epochs:
+            raise UserError(f"{where}: '{predictive}': {file} trains {epochs} epochs: lower the size")
 
 
 def _adapter(study: Named, recipe: str, model: str, where: str) -> None:
@@ -132,7 +133,7 @@ def _adapter(study: Named, recipe: str, model: str, where: str) -> None:
         return
     file = study.recipes.file(recipe)
     for role in adapter.targets:
-        if role not in backbone.modules:
+        if role != "lm_head" and role not in backbone.modules:
             raise UserError(f"{file}: adapter.targets: '{role}' is not among the modules of "
                             f"{study.models.file(model)}: name some of {', '.join(backbone.modules)}")  # fmt: skip
     depth = backbone.config["num_hidden_layers"]
@@ -179,6 +180,9 @@ def _kinds(study: Named, grid: schema.Grid, where: str) -> None:
                 raise UserError(f"{where}.recipes: {study.recipes.file(recipe)} trains nothing (adapter: null), "
                                 f"and a head that nobody trained cannot "
                                 f"classify {dataset}: use a choice dataset")  # fmt: skip
+            if found.adapts_lm_head and spec.kind == "classification":
+                raise UserError(f"{study.recipes.file(recipe)}: adapter.targets: lm_head: {dataset} is classified by a "
+                                "head of its own: use a choice dataset, or remove lm_head")  # fmt: skip
             if spec.kind == "choice":
                 prompt = study.prompt_for(recipe, dataset)
                 for name in (dataset, *grid.shifts.get(dataset, [])):

@@ -1,4 +1,7 @@
-"""Contents of a recipe's file: how an adapter is trained."""
+"""Contents of a recipe's file: how an adapter is trained.
+
+A key with `LATER` came after adapters had been trained: at its default it stands in no spec, so that theirs stays.
+"""
 
 import math
 from typing import Annotated, Any, Literal
@@ -8,17 +11,20 @@ from pydantic import ConfigDict, Field, model_validator
 from peftuq.strict import AtMost, Name, NonNegativeFloat, Once, PositiveFloat, PositiveInt, Strict
 
 Role = Literal["q", "k", "v", "o", "gate", "up", "down"]
+Target = Literal[Role, "lm_head"]
+LATER = Field(exclude_if=lambda value: not value)
 
 
 class Adapter(Strict):
-    """Where the adapter goes and how large it is; `targets` are keys of the model's `modules`.
+    """Where the adapter goes and how large it is.
 
-    Any other key is the section of a kind of adapter (`plugins.AdapterKind`), which holds that kind's parameters.
+    `targets` are keys of the model's `modules`, and `lm_head`: its rows of a choice task's answer tokens. Any other key
+    is the section of a kind of adapter (`plugins.AdapterKind`), which holds that kind's parameters.
     """
 
     model_config = ConfigDict(extra="allow")
 
-    targets: Annotated[list[Role], Field(min_length=1), Once]
+    targets: Annotated[list[Target], Field(min_length=1), Once]
     rank: Annotated[PositiveInt, AtMost(2**14)]
     alpha: PositiveFloat
     dropout: Annotated[float, Field(ge=0, lt=1)]
@@ -31,17 +37,36 @@ class Adapter(Strict):
 
 
 class Optimiser(Strict):
+    """How long a training is: `epochs`, or `max_steps`, of which the last may end within an epoch."""
+
     lr: Annotated[PositiveFloat, AtMost(1e3)]
     weight_decay: NonNegativeFloat = 0.0
     batch_size: Annotated[PositiveInt, AtMost(2**20)]
-    epochs: Annotated[PositiveInt, AtMost(10_000)]
+    epochs: Annotated[PositiveInt | None, AtMost(10_000), LATER] = None
+    max_steps: Annotated[PositiveInt | None, AtMost(10_000_000), LATER] = None
     schedule: Literal["linear", "constant"] = "linear"
     warmup: Annotated[float, Field(ge=0, lt=1)] = 0.0  # share of all steps
     clip: PositiveFloat | None = None  # largest gradient norm
 
+    @model_validator(mode="after")
+    def _one_length(self) -> "Optimiser":
+        if (self.epochs is None) == (self.max_steps is None):
+            raise ValueError("optimiser: needs either epochs or max_steps; null takes an extended recipe's away")
+        return self
+
+    def steps_an_epoch(self, examples: int) -> int:
+        return math.ceil(examples / self.batch_size)
+
     def steps(self, examples: int) -> int:
         """All steps of a training on so many examples."""
-        return math.ceil(examples / self.batch_size) * self.epochs
+        if self.max_steps is not None:
+            return self.max_steps
+        assert self.epochs is not None
+        return self.epochs * self.steps_an_epoch(examples)
+
+    def passes(self, examples: int) -> int:
+        """How many times a training on so many examples begins an epoch; each ends with a validation."""
+        return math.ceil(self.steps(examples) / self.steps_an_epoch(examples))
 
 
 class Balance(Strict):
@@ -74,11 +99,24 @@ class Calibration(Strict):
 
 
 class Loss(Strict):
-    """`answer`: cross-entropy of the answer token over the whole vocabulary, or over the answer options only."""
+    """`answer`: cross-entropy of the answer token over the whole vocabulary, or over the answer options only.
+
+    `label_smoothing`: ε, the share of the target that is spread evenly over a question's options, or the classes
+    (Szegedy et al. 2016; 0.1 is usual). `focal`: γ of the factor (1 - p)^γ, p the answer's probability (Lin et al.
+    2017; 2 is usual).
+    """
 
     answer: Literal["vocabulary", "options"] = "vocabulary"
+    label_smoothing: Annotated[float, Field(ge=0, lt=1), LATER] = 0.0
+    focal: Annotated[NonNegativeFloat, AtMost(100), LATER] = 0.0
     balance: Balance | None = None
     calibration: Calibration | None = None
+
+    @model_validator(mode="after")
+    def _one_modification(self) -> "Loss":
+        if self.label_smoothing and self.focal:
+            raise ValueError("loss: label_smoothing and focal change the same cross-entropy: keep one")
+        return self
 
 
 class Prior(Strict):
@@ -131,11 +169,25 @@ class Recipe(Strict):
             raise ValueError("gpus: must be at most optimiser.batch_size, and 1 where adapter is null")
         return self
 
+    @model_validator(mode="after")
+    def _answers_alone_are_read(self) -> "Recipe":
+        """Rows of an adapted LM head that are no answer's stay as they are: nothing else may train or move them."""
+        if self.adapts_lm_head and self.loss.answer != "options":
+            raise ValueError("adapter.targets: lm_head needs loss.answer: options, the rows that it adapts")
+        if self.adapts_lm_head and self.prior is not None and self.prior.diversity == "anchored":
+            raise ValueError("prior.diversity: 'anchored' would move every row of lm_head: leave it out of the targets")
+        return self
+
+    @property
+    def adapts_lm_head(self) -> bool:
+        return self.adapter is not None and "lm_head" in self.adapter.targets
+
     @property
     def parts(self) -> list[str]:
         """The parts that not every kind of adapter takes, of those that are given."""
         given = {"prior": self.prior, "loss.balance": self.loss.balance, "loss.calibration": self.loss.calibration}
-        return [name for name, value in given.items() if value is not None]
+        parts = [name for name, value in given.items() if value is not None]
+        return [*parts, "lm_head"] if self.adapts_lm_head else parts
 
 
 class Sweep(Strict):

@@ -36,8 +36,8 @@ def read(files: list[Path], form: str | None = None, header: list[str] = []) -> 
 
     `form` None: told by the ending (.jsonl, .csv, .parquet, .arrow; text also as .gz). "tsv": tab-separated
     without quoting, columns named by `header`. "olmo": request files of OLMo's evaluation data, one row a
-    document with the columns passage, question, options, gold. Raises `UserError` for an unknown ending or a
-    damaged file.
+    document with the columns passage, question, options, gold, or sentence, option1, option2, answer for a blank to
+    fill in. Raises `UserError` for an unknown ending or a damaged file.
     """
     for file in files:
         try:
@@ -189,7 +189,12 @@ def _olmo(file: Path) -> Iterator[Row]:
 
 
 def _document(doc: Row) -> Row:
-    """Take apart "<passage>\\nQuestion: <question>\\n A. <option>\\n B. <option> … \\nAnswer:"."""
+    """Take apart "<passage>\\nQuestion: <question>\\n A. <option>\\n B. <option> … \\nAnswer:".
+
+    A sentence with a blank has columns of its own: sentence, option1, option2, answer.
+    """
+    if doc["query"].startswith("Fill in the blank: "):
+        return doc
     rest, options = doc["query"].removesuffix("\nAnswer:"), []
     for letter in reversed(doc["choices"]):
         rest, mark, option = rest.rpartition(f"\n {letter}. ")

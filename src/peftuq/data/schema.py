@@ -37,11 +37,16 @@ class Carve(Strict):
 
 
 class Splits(Strict):
-    """Official splits that make up each part, or a part carved out of train: test first, then valid."""
+    """Official splits that make up each part, or a part carved out of train: test first, then valid.
+
+    `train_rows`: at most so many of the training examples that are left, drawn with the split's own seed; those of a
+    smaller number are among those of a larger. (Added after specs had been written: it stands in those that have it.)
+    """
 
     train: list[Official] = Field([])
     valid: list[Official] | Carve = Field([])
     test: Annotated[list[Official], Field(min_length=1)] | Carve
+    train_rows: Annotated[PositiveInt | None, Field(exclude_if=lambda rows: rows is None)] = None
 
     @property
     def used(self) -> list[Official]:
@@ -68,7 +73,7 @@ class Splits(Strict):
                 sizes["train"] -= sizes[part]
             else:
                 sizes[part] = sum(rows[name] for name in rule)
-        return sizes
+        return {**sizes, "train": min(sizes["train"], self.train_rows or sizes["train"])}
 
 
 class Size(Strict):

@@ -39,7 +39,7 @@ def split(official: dict[str, Columns], splits: Splits) -> dict[str, Columns]:
         train, valid = _carve(train, splits.valid, "valid")
     else:
         valid = _concatenate(official, splits.valid)
-    return {"train": train, "valid": valid, "test": test}
+    return {"train": limit(train, "train", splits.train_rows), "valid": valid, "test": test}
 
 
 def _concatenate(official: dict[str, Columns], names: list[str]) -> Columns:

@@ -18,8 +18,9 @@ from transformers import PreTrainedModel, masking_utils
 
 from peftuq.artifacts import Head
 from peftuq.errors import UserError
+from peftuq.models import answer_rows
 from peftuq.models.autocast import no_autocast
-from peftuq.models.vocabulary import logsumexp, recomputed_logsumexp
+from peftuq.models.vocabulary import corrected_logsumexp, logsumexp, recomputed_logsumexp
 
 # A row is one sequence here. To find out whether it holds several would wait for the device in every forward pass.
 masking_utils.find_packed_sequence_indices = lambda position_ids: None
@@ -111,6 +112,7 @@ class ReadOut(nn.Module):
         self.causal = not hasattr(hf, "classifier")
         tokens = None if answer_tokens is None else torch.tensor(answer_tokens)
         self.register_buffer("answer_tokens", tokens, persistent=False)
+        self.head_correction = None if tokens is None else answer_rows.of_head(hf.get_output_embeddings(), tokens)
 
     @property
     def hf(self) -> PreTrainedModel:
@@ -125,13 +127,18 @@ class ReadOut(nn.Module):
             if self.answer_tokens is None:
                 return Output(head_layers(self.hf)(h, self.training), h, None)
             vocabulary = self.hf.get_output_embeddings().weight
-            logits = F.linear(h, vocabulary[self.answer_tokens].to(h.dtype))
+            logits, correction = F.linear(h, vocabulary[self.answer_tokens].to(h.dtype)), self.head_correction
+            if correction is not None:
+                low = correction.low(h)
+                logits = logits + correction(low)
             if n_options is not None:
                 missing = torch.arange(logits.shape[1], device=h.device) >= n_options[:, None]
                 logits = logits.masked_fill(missing, -torch.inf)
-            if not self.training:
-                return Output(logits, h, logsumexp(h, vocabulary))
-            return Output(logits, h, None if self.answer == "options" else recomputed_logsumexp(h, vocabulary))
+            if self.training:
+                return Output(logits, h, None if self.answer == "options" else recomputed_logsumexp(h, vocabulary))
+            if correction is not None:
+                return Output(logits, h, corrected_logsumexp(h, vocabulary, *correction.of_vocabulary(low)))
+            return Output(logits, h, logsumexp(h, vocabulary))
 
     def _hidden(self, input_ids: Tensor, lengths: Tensor) -> Float[Tensor, "N d"]:
         if self.causal:
@@ -156,7 +163,8 @@ class ReadOut(nn.Module):
     def head(self) -> Head:
         """The layers from h to the logits as arrays; for a choice task the LM head's rows of the answer tokens."""
         if self.answer_tokens is not None:
-            return Head(_array(self.hf.get_output_embeddings().weight[self.answer_tokens]))
+            rows = self.hf.get_output_embeddings().weight[self.answer_tokens]
+            return Head(_array(rows if self.head_correction is None else rows + self.head_correction.weight()))
         layers = head_layers(self.hf)
         dense = {}
         if layers.dense is not None:

@@ -19,6 +19,14 @@ def _pieces(weight: Tensor, dtype: torch.dtype) -> Iterator[Tensor]:
     return (piece.to(dtype) for piece in weight.split(ROWS))
 
 
+def corrected_logsumexp(
+    h: Float[Tensor, "N d"], weight: Float[Tensor, "V d"], low: Float[Tensor, "N r"], up: Float[Tensor, "V r"]
+) -> Float[Tensor, " N"]:
+    """log Σ_v exp(w_v · h + up_v · low), in the type of h."""
+    pieces = zip(_pieces(weight, h.dtype), _pieces(up, h.dtype), strict=True)
+    return torch.stack([(h @ w.T + low @ b.T).logsumexp(dim=1) for w, b in pieces]).logsumexp(dim=0)
+
+
 def logsumexp(h: Float[Tensor, "N d"], weight: Float[Tensor, "V d"]) -> Float[Tensor, " N"]:
     """log Σ_v exp(w_v · h), in the type of h."""
     return torch.stack([(h @ piece.T).logsumexp(dim=1) for piece in _pieces(weight, h.dtype)]).logsumexp(dim=0)

@@ -6,7 +6,7 @@ Counts follow the architectures' definitions; tests compare them with the models
 from dataclasses import dataclass
 from typing import Any
 
-_GATED = {"llama", "mistral", "qwen2", "gemma3_text"}
+_GATED = {"llama", "mistral", "qwen2", "qwen3", "gemma3_text"}
 
 
 @dataclass(frozen=True)

@@ -52,9 +52,10 @@ class Disk:
         recipe = self._study.recipes.get(adapter.recipe, "recipe", "")
         if recipe.epoch_records is None:
             return 0
-        train = min(recipe.epoch_records, self._rows(adapter, ["train"]))
+        examples = self._rows(adapter, ["train"])
+        train = min(recipe.epoch_records, examples)
         rows = train + self._rows(adapter, self._study.evals(adapter.setting))
-        return recipe.optimiser.epochs * rows * (2 * INT + FLOAT * (self._classes(adapter.dataset) + 1))
+        return recipe.optimiser.passes(examples) * rows * (2 * INT + FLOAT * (self._classes(adapter.dataset) + 1))
 
     def laplace(self, adapter: Adapter) -> int:
         """Gaussian logits in float64: a mean, and a covariance for each of two priors."""

@@ -203,7 +203,8 @@ def _model(recipe: Spec) -> Spec:
     adapter = recipe["adapter"]
     if adapter is not None:
         adapter = {**adapter, "alpha": 1, "dropout": 0.1 if adapter["dropout"] else 0}
-    loss = {"answer": "vocabulary", "balance": None, "calibration": None}
+    over = "options" if adapter is not None and "lm_head" in adapter["targets"] else "vocabulary"  # as lm_head demands
+    loss = {"answer": over, "balance": None, "calibration": None}
     optimiser = None if adapter is None else {**STEADY, "batch_size": 1}
     steady = {"version": 1, "gradient_checkpointing": False, "spectral_norm": "none"}
     return {**steady, "adapter": adapter, "optimiser": optimiser, "loss": loss}
@@ -218,9 +219,10 @@ def _training(recipe: Spec) -> Spec:
     if calibration is not None:
         calibration = {**calibration, "weight": 1, "schedule": "constant"} if calibration["weight"] else None
     clip = None if optimiser["clip"] is None else 1
+    answer = {name: 0.5 for name in ("label_smoothing", "focal") if name in loss}
     return {
         "optimiser": {**STEADY, "batch_size": optimiser["batch_size"], "clip": clip},
-        "loss": {**loss, "balance": balance, "calibration": calibration},
+        "loss": {**loss, **answer, "balance": balance, "calibration": calibration},
         "prior": None if prior is None else {**prior, "half_lambda": 1},
         "checkpoint_steps": 10**9,
         **{name: recipe[name] for name in ("micro_batch_tokens", "gradient_checkpointing", "spectral_norm")},

@@ -121,13 +121,16 @@ class Workload:
         return self._inference(adapter, self._per_token("extract", first), parts)
 
     def train(self, adapter: Adapter) -> float:
-        """All epochs, with the validation after each, and what a recipe records of each; its GPUs share the work."""
+        """All steps, with a validation after each epoch, and what a recipe records of it; its GPUs share the work."""
         setting = adapter.setting
         recipe, shape = self.study.recipes.get(setting.recipe, "recipe", ""), self.shape(setting.model)
         flops = self._per_token(self.jobs.train.rule_of(setting.recipe), Adapter(*setting, 0))
         parts = ["valid", *(self.study.evals(setting) if recipe.epoch_records else [])]
-        epoch = flops * self.tokens(setting, ["train"]) / self._rate(shape, TRAINING) + self.forward(adapter, parts)
-        return self.start(setting.model) + recipe.optimiser.epochs * epoch / recipe.gpus
+        epoch = flops * self.tokens(setting, ["train"]) / self._rate(shape, TRAINING)
+        optimiser, examples = recipe.optimiser, self.parts(setting.dataset)["train"]
+        steps = optimiser.steps(examples) / optimiser.steps_an_epoch(examples) * epoch
+        after = optimiser.passes(examples) * self.forward(adapter, parts)
+        return self.start(setting.model) + (steps + after) / recipe.gpus
 
     def gpus(self, rule: str, setting: Setting) -> int:
         """GPUs of a job, for all of its time."""

@@ -75,12 +75,16 @@ def dropping(read_out: ReadOut, seed: int, draw: int) -> Iterator[None]:
     salt = mixed(mixed(torch.tensor(seed + 1)) + draw).item()
 
     def note(_: nn.Module, args: tuple[Tensor, ...]) -> None:
-        keys[:] = [example_keys(args[0], args[1]) ^ salt]
+        every = example_keys(args[0], args[1]) ^ salt
+        read = torch.arange(len(every), device=every.device), args[1] - 1
+        keys[:] = [every, every[read][:, None]]
 
     def drop(layer: int) -> Callable[[nn.Dropout, tuple[Tensor], Tensor], Tensor]:
         def dropped(module: nn.Dropout, args: tuple[Tensor], output: Tensor) -> Tensor:
             x = args[0]
-            return x * kept(keys[0], layer, x.shape[-1], module.p).to(x.dtype).view(x.shape)
+            every, read = keys  # an LM head sees the positions that are read, and no others
+            of_positions = read if x.shape[:-1].numel() == len(read) else every
+            return x * kept(of_positions, layer, x.shape[-1], module.p).to(x.dtype).view(x.shape)
 
         return dropped
 

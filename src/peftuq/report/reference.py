@@ -13,7 +13,8 @@ class Printed(NamedTuple):
     std: float | None
 
 
-def _rows(name: str) -> list[dict[str, str]]:
+def rows_of(name: str) -> list[dict[str, str]]:
+    """The rows of a file of printed numbers, by column."""
     with (files("peftuq.report") / "reference" / name).open(newline="", encoding="utf-8") as file:
         return list(csv.DictReader(file))
 
@@ -21,7 +22,7 @@ def _rows(name: str) -> list[dict[str, str]]:
 def _by_method(name: str) -> dict[tuple[str, str, str], Printed]:
     return {
         (row["model"], row["dataset"], row["method"]): Printed(float(row["mean"]), float(row["std"]))
-        for row in _rows(name)
+        for row in rows_of(name)
     }
 
 
@@ -43,7 +44,7 @@ def adue_ranks() -> dict[tuple[str, str, str], float]:
 
     `table` is "Table 1" and so on; the kind is "encoder", "decoder", or "all" for Table 2.
     """
-    return {(row["table"], row["kind"], row["method"]): float(row["rank"]) for row in _rows("adue_ranks.csv")}
+    return {(row["table"], row["kind"], row["method"]): float(row["rank"]) for row in rows_of("adue_ranks.csv")}
 
 
 @cache
@@ -55,5 +56,5 @@ def uq4ct() -> dict[tuple[str, str, str, str, str, str], Printed]:
     names = ("table", "model", "train_dataset", "eval_dataset", "method", "metric")
     return {
         tuple(row[name] for name in names): Printed(float(row["mean"]), float(row["std"]) if row["std"] else None)
-        for row in _rows("uq4ct.csv")
+        for row in rows_of("uq4ct.csv")
     }

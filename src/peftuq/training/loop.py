@@ -119,8 +119,8 @@ class Run:
             job.terms.after,
             job.terms.rates,
         )
-        self.per_epoch = math.ceil(len(data["train"]) / self.optim.batch_size)
-        self.steps = self.per_epoch * self.optim.epochs
+        self.per_epoch, self.steps = self.optim.steps_an_epoch(examples), self.optim.steps(examples)
+        self.epochs = self.optim.passes(examples)
         self.diverged = False
         self.started = time.monotonic()
 
@@ -147,9 +147,10 @@ class Run:
         self.step.restart(position.sums[self.group.rank] if position.sums else {})
         progress = Progress(self.job.log, "step", self.steps, "steps", position.step)
         # Epochs are counted by the log: a training may have been stopped after an epoch's last step, before its end.
-        while (epoch := len(position.log)) < self.optim.epochs:
+        while (epoch := len(position.log)) < self.epochs:
             batches = epoch_batches(self.data["train"].lengths, self.optim.batch_size, self.job.seed, epoch)
-            for rows in batches[position.step - epoch * self.per_epoch :]:
+            first = epoch * self.per_epoch
+            for rows in batches[position.step - first : self.steps - first]:
                 self.update(rows, position.step)
                 position.step += 1
                 progress(1, self._note)
@@ -220,7 +221,7 @@ class Run:
         self.job.log(" ".join(f"{k} {v:.4f}" if isinstance(v, float) else f"{k} {v}" for k, v in row.items()))
         if at_epoch is not None:
             at_epoch(epoch, self.record, valid)
-        if epoch < self.optim.epochs:
+        if epoch < self.epochs:
             self._save(position)
 
     def record(self, data: Encoded) -> Record:

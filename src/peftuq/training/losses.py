@@ -12,9 +12,39 @@ from peftuq.models.readout import Output
 
 def cross_entropy(output: Output, label: Tensor, over: str) -> Tensor:
     """Mean cross-entropy, nats: over the classes, or for a choice task over `options` or the whole `vocabulary`."""
-    if output.logsumexp is None or over == "options":
+    if _among_options(output, over):
         return F.cross_entropy(output.logits, label)
-    return (output.logsumexp - output.logits.gather(1, label[:, None]).squeeze(1)).mean()
+    return _cross_entropies(output, label, over).mean()
+
+
+def answer_loss(output: Output, label: Tensor, loss: recipe.Loss) -> Tensor:
+    """The part of a recipe's loss that every kind of adapter has: mean over the examples, nats.
+
+    Cross-entropy, with a target that is smoothed over the options (Szegedy et al. 2016): 1 - ε + ε/C at the label and
+    ε/C at the others, C a question's own options; or the focal loss, -(1 - p)^γ log p (Lin et al. 2017).
+    """
+    if loss.label_smoothing:
+        normaliser = output.logits.logsumexp(dim=1) if _among_options(output, loss.answer) else output.logsumexp
+        there = output.logits.isfinite()
+        even = output.logits.masked_fill(~there, 0).sum(dim=1) / there.sum(dim=1)
+        right = output.logits.gather(1, label[:, None]).squeeze(1)
+        return (normaliser - torch.lerp(right, even, loss.label_smoothing)).mean()
+    if loss.focal:
+        surprise = _cross_entropies(output, label, loss.answer)
+        # From expm1: near p = 1 a difference of rounded numbers has no digit left. At p = 1 a power has no gradient.
+        wrong = -torch.expm1(-surprise.clamp_min(1e-12))
+        return (wrong.pow(loss.focal) * surprise).mean()
+    return cross_entropy(output, label, loss.answer)
+
+
+def _among_options(output: Output, over: str) -> bool:
+    return output.logsumexp is None or over == "options"
+
+
+def _cross_entropies(output: Output, label: Tensor, over: str) -> Tensor:
+    if _among_options(output, over):
+        return F.cross_entropy(output.logits, label, reduction="none")
+    return output.logsumexp - output.logits.gather(1, label[:, None]).squeeze(1)
 
 
 class Prior:

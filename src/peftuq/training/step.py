@@ -87,7 +87,7 @@ class Step:
         return output
 
     def _loss(self, output: Output, label: Tensor, number: int) -> Tensor:
-        loss = losses.cross_entropy(output, label, self.recipe.loss.answer)
+        loss = losses.answer_loss(output, label, self.recipe.loss)
         extra = self.extra_loss(output, label, self.recipe.loss, number)
         if extra is not None:
             if extra.shape != ():

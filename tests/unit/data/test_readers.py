@@ -97,6 +97,13 @@ def test_olmo_requests_are_taken_apart_once_a_document(tmp_path):
     ]
 
 
+def test_olmo_documents_with_a_blank_keep_their_own_columns(tmp_path):
+    doc = {"sentence": "The _ is.", "option1": "cup", "option2": "saucer", "answer": "2", "choices": ["A", "B"]}
+    doc["query"] = "Fill in the blank: The ___ is.\n A. cup\n B. saucer\nAnswer:"
+    write_jsonl(tmp_path / "r.jsonl", [{"doc_id": 0, "doc": doc}, {"doc_id": 0, "doc": doc}])
+    assert list(readers.read([tmp_path / "r.jsonl"], "olmo")) == [doc]
+
+
 def test_olmo_requests_without_their_options_say_so(tmp_path):
     write_jsonl(tmp_path / "r.jsonl", [request(5, "Question: Two?\n A. yes\nAnswer:", "AB", 0)])
     with pytest.raises(UserError, match="document 5 has no option B"):

@@ -80,3 +80,17 @@ def test_a_limit_is_a_random_choice_and_each_part_has_its_own():
     assert all(400 < ids.mean() < 600 and ids.max() > 900 for ids in chosen.values())
     assert len({digest({"id": ids}) for ids in chosen.values()}) == 3
     assert len(splits.limit(columns(10), "train", None)["id"]) == 10
+
+
+def test_fewer_training_rows_are_among_more_and_leave_the_other_parts_alone():
+    official = {"train": columns(400), "validation": columns(9, "validation")}
+    small, large, whole = (
+        Splits(train=["train"], valid={"rows": 40}, test=["validation"], **({"train_rows": rows} if rows else {}))
+        for rows in (30, 100, None)
+    )
+    parts = [splits.split(official, how) for how in (small, large, whole)]
+    ids = [set(part["train"]["id"].tolist()) for part in parts]
+    assert [len(found) for found in ids] == [30, 100, 360] and ids[0] < ids[1] < ids[2]
+    assert all((part["valid"]["id"] == parts[2]["valid"]["id"]).all() for part in parts)
+    assert [how.sizes({"train": 400, "validation": 9})["train"] for how in (small, large, whole)] == [30, 100, 360]
+    assert "train_rows" not in whole.model_dump()  # the specs of sets without it stay what they were

@@ -59,6 +59,36 @@ def test_resumed_training_is_bit_identical(tmp_path, monkeypatch, kind):
     assert history == again
 
 
+def by_steps(steps: int):
+    return recipe(optimiser={"epochs": None, "max_steps": steps, "schedule": "linear"})
+
+
+def test_steps_end_a_training_within_an_epoch(tmp_path, monkeypatch):
+    """18 examples in batches of 4 are 5 steps an epoch: 7 are one epoch and 2 steps, whatever interrupts them."""
+    factors, step = [], loop.Step.__call__
+    monkeypatch.setattr(loop.Step, "__call__", lambda self, *args: (factors.append(args[2]), step(self, *args))[1])
+    whole, resumed = read_out(), read_out()
+    history, _ = loop.train(whole, DATA, job(tmp_path / "whole", by_steps(7)))
+    assert [row["epoch"] for row in history] == [1, 2]
+    assert len(factors) == 7 and factors[-1] == pytest.approx(1 / 6)  # of 7 steps the first warms up
+
+    def stopped(epoch, record, valid):
+        os.kill(os.getpid(), signal.SIGUSR1)
+
+    with pytest.raises(SystemExit):
+        loop.train(resumed, DATA, job(tmp_path, by_steps(7)), stopped)
+    assert len(factors) == 7 + 6  # the signal is seen after the first step of the second epoch
+    again, _ = loop.train(resumed, DATA, job(tmp_path, by_steps(7)))
+    assert again == history and len(factors) == 7 + 7
+    assert all(torch.equal(value, weights(resumed)[name]) for name, value in weights(whole).items())
+
+
+@pytest.mark.parametrize("length", [{}, {"epochs": 2, "max_steps": 2}])
+def test_a_training_has_one_length(length):
+    with pytest.raises(ValueError, match="either epochs or max_steps"):
+        recipe(optimiser={"epochs": None, **length})
+
+
 def test_checkpoint_of_another_job_is_not_resumed(tmp_path):
     loop.train(read_out(), DATA, job(tmp_path, identity="one"))
     fresh, other = read_out(), read_out()

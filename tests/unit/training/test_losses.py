@@ -9,7 +9,7 @@ from tiny import DECODERS, build
 from torch import nn
 
 from peftuq.adapters.peft_lora import attach, trainable
-from peftuq.config.recipe import Prior
+from peftuq.config.recipe import Loss, Prior
 from peftuq.models.readout import Output
 from peftuq.training import losses
 
@@ -81,3 +81,52 @@ def test_the_answer_is_scored_among_the_whole_vocabulary_or_the_options():
     among = -vocabulary[:, :2].log_softmax(dim=1)[0, 1]
     assert losses.cross_entropy(output, label, "vocabulary").item() == pytest.approx(whole.item())
     assert losses.cross_entropy(output, label, "options").item() == pytest.approx(among.item())
+
+
+def answered(over: str, missing: bool = False) -> tuple[Output, torch.Tensor, torch.Tensor]:
+    """An output, its labels, and the log-probabilities of its four options; the last example may lack an option."""
+    vocabulary = torch.randn(5, 9, generator=torch.Generator().manual_seed(0), dtype=torch.float64) * 3
+    if missing:
+        vocabulary[-1, 3] = -torch.inf
+    logits, label = vocabulary[:, :4], torch.tensor([1, 0, 3, 2, 1])
+    log_p = logits.log_softmax(1) if over == "options" else vocabulary.log_softmax(1)[:, :4]
+    return Output(logits, torch.zeros(5, 1), vocabulary.logsumexp(1)), label, log_p
+
+
+def test_smoothed_labels_equal_torchs_over_the_options():
+    output, label, _ = answered("options")
+    expected = nn.functional.cross_entropy(output.logits, label, label_smoothing=0.1)
+    torch.testing.assert_close(losses.answer_loss(output, label, Loss(answer="options", label_smoothing=0.1)), expected)
+
+
+@pytest.mark.parametrize("over", ["options", "vocabulary"])
+def test_smoothed_labels_leave_out_options_that_a_question_lacks(over):
+    output, label, log_p = answered(over, missing=True)
+    expected = 0.0
+    for row, target in enumerate(label):
+        options = 3 if row == 4 else 4
+        for option in range(options):
+            expected -= ((0.9 if option == target else 0.0) + 0.1 / options) * log_p[row, option].item() / 5
+    found = losses.answer_loss(output, label, Loss(answer=over, label_smoothing=0.1))
+    assert found.item() == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize("over", ["options", "vocabulary"])
+def test_the_focal_loss_is_its_formula(over):
+    output, label, log_p = answered(over, missing=True)
+    right = log_p.gather(1, label[:, None])[:, 0]
+    expected = -((1 - right.exp()) ** 2 * right).mean()
+    torch.testing.assert_close(losses.answer_loss(output, label, Loss(answer=over, focal=2.0)), expected)
+
+
+@pytest.mark.parametrize("gamma", [0.5, 2.0])
+def test_the_focal_loss_of_a_certain_answer_has_a_gradient(gamma):
+    logits = torch.tensor([[200.0, 0.0]], requires_grad=True)
+    output = Output(logits, torch.zeros(1, 1), None)
+    losses.answer_loss(output, torch.tensor([0]), Loss(answer="options", focal=gamma)).backward()
+    assert logits.grad.abs().max() == 0
+
+
+def test_without_either_the_loss_is_the_cross_entropy():
+    output, label, _ = answered("vocabulary")
+    assert torch.equal(losses.answer_loss(output, label, Loss()), losses.cross_entropy(output, label, "vocabulary"))

@@ -147,7 +147,7 @@ def fit(
             if progress is not None:
                 progress(len(rows))
     factors = {name: moments.factors(name) for name in layers}
-    weights = (p.detach().double() for layer in layers.values() for p in layer.parameters())
+    weights = (p.detach().double() for layer in layers.values() for p in (layer.weight, layer.bias) if p is not None)
     squared_norm = sum(float(w.square().sum()) for w in weights)
     return Curvature(factors, log_likelihood, squared_norm)
 

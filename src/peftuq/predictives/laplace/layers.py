@@ -27,6 +27,9 @@ def layers_of(model: ReadOut, head: str) -> dict[str, nn.Linear]:
     }
     if not found:
         raise UserError("laplace: the model has no LoRA layers; leave it out for recipes without an adapter")
+    if model.head_correction is not None:
+        name = next(name for name, module in model.named_modules() if module is model.head_correction.layer)
+        found[f"{name}.B"] = model.head_correction.rows  # B has no other row that is read
     if head == "included" and model.answer_tokens is None:
         trained = head_layers(model.hf)
         found |= {"head.out": trained.out} | ({"head.dense": trained.dense} if trained.dense is not None else {})

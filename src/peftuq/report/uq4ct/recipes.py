@@ -9,7 +9,7 @@ from peftuq.cells import Setting, parse_predictive
 from peftuq.files import canonical
 from peftuq.report.run import Run
 
-PAPERS_MIXTURE = {"experts": 8, "top_k": 2}
+PAPERS_MIXTURE = {"experts": 8, "top_k": 2, "experts_at": ["attention", "ffn"]}
 Recipe = Mapping[str, Any]
 
 
