@@ -1,4 +1,4 @@
-"""What the wildcards of the workflow's paths match, and that every name of a run is among it."""
+"""Patterns of the wildcards in the workflow's paths, and that every name of a run is among them."""
 
 import re
 
