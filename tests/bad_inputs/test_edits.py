@@ -3,11 +3,14 @@
 import copy
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from places import FILES
 
 from peftuq.errors import UserError
+
+pytestmark = pytest.mark.slow
 
 LEAVES = st.one_of(
     st.none(), st.booleans(), st.integers(-3, 3), st.integers(), st.floats(), st.text(max_size=5),

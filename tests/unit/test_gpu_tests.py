@@ -15,6 +15,8 @@ sys.path.insert(0, str(ROOT / "tests" / "gpu"))
 from hardware import card  # noqa: E402
 from measurements import JOBS, Measurements  # noqa: E402
 
+pytestmark = pytest.mark.slow
+
 GIB = 2**30
 
 

@@ -7,6 +7,8 @@ from peftuq.reference_posterior import approximations
 from peftuq.reference_posterior.backend import jax, jnp
 from peftuq.reference_posterior.model import Layers, Network, Posterior, probabilities
 
+pytestmark = pytest.mark.slow
+
 D, K, C, R, N = 4, 3, 2, 2, 25
 RNG = np.random.default_rng(5)
 LAYERS = Layers(RNG.normal(size=(K, D)), RNG.normal(size=K), RNG.normal(size=(C, K)), RNG.normal(size=C))

@@ -7,6 +7,8 @@ from peftuq import artifacts
 from peftuq.reference_posterior import approximations, compare, file, nuts
 from peftuq.scores.information import mutual_information
 
+pytestmark = pytest.mark.slow
+
 SPEC = {"inputs": 3, "hidden": 3, "rank": 1, "alpha": 1, "half_lambda": 1, "dropout": 0.2, "examples": 20,
         "chains": 2, "warmup": 20, "draws": 20, "seed": 0}  # fmt: skip
 METHODS = ["hmc", "map", "ensemble_5", "ensemble_20", "anchored_5", "anchored_20", "laplace", "mc_dropout", "vbll",

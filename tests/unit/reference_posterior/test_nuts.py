@@ -6,6 +6,8 @@ import pytest
 from peftuq.reference_posterior import nuts
 from peftuq.reference_posterior.backend import jnp
 
+pytestmark = pytest.mark.slow
+
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(30, 3)) * [1.0, 2.0, 0.3]
 Y = X @ [0.5, -1.0, 2.0] + 0.5 * RNG.normal(size=30)

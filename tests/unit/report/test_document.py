@@ -16,6 +16,8 @@ from peftuq.report.parts import Section
 from peftuq.report.run import Run
 from peftuq.report.tables import Column, Entry, Row, Table
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[3]
 TEMPLATE = ROOT / "reports" / "template.typ"
 

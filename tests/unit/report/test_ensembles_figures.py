@@ -15,6 +15,8 @@ from peftuq.report.ensembles.traces import Trace
 from peftuq.report.figures import epochs, plane, retained, sizes, style
 from peftuq.report.parts import Picture
 
+pytestmark = pytest.mark.slow
+
 SETTING = Setting("mistral_7b", "csqa", "lora_map.0.1")
 OBQA = ("train", "valid", "test", "arc_easy", "arc_challenge", "mmlu_cs", "mmlu_eng", "mmlu_law", "mmlu_health")
 

@@ -13,6 +13,8 @@ from peftuq.report.figures import aurocs, coverage, ranks, reliability, style
 from peftuq.report.parts import Picture
 from peftuq.report.run import Run
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def drawn(fabricated: dict[str, str]) -> list[Picture]:

@@ -27,6 +27,8 @@ from peftuq.models.batching import collate
 from peftuq.models.readout import ReadOut
 from peftuq.training import checkpoints, loop
 
+pytestmark = pytest.mark.slow
+
 # Processes have different numbers of parts, and a head that is normalised a little further with each part.
 BROKEN = "spectral_parts"
 
