@@ -20,7 +20,7 @@ CORPUS = [
     "Which of these is a passage about the sun? A. the sun B. the moon C. a star D. none E. both Answer: A",
     *(f"Question: why? Answer: {letter}" for letter in "ABCDEFGH" for _ in range(9)),
     *(f"A: ({letter}) Answer Choices:" for letter in "abcdefgh" for _ in range(9)),
-    *["Answer: true", "Answer: false", "1234 passages of 56 words"] * 9,
+    *["Answer: true", "Answer: false", "Context: True", "Context: False", "1234 passages of 56 words"] * 9,
 ]
 QWEN = r"[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 
@@ -181,7 +181,7 @@ def test_long_prompts_lose_passage_only(name, template):
     full = prompts.encode(tokenizer, template, row, 100_000)
     bare = len(prompts.encode(tokenizer, template, (17, "", *row[2:]), 100_000))
     before, _, after = prompts.render(template, *row[1:])
-    for length in (bare + 60, bare + 4, len(full) - 1, len(full)):
+    for length in (bare + 60, bare + 12, len(full) - 1, len(full)):
         ids = prompts.encode(tokenizer, template, row, length)
         # A beginning and an end of the full prompt: one stretch in its middle is gone.
         assert len(ids) == length
@@ -222,7 +222,7 @@ def test_an_answer_is_the_token_that_follows_the_prompt(name, template):
     assert len(set(tokens)) == n
     for token, label in zip(tokens, template.labels, strict=False):
         assert tokenizer.decode([token]).strip() == label  # in the order of the options
-        prompt = prompts.encode(tokenizer, template, (0, "", "Which?", ["x"] * n), 1000)
+        prompt = prompts.encode(tokenizer, template, (0, "So:", "Which?", ["x"] * n), 1000)
         assert tokenizer.decode([*prompt, token]).endswith((f": {label}", f":{label}", f"({label}"))
 
 
