@@ -74,6 +74,9 @@ def sweep(path: str | os.PathLike) -> None:
 # -- text: JSON, JSON lines, CSV ------------------------------------------------------------------------
 
 
+INTEGRITY = "_integrity"  # the key of a file's identity: no name that a user gives begins so
+
+
 def canonical(value: Any) -> str:
     """One JSON text for equal values."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"))
@@ -86,7 +89,13 @@ def write_json(path: str | os.PathLike, value: Any) -> None:
 
 
 def read_json(path: str | os.PathLike) -> Any:
-    return json.loads(Path(path).read_text())
+    """The value of a JSON file, without the identity that it may carry (integrity.py)."""
+    value = json.loads(Path(path).read_text())
+    if isinstance(value, dict):
+        value.pop(INTEGRITY, None)
+    elif isinstance(value, list) and value and isinstance(value[-1], dict) and INTEGRITY in value[-1]:
+        value.pop()
+    return value
 
 
 def read_text(path: str | os.PathLike, largest: int) -> str:
@@ -122,6 +131,12 @@ def write_lines(path: str | os.PathLike, rows: Sequence[Mapping[str, Any]]) -> N
     """Write JSON lines, one row each."""
     with atomic(path) as temporary:
         temporary.write_text("".join(json.dumps(row, allow_nan=False) + "\n" for row in rows))
+
+
+def read_lines(path: str | os.PathLike) -> list[dict[str, Any]]:
+    """The rows of JSON lines, without the one that is the file's identity (integrity.py)."""
+    rows = map(json.loads, Path(path).read_text().splitlines())
+    return [row for row in rows if INTEGRITY not in row]
 
 
 def write_csv(path: str | os.PathLike, columns: Mapping[str, Sequence]) -> None:

@@ -132,6 +132,11 @@ class Paths:
         return f"{self.results}/.codes/{digest}.json"
 
     @property
+    def identities(self) -> str:
+        """The identity of every file of the run as it was planned, by its path below `results`."""
+        return f"{self.results}/.identities.json"
+
+    @property
     def metrics_table(self) -> str:
         return f"{self.results}/metrics.parquet"
 

@@ -4,6 +4,7 @@ import os
 import sys
 from pathlib import Path
 
+from peftuq import integrity
 from peftuq.config import precision
 from peftuq.config.schema import Config
 
@@ -19,6 +20,7 @@ def export_environment(root: Path, config: Config, planning: bool) -> None:
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         "PYTHONPATH": str(root / "src"),
         "PEFTUQ_SCRIPTS": str(root / "workflow" / "scripts"),  # whatever the working directory
+        integrity.RESULTS: config.results,
         "PEFTUQ_STORE": f"{config.results}/.store",
         "PEFTUQ_DOWNLOADS": config.downloads,
         "CUBLAS_WORKSPACE_CONFIG": ":4096:8",  # of fixed size: only so does cuBLAS give the same bits twice

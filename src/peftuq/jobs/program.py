@@ -6,6 +6,7 @@ result that is reused needs none of it. Threads of numerical libraries are set b
 
 import argparse
 import dataclasses
+import functools
 import gc
 import json
 import os
@@ -17,9 +18,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
-from peftuq import files, launch
+from peftuq import files, integrity, launch
 from peftuq.errors import UserError
 from peftuq.jobs import failure, store
+from peftuq.paths import Paths
 from peftuq.progress import Log
 
 INPUT, OUTPUT = "input", "output"
@@ -31,12 +33,14 @@ Output = Annotated[str, OUTPUT]  # a file or folder that the job makes, whole or
 class Arguments:
     """Arguments that every script has. A field of a script's own is `--<name> VALUE`, a list `--<name> VALUE …`, and
     one with a default may be left out; a `spec` is JSON, of the pydantic model that it is declared as. `code`: the
-    digest of the job's code, which makes it reusable.
+    digest of the job's code, which makes it reusable. `identity`: what the job makes, and of what, as the workflow has
+    it (`jobs.identities`): its inputs are checked against it, and its outputs carry it.
     """
 
     log: str | None = None
     threads: int = 1
     code: str | None = None
+    identity: str | None = None
 
 
 A = TypeVar("A", bound=Arguments)
@@ -60,12 +64,17 @@ def run(
         log = _prepare(arguments)
     except OSError as error:
         sys.exit(f"error: {_fault(error)}")
+    if launch.rank() is None:
+        _execute(_check, arguments, log)
     entry = _entry(arguments)
     if entry is not None and launch.rank() is None and entry.restored():
+        _execute(_embed, arguments, log)
         log("unchanged inputs: reused")
         return
     launch.launch(processes(arguments))
     _execute(main, arguments, log)
+    if launch.is_main():
+        _execute(_embed, arguments, log)
     if entry is not None:
         entry.keep(log)
 
@@ -132,6 +141,46 @@ def _roles(hint: Any) -> set[Any]:
     return marks.union(*map(_roles, typing.get_args(hint))) if typing.get_args(hint) else marks
 
 
+# -- identities ---------------------------------------------------------------------------------------------
+
+
+def _check(arguments: Arguments, log: Log) -> None:
+    """Refuse inputs that are damaged, or not what the workflow expects."""
+    if arguments.identity is not None:
+        expected = integrity.Job.parse(arguments.identity).expected
+        for path in (path for paths in _paths(arguments, INPUT).values() for path in paths):
+            integrity.check(path, expected)
+
+
+def _embed(arguments: Arguments, log: Log) -> None:
+    """Let the outputs carry their identities; one that another job made, of the same result, has that job's."""
+    if arguments.identity is not None:
+        made, results = integrity.Job.parse(arguments.identity).made, os.environ[integrity.RESULTS]
+        for path in filter(os.path.isfile, _outputs(arguments)):
+            identity = integrity.Identity(integrity.relative(path, results), made)
+            if integrity.identity(path) != identity:
+                integrity.embed(path, identity)
+
+
+def checks(arguments: Arguments, results: str) -> Callable[[str | Path], None]:
+    """A check of files below `results` that are read without being named as inputs: each once, before it is used.
+
+    The run's list of identities is written as it starts. On a machine without it (it shares no file system with the
+    submitting host) files are checked for their bytes and names.
+    """
+    if arguments.identity is None:
+        return lambda path: None
+    listed = Path(Paths(results).identities)
+    expected = files.read_json(listed) if listed.is_file() else {}
+
+    @functools.cache
+    def check(path: str | Path) -> None:
+        known = expected.get(integrity.relative(str(path), results))
+        integrity.check(path, None if known is None else {known})
+
+    return check
+
+
 # -- reuse ------------------------------------------------------------------------------------------------
 
 
@@ -171,7 +220,7 @@ def _entry(arguments: Arguments) -> _Entry | None:
 
 
 def _execute(main: Callable[[A, Log], None], arguments: A, log: Log) -> None:
-    """Run `main`: a user's mistake ends in one line, anything else also leaves its traceback in the log.
+    """Run a part of the job, such as its `main`: a user's mistake ends in one line, anything else also leaves its traceback in the log.
 
     A line that names its place follows the traceback. Processes that share a job find the same mistakes, and the main
     one logs them.

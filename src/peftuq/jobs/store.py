@@ -1,7 +1,8 @@
 """Outputs of earlier jobs, by what they were made of: a job whose inputs have the same content need not compute again.
 
-A job's key is a hash of the content of its input files, its spec, its code and the software it runs with; for what was
-fetched stands its provenance, which has the sha256 of every file. The store keeps an entry per key (which output has
+A job's key is a hash of the content of its input files (without their identities: equal results of other jobs are equal
+inputs), its spec, its code and the software it runs with; for what was fetched stands its provenance, which has the
+sha256 of every file. The store keeps an entry per key (which output has
 which content) and the contents, by their sha256, as hard links: they cost no disk while the outputs exist, and never
 change because files are replaced, not modified (files.py). Nothing depends on the store: removed, it is filled again.
 """
@@ -16,11 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from peftuq.files import atomic, canonical, read_json, write_json
-
-
-def sha256(path: Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+from peftuq.integrity import content, sha256
 
 
 def software() -> list[str]:
@@ -30,7 +27,7 @@ def software() -> list[str]:
 
 def key(facts: Mapping[str, Any], inputs: Mapping[str, Sequence[str]], outputs: Iterable[str]) -> str:
     """A job's key. `facts`: its script, spec and code; `inputs`: its input files by name."""
-    read = {name: [sha256(Path(path)) for path in paths] for name, paths in inputs.items()}
+    read = {name: [content(path) for path in paths] for name, paths in inputs.items()}
     described = {"job": dict(facts), "inputs": read, "outputs": [Path(path).name for path in outputs]}
     return hashlib.sha256(canonical([described, software()]).encode()).hexdigest()
 
