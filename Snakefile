@@ -84,7 +84,7 @@ include: "workflow/rules/rehearsal.smk"
 onstart:
     gc.freeze()
     gc.enable()
-    jobs.codes.start()
+    jobs.start()
 
 
 rule all:

@@ -1,14 +1,15 @@
 """Identity and checksum inside every file that a job writes and another reads; both are checked before it is used.
 
-One text in the file's own metadata (safetensors, parquet) or under the key `_integrity` (JSON; in lists and lines the last item's):
+One text in the file's own metadata (safetensors, parquet), or under the key `_integrity` (JSON; of a list, and of JSON
+lines, the last item):
 
     peftuq-integrity path=records/m/d/r/seed0.safetensors spec=… code=… inputs=… content=… sha256=…;
 
-`path` is the file's below `results`, and names model, dataset, recipe, seed, predictive and score. `spec` and `code` are
+`path` is the file's below `results`: it names model, dataset, recipe, seed, predictive and score. `spec` and `code` are
 digests of the job that made it, `inputs` one of the identities of all that it read: an identity is a function of
-configuration and code alone, down to what was fetched. `content` is the sha256 of the file before the text came in: equal
-for equal results, whichever job made them. `sha256` is that of the whole file with zeros in its own place, so that no
-byte may change.
+configuration and code alone, down to what was fetched. `content` is the sha256 of the file before the text came in:
+equal for equal results, whichever job made them. `sha256` is that of the whole file with zeros in its own place, so
+that no byte may change.
 """
 
 import hashlib
@@ -64,6 +65,11 @@ class Identity:
 
     def __str__(self) -> str:
         return f"path={self.path} spec={self.made.spec} code={self.made.code} inputs={self.made.inputs}"
+
+
+def of_inputs(identities: Iterable[str]) -> str:
+    """The digest of the identities of a job's inputs, in any order."""
+    return digest(*sorted(identities))
 
 
 @dataclass(frozen=True)
@@ -133,7 +139,7 @@ def _without(view: mmap.mmap, start: int, end: int) -> str:
 def check(path: str | Path, expected: Container[str] | None = None) -> None:
     """Refuse a file that is damaged, another's, or (where `expected` is given) of no expected identity's digest.
 
-    The files whose provenance it is are checked as well. Raises `UserError` with the remedy, `OSError` if it cannot be
+    Raises `UserError` with the remedy, `OSError` if it cannot be
     read. Costs one pass of SHA-256 over the file.
     """
     found = carried(path, whole=True)
@@ -146,8 +152,6 @@ def check(path: str | Path, expected: Container[str] | None = None) -> None:
         raise UserError(f"{path}: is another's file, {name}; {_REMEDY}")
     if expected is not None and found.identity.digest not in expected:
         raise UserError(f"{path}: made from another configuration, or by other code; {_REMEDY}")
-    if Path(path).name == fetched.PROVENANCE:
-        _check_fetched(Path(path))
 
 
 def identity(path: str | Path) -> Identity | None:
@@ -167,8 +171,8 @@ def sha256(path: str | Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _check_fetched(provenance: Path) -> None:
-    """The files beside a provenance are those that it lists, to the byte."""
+def check_fetched(provenance: Path) -> None:
+    """Refuse fetched files that are not those that their provenance lists, to the byte; raises `UserError`."""
     noted = read_json(provenance)
     wanted = {**noted["files"], **noted.get("made", {})}
     for name in noted.get("gone", []):

@@ -23,8 +23,9 @@ rule fetch_model:
     params:
         spec=jobs.fetch_model.spec,
         code=jobs.fetch_model.code,
+        identity=jobs.fetch_model.identity,
     shell:
-        'HF_HUB_OFFLINE=0 python "$PEFTUQ_SCRIPTS"/fetch_model.py --spec {params.spec:q}'
+        'HF_HUB_OFFLINE=0 python "$PEFTUQ_SCRIPTS"/fetch_model.py --spec {params.spec:q} --identity {params.identity}'
         ' --downloads "$PEFTUQ_DOWNLOADS" --log {log:q}'
         " --provenance {output.provenance:q} --files {output.files:q}"
 
@@ -43,8 +44,9 @@ rule fetch_data:
     params:
         spec=jobs.fetch_data.spec,
         code=jobs.fetch_data.code,
+        identity=jobs.fetch_data.identity,
     shell:
-        'HF_HUB_OFFLINE=0 python "$PEFTUQ_SCRIPTS"/fetch_data.py --spec {params.spec:q}'
+        'HF_HUB_OFFLINE=0 python "$PEFTUQ_SCRIPTS"/fetch_data.py --spec {params.spec:q} --identity {params.identity}'
         ' --downloads "$PEFTUQ_DOWNLOADS" --log {log:q}'
         " --provenance {output.provenance:q} --files {output.files:q}"
 
@@ -65,6 +67,7 @@ rule prepare_data:
     params:
         spec=jobs.prepare_data.spec,
         code=jobs.prepare_data.code,
+        identity=jobs.prepare_data.identity,
     shell:
         'python "$PEFTUQ_SCRIPTS"/prepare_data.py --spec {params.spec:q} --code {params.code}'
         " --source {input.source:q} --train {output.train:q} --valid {output.valid:q} --test {output.test:q}"

@@ -15,6 +15,7 @@ rule evaluate:
     params:
         spec=jobs.evaluate.spec,
         code=jobs.evaluate.code,
+        identity=jobs.evaluate.identity,
         scores=input_flags("scores"),
     shell:
         'python "$PEFTUQ_SCRIPTS"/evaluate.py --spec {params.spec:q} --code {params.code}'
@@ -33,6 +34,7 @@ rule compare:
     params:
         spec=jobs.compare.spec,
         code=jobs.compare.code,
+        identity=jobs.compare.identity,
     shell:
         'python "$PEFTUQ_SCRIPTS"/compare.py --spec {params.spec:q} --code {params.code}'
         " --scores {input:q} --comparison {output:q} --log {log:q}"
@@ -66,7 +68,9 @@ rule aggregate:
         environment("numeric")
     params:
         code=jobs.aggregate.code,
+        identity=jobs.aggregate.identity,
         results=results_folder,
     shell:
-        'python "$PEFTUQ_SCRIPTS"/aggregate.py --cells {input.cells:q} --results {params.results:q}'
+        'python "$PEFTUQ_SCRIPTS"/aggregate.py --identity {params.identity} --cells {input.cells:q}'
+        " --results {params.results:q}"
         " --table {output.table:q} --csv {output.csv:q} --log {log:q}"

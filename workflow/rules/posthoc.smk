@@ -18,6 +18,7 @@ rule predict_from_records:
     params:
         spec=jobs.predict_from_records.spec,
         code=jobs.predict_from_records.code,
+        identity=jobs.predict_from_records.identity,
     shell:
         'python "$PEFTUQ_SCRIPTS"/predict_from_records.py --spec {params.spec:q} --code {params.code}'
         " --inputs {input:q} --samples {output:q} --log {log:q}"
@@ -41,6 +42,7 @@ rule fit_baselines:
     params:
         spec=jobs.fit_scores.spec,
         code=jobs.fit_scores.code,
+        identity=jobs.fit_scores.identity,
     shell:
         'python "$PEFTUQ_SCRIPTS"/fit_scores.py --spec {params.spec:q} --code {params.code}'
         " --samples {input:q} --threads {threads} --scores {output:q} --log {log:q}"
@@ -70,6 +72,7 @@ rule trace:
     params:
         spec=jobs.trace.spec,
         code=jobs.trace.code,
+        identity=jobs.trace.identity,
     shell:
         'python "$PEFTUQ_SCRIPTS"/trace.py --spec {params.spec:q} --code {params.code}'
         " --epochs {input:q} --curves {output.curves:q} --examples {output.examples:q} --log {log:q}"

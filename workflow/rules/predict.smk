@@ -21,6 +21,7 @@ rule predict_with_model:
     params:
         spec=jobs.predict_with_model.spec,
         code=jobs.predict_with_model.code,
+        identity=jobs.predict_with_model.identity,
         adapter=input_flags("adapter", "adapter_config", "train"),
     shell:
         'python "$PEFTUQ_SCRIPTS"/predict_with_model.py --spec {params.spec:q} --code {params.code}'
@@ -44,6 +45,7 @@ rule fit_laplace:
     params:
         spec=jobs.fit_laplace.spec,
         code=jobs.fit_laplace.code,
+        identity=jobs.fit_laplace.identity,
     shell:
         'python "$PEFTUQ_SCRIPTS"/fit_laplace.py --spec {params.spec:q} --code {params.code}'
         " --model {input.model:q} --adapter {input.adapter:q} --adapter-config {input.adapter_config:q}"

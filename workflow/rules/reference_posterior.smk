@@ -23,6 +23,7 @@ rule compare_posteriors:
     params:
         spec=jobs.compare_posteriors.spec,
         code=jobs.compare_posteriors.code,
+        identity=jobs.compare_posteriors.identity,
     shell:
         'python "$PEFTUQ_SCRIPTS"/compare_posteriors.py --spec {params.spec:q} --code {params.code}'
         " --records {input:q} --comparison {output:q} --log {log:q}"

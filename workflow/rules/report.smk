@@ -15,9 +15,10 @@ rule render_report:
         environment("numeric")
     params:
         code=jobs.render_report.code,
+        identity=jobs.render_report.identity,
         template=jobs.render_report.template,
         results=results_folder,
     shell:
-        'python "$PEFTUQ_SCRIPTS"/render_report.py --cells {input.cells:q} --metrics {input.metrics:q}'
-        " --results {params.results:q} --pdf {output.pdf:q} --tables {output.tables:q} --figures {output.figures:q}"
+        'python "$PEFTUQ_SCRIPTS"/render_report.py --identity {params.identity} --cells {input.cells:q}'
+        " --metrics {input.metrics:q} --results {params.results:q} --pdf {output.pdf:q} --tables {output.tables:q} --figures {output.figures:q}"
         " --files {output.files:q} --log {log:q}"

@@ -24,6 +24,7 @@ rule train_lora:
     params:
         spec=jobs.train.spec,
         code=jobs.train.code,
+        identity=jobs.train.identity,
         checkpoint=paths.checkpoint(),
         epochs=output_flags("epochs"),
     shell:
@@ -72,6 +73,7 @@ rule extract:
     params:
         spec=jobs.extract.spec,
         code=jobs.extract.code,
+        identity=jobs.extract.identity,
         adapter=input_flags("adapter", "adapter_config"),
     shell:
         'python "$PEFTUQ_SCRIPTS"/extract.py --spec {params.spec:q} --code {params.code}'

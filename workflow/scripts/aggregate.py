@@ -18,7 +18,7 @@ def main(args: Arguments, log: Log) -> None:
     from peftuq import files
     from peftuq.evaluation import gather
 
-    columns = gather.long_table(files.read_json(args.cells)["cells"], args.results)
+    columns = gather.long_table(files.read_json(args.cells)["cells"], args.results, program.checks(args, args.results))
     files.write_columns(args.table, columns)
     files.write_csv(args.csv, columns)
     log(f"{len(columns['value'])} metrics of {len(set(columns['method']))} methods")

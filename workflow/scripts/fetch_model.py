@@ -31,6 +31,7 @@ def main(args: Arguments, log: Log) -> None:
         # What was fetched may be gone by now: the folder's readers find what it became.
         fetched, there = provenance["files"], sources.inventory(folder)
         provenance["made"] = {name: digest for name, digest in there.items() if fetched.get(name) != digest}
+        provenance["gone"] = sorted(fetched.keys() - there.keys())
     remedy = f"correct the {args.spec.kind} source in the file of the model {args.spec.name}"
     ModelFolder.of(args.files, remedy).check()
     files.write_json(args.provenance, provenance)

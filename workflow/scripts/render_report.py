@@ -28,7 +28,9 @@ def main(args: Arguments, log: Log) -> None:
 
     pdf, tables, figures = map(Path, (args.pdf, args.tables, args.figures))
     date = time.strftime("%d %B %Y", time.gmtime())
-    content = document.sections(Run.read(args.cells, args.metrics, args.results), date)
+    content = document.sections(
+        Run.read(args.cells, args.metrics, args.results, program.checks(args, args.results)), date
+    )
     document.write_tables(content, tables)
     document.write_figures(content, figures)
     made = sorted(f"{folder.name}/{file.name}" for folder in (tables, figures) for file in folder.iterdir())

@@ -1,6 +1,7 @@
 """LoRA adapters through PEFT: where they attach, how they are made and loaded."""
 
 import re
+import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from transformers import PreTrainedModel
 from peftuq.config.recipe import Adapter
 from peftuq.data.model_files import json_object, safetensors_header
 from peftuq.errors import UserError
+from peftuq.files import INTEGRITY
 from peftuq.models.answer_rows import AnswerRows
 from peftuq.models.backbone import check_finite
 from peftuq.models.readout import head_modules
@@ -96,7 +98,9 @@ def load(model: PreTrainedModel, folder: str | Path, extend: Extend | None = Non
     json_object(Path(folder) / "adapter_config.json", remedy)
     safetensors_header(Path(folder) / "adapter_model.safetensors", remedy)
     try:
-        peft = PeftModel.from_pretrained(model, folder).eval()
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", f"Unexpected keyword arguments .*{INTEGRITY}")  # of no concern to PEFT
+            peft = PeftModel.from_pretrained(model, folder).eval()
         tensors = load_peft_weights(str(folder), device="cpu")
         if extend is not None:
             extend(peft, tensors)

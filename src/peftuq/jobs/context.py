@@ -9,6 +9,7 @@ from peftuq.config.recipe import Recipe
 from peftuq.config.study import PACKAGE, PARTS, Study
 from peftuq.jobs import identity
 from peftuq.jobs.codes import Codes
+from peftuq.jobs.identities import Identities
 from peftuq.paths import Paths
 
 SCRIPTS = PACKAGE.parents[1] / "workflow" / "scripts"
@@ -21,6 +22,7 @@ class Context:
         self.study = study
         self.paths = Paths(study.config.results, study.config.reports)
         self.codes = Codes(self.paths)
+        self.identities = Identities(self.paths)
 
     def code(self, script: str, plugins: Iterable[Path]) -> str:
         return self.codes.digest(SCRIPTS / f"{script}.py", *plugins)

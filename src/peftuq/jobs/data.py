@@ -78,6 +78,9 @@ class PrepareData(Rule):
         """The provenance of the source's files."""
         return self._paths.source(self._fetch_data.key(w.dataset))
 
+    def inputs(self, w: Any) -> str:
+        return self.source(w)
+
     def files(self, w: Any) -> str:
         return self._paths.source_files(self._fetch_data.key(w.dataset))
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from peftuq.cells import PREDICTION
 from peftuq.files import write_json
+from peftuq.integrity import embed
 from peftuq.jobs import identity
 from peftuq.jobs.rule import Rule, canonical
 from peftuq.specs import compare, evaluate
@@ -92,8 +93,14 @@ class ListCells(Rule):
         """A digest: the cells themselves are long, and lie in the output."""
         return self._digest
 
+    def code(self, w: Any) -> str:
+        return ""
+
     def write(self, path: str, log: str) -> None:
         write_json(path, self.cells)
+        made = self._context.identities.of(self._paths.cells)
+        assert made is not None
+        embed(path, made)
         Path(log).write_text(f"{len(self._study.cells)} cells of {len(self._study.settings)} settings\n")
 
 
@@ -108,3 +115,9 @@ class Aggregate(Rule):
             for cell, scores in self._study.cells.items()
             for score in (PREDICTION, *scores)
         ]
+
+    def inputs(self, w: Any) -> dict[str, Any]:
+        return {"cells": self._paths.cells, "metrics": self.metrics}
+
+    def named(self, w: Any) -> list[str]:
+        return [self._paths.cells]

@@ -1,6 +1,9 @@
 """Needs of every rule of the workflow: `jobs.<rule>.inputs`, `jobs.<rule>.spec`, `jobs.<rule>.code`."""
 
-from peftuq.config.study import Study
+from functools import partial
+from typing import Any
+
+from peftuq.config.study import PARTS, Study
 from peftuq.jobs.context import Context
 from peftuq.jobs.data import FetchData, FetchModel, PrepareData
 from peftuq.jobs.evaluate import Aggregate, Compare, Evaluate, ListCells
@@ -9,6 +12,7 @@ from peftuq.jobs.predict import FitLaplace, PredictWithModel
 from peftuq.jobs.predictives import Predictives
 from peftuq.jobs.reference_posterior import ComparePosteriors
 from peftuq.jobs.report import RenderReport
+from peftuq.jobs.rule import Rule
 from peftuq.jobs.train import Extract, Train
 
 
@@ -38,3 +42,40 @@ class Jobs:
         self.render_report = RenderReport(
             context, self.train, self.predictives, self.fit_laplace, self.trace, self.compare_posteriors
         )
+        self._declare()
+
+    def _declare(self) -> None:
+        """Which rule makes which files: those that another job reads."""
+        paths = self.paths
+        trained = [paths.adapter(), paths.adapter_config(), paths.training(), paths.training_log(), paths.epochs()]
+        made: list[tuple[Rule, list[str]]] = [
+            (self.fetch_model, [paths.model()]),
+            (self.fetch_data, [paths.source()]),
+            (self.prepare_data, [paths.data(part) for part in PARTS]),
+            (self.train, trained),
+            (self.extract, [paths.records(), paths.duration(paths.records())]),
+            (self.fit_laplace, [paths.laplace(), paths.duration(paths.laplace())]),
+            (self.predict_with_model, [paths.duration(paths.samples())]),
+            (self.fit_scores, [paths.scores()]),
+            (self.trace, [paths.trace(), paths.trace_examples()]),
+            (self.evaluate, [paths.metrics()]),
+            (self.compare, [paths.comparison()]),
+            (self.compare_posteriors, [paths.posterior_comparison()]),
+            (self.list_cells, [paths.cells]),
+            (self.aggregate, [paths.metrics_table]),
+        ]
+        self.context.identities.declare({path: partial(_always, rule) for rule, files in made for path in files})
+        self.context.identities.declare({paths.samples(): self._sampler})
+
+    def _sampler(self, w: Any) -> Rule:
+        by_model = self.predictives.rule_of(w.predictive) == "predict_with_model"
+        return self.predict_with_model if by_model else self.predict_from_records
+
+    def start(self) -> None:
+        """A run begins: write down what only its own machine knows, for its jobs and for `peftuq why`."""
+        self.codes.start()
+        self.context.identities.start()
+
+
+def _always(rule: Rule, w: Any) -> Rule:
+    return rule

@@ -18,7 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
-from peftuq import files, integrity, launch
+from peftuq import fetched, files, integrity, launch
 from peftuq.errors import UserError
 from peftuq.jobs import failure, store
 from peftuq.paths import Paths
@@ -150,6 +150,8 @@ def _check(arguments: Arguments, log: Log) -> None:
         expected = integrity.Job.parse(arguments.identity).expected
         for path in (path for paths in _paths(arguments, INPUT).values() for path in paths):
             integrity.check(path, expected)
+            if Path(path).name == fetched.PROVENANCE:
+                integrity.check_fetched(Path(path))
 
 
 def _embed(arguments: Arguments, log: Log) -> None:
@@ -220,7 +222,7 @@ def _entry(arguments: Arguments) -> _Entry | None:
 
 
 def _execute(main: Callable[[A, Log], None], arguments: A, log: Log) -> None:
-    """Run a part of the job, such as its `main`: a user's mistake ends in one line, anything else also leaves its traceback in the log.
+    """Run a part of the job: a user's mistake ends it in one line, anything else also leaves its traceback in the log.
 
     A line that names its place follows the traceback. Processes that share a job find the same mistakes, and the main
     one logs them.

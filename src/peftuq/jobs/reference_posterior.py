@@ -13,6 +13,9 @@ class ComparePosteriors(Rule):
         """All comparisons of the run's suites."""
         return [self._paths.posterior_comparison(*adapter) for adapter in self._study.gold]
 
+    def inputs(self, w: Any) -> str:
+        return self._paths.records(*self._context.adapter(w))
+
     def spec(self, w: Any) -> str:
         adapter = self._context.adapter(w)
         chosen = self._study.gold[adapter].model_dump(exclude={"model", "dataset", "recipe"})

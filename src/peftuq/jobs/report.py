@@ -49,6 +49,9 @@ class RenderReport(Rule):
             "gold": self._compare_posteriors.outputs(),
         }
 
+    def named(self, w: Any) -> list[str]:
+        return [self._paths.cells, self._paths.metrics_table]
+
     def _timed(self) -> list[str]:
         """Outputs beside which lies how long a model took to make them."""
         sampled = [c for c in self._study.cells if self._predictives.rule_of(c.predictive) == "predict_with_model"]

@@ -15,14 +15,28 @@ from peftuq.strict import Strict
 class Rule:
     """Needs of one rule of the workflow, or of the family of rules that run one script.
 
-    A rule's class has, as far as the rule does: `inputs(w)`, files by name or as a list; `spec(w)`, all the
-    configuration that the job sees, as canonical JSON; `code(w)`, the digest of the code that it runs.
+    `inputs(w)`: files by name or as a list; `spec(w)`: all the configuration that the job sees, as canonical JSON;
+    `code(w)`: the digest of the code that it runs.
     """
 
     script: ClassVar[str]
 
     def __init__(self, context: Context):
         self._context, self._study, self._paths = context, context.study, context.paths
+
+    def inputs(self, w: Any) -> Any:
+        return []
+
+    def named(self, w: Any) -> Any:
+        """The inputs that stand in the job's command."""
+        return self.inputs(w)
+
+    def spec(self, w: Any) -> str:
+        return ""
+
+    def identity(self, w: Any) -> str:
+        """What the job makes and of what, for it to check its inputs and to mark its outputs."""
+        return self._context.identities.job(self, w)
 
     def code(self, w: Any) -> str:
         return self._context.code(self.script, self.plugins(w))

@@ -20,6 +20,7 @@ from peftuq.errors import UserError
 from peftuq.files import read_json
 from peftuq.jobs import changes, identity
 
+_IDENTITY = re.compile(r"[0-9a-f]{16}(:[0-9a-f]{16}){2,}")
 _DIGEST = re.compile(r"[0-9a-f]{16}")
 Root = tuple[str, tuple[str, ...]]  # a rule, and what changed for a job of it
 
@@ -140,6 +141,8 @@ class Reasons:
 
     def _param(self, job: Any, name: str, new: Any, old: list[Any]) -> Iterator[str]:
         """Snakemake keeps parameters without their names: the old value is the one that looks like the new."""
+        if name == "identity":
+            return  # of what else is named here, and of the inputs' own jobs
         if name == "code":
             yield from self._code(new, [value for value in old if _looks(value) == "digest"])
         elif list(job.output) == [self._jobs.paths.cells]:
@@ -170,6 +173,8 @@ class Reasons:
 
 
 def _looks(value: Any) -> str:
+    if isinstance(value, str) and _IDENTITY.fullmatch(value):
+        return "identity"
     if isinstance(value, str) and value.startswith("{"):
         return "spec"
     return "digest" if isinstance(value, str) and _DIGEST.fullmatch(value) else "other"

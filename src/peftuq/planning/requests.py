@@ -11,9 +11,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from peftuq import integrity
 from peftuq.cells import Adapter, Cell, Setting
 from peftuq.config.study import PACKAGE
 from peftuq.files import read_json, write_json
+from peftuq.integrity import Made, embed, of_inputs
 from peftuq.jobs import identity
 from peftuq.jobs.jobs import Jobs
 from peftuq.jobs.posthoc import FitScores
@@ -110,10 +112,14 @@ def write(jobs: Jobs, path: str, log: str) -> None:
     """All requests of a study, for a job that has no study."""
     found = _listed(jobs)
     write_json(path, found)
+    made = Made(integrity.digest(identity.spec(**found)), integrity.digest(), of_inputs([]))
+    embed(path, integrity.Identity(integrity.relative(path, jobs.paths.results), made))
     Path(log).write_text(f"{len(found)} kinds of GPU jobs\n")
 
 
 def read(path: str) -> dict[str, Request]:
+    """Raises `UserError` if the file is damaged."""
+    integrity.check(path)
     return {kind: Request(**request) for kind, request in read_json(path).items()}
 
 

@@ -66,11 +66,13 @@ def items(run: Run) -> list[Table | Picture | str]:
     found: list[Table | Picture | str] = []
     for index, (model, dataset, recipe, seed) in enumerate(adapters, start=1):
         on = f"{run.models[model]['title']} on {dataset} ({recipe}, seed {seed})"
-        path = Path(run.paths.posterior_comparison(model, dataset, recipe, seed))
-        if path.is_file():
+        path = run.paths.posterior_comparison(model, dataset, recipe, seed)
+        if run.file(path) is not None:
             found += _items(PosteriorFile(path), on, dataset, f"_{index}" if len(adapters) > 1 else "")
         else:
-            found.append(f"Comparison with the exact posterior, features of {on}: {MISSING}, {path.name} is not there.")
+            found.append(
+                f"Comparison with the exact posterior, features of {on}: {MISSING}, {Path(path).name} is not there."
+            )
     return found
 
 

@@ -1,8 +1,7 @@
 """A run as the report reads it: what was requested, what was measured, and why something was not."""
 
-import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -55,24 +54,43 @@ def _seeds(seeds: Sequence[int]) -> str:
     return f"seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}"
 
 
+Check = Callable[[str], None]
+
+
+def _trust(path: str) -> None:
+    pass
+
+
 class Run:
     """The cells (`cells.json`), their long table of metrics, and where the files of `results` lie.
 
     `cells` has the keys suites, cells, models, datasets, recipes, methods, limit and limits. `metrics` are the columns
-    of `gather.long_table`; a value of None or NaN is undefined.
+    of `gather.long_table`; a value of None or NaN is undefined. `check` sees every other file before it is read.
     """
 
-    def __init__(self, cells: Mapping[str, Any], metrics: Mapping[str, Sequence], results: str):
+    def __init__(self, cells: Mapping[str, Any], metrics: Mapping[str, Sequence], results: str, check: Check = _trust):
         self.suites, self.models, self.datasets = cells["suites"], cells["models"], cells["datasets"]
         self.recipes, self.methods = cells["recipes"], cells["methods"]
         self.limit, self.limits = cells["limit"], cells["limits"]
         self.cells: list[dict[str, Any]] = cells["cells"]
         self.paths = Paths(results)
-        self._metrics = metrics
+        self._metrics, self._check = metrics, check
 
     @classmethod
-    def read(cls, cells: str, metrics: str, results: str) -> "Run":
-        return cls(files.read_json(cells), files.read_columns(metrics), results)
+    def read(cls, cells: str, metrics: str, results: str, check: Check = _trust) -> "Run":
+        return cls(files.read_json(cells), files.read_columns(metrics), results, check)
+
+    def file(self, path: str) -> Path | None:
+        """A file of the run that may be read: it has been checked; None when it is missing."""
+        found = Path(path)
+        if not found.is_file():
+            return None
+        self._check(path)
+        return found
+
+    def _json(self, path: str) -> Any:
+        found = self.file(path)
+        return None if found is None else files.read_json(found)
 
     # -- what was asked for ----------------------------------------------------------------------------
 
@@ -196,7 +214,7 @@ class Run:
 
     def model_origin(self, model: str) -> dict[str, Any]:
         """The source of a backbone: its provenance.json; empty when it is missing."""
-        return _read_json(self.paths.model(model)) or {}
+        return self._json(self.paths.model(model)) or {}
 
     def dataset_facts(self, dataset: str) -> tuple[dict[str, int], dict[str, str]]:
         """Rows of each split, and what the splits note of themselves; a missing file has no entry."""
@@ -204,8 +222,8 @@ class Run:
 
         rows, notes = {}, {}
         for split in ("train", "valid", "test"):
-            path = Path(self.paths.data(split, dataset))
-            if path.is_file():
+            path = self.file(self.paths.data(split, dataset))
+            if path is not None:
                 file = pq.read_metadata(path)
                 rows[split] = file.num_rows
                 notes = {key.decode(): value.decode() for key, value in (file.metadata or {}).items()}
@@ -213,36 +231,35 @@ class Run:
 
     def comparison(self, setting: Setting, on: str = "") -> Comparison | None:
         """The setting's scores in pairs; `on` is a shift set with labels. None when it is missing."""
-        found = (_read_json(self.paths.comparison(*setting)) or {}).get(on or "test")
+        found = (self._json(self.paths.comparison(*setting)) or {}).get(on or "test")
         return None if found is None else Comparison(found)
 
     def training(self, setting: Setting, seed: int) -> dict[str, Any] | None:
         """An adapter's training.json with its epochs as `log`; None when it is missing or nothing was trained."""
-        facts = _read_json(self.paths.training(*setting, seed))
+        facts = self._json(self.paths.training(*setting, seed))
         if facts is None:
             return None
-        log = Path(self.paths.training_log(*setting, seed))
-        lines = log.read_text().splitlines() if log.is_file() else []
-        return {**facts, "log": [json.loads(line) for line in lines]}
+        log = self.file(self.paths.training_log(*setting, seed))
+        return {**facts, "log": [] if log is None else files.read_lines(log)}
 
     def inputs(self, setting: Setting) -> tuple[int, dict[str, int]] | None:
         """Most tokens of an input, and by split or shift set how many inputs lost some; None where nobody counted."""
         seed = self._cells_of[setting][0]["seed"]  # all read alike
-        recorded = _read_json(self.paths.duration(self.paths.records(*setting, seed))) or {}
+        recorded = self._json(self.paths.duration(self.paths.records(*setting, seed))) or {}
         if "cut" not in recorded:
             return None
-        trained = _read_json(self.paths.training(*setting, seed)) or {}
+        trained = self._json(self.paths.training(*setting, seed)) or {}
         return recorded["max_length"], recorded["cut"] | trained.get("cut", {})
 
     def sample_facts(self, setting: Setting, seed: int, predictive: str) -> dict[str, str]:
         """The metadata of a predictive's samples, such as the temperature it fitted; empty when its file is missing."""
-        path = Path(self.paths.samples(*setting, seed, predictive))
-        return artifacts.SampleFile(path).metadata if path.is_file() else {}
+        path = self.file(self.paths.samples(*setting, seed, predictive))
+        return {} if path is None else artifacts.SampleFile(path).metadata
 
     def scores(self, setting: Setting, seed: int, score: str, predictive: str = "point") -> artifacts.Scores | None:
         """One seed's per-example scores on the test split; None when the file is missing."""
-        path = Path(self.paths.scores(*setting, seed, predictive, score))
-        return artifacts.read_scores(path).on("test") if path.is_file() else None
+        path = self.file(self.paths.scores(*setting, seed, predictive, score))
+        return None if path is None else artifacts.read_scores(path).on("test")
 
     def evaluation(self, setting: Setting, seed: int, predictive: str = "point") -> dict[str, Any] | None:
         """`seconds` that a model took over so many `examples`; None where that is not noted.
@@ -254,12 +271,8 @@ class Run:
             "adapter": self.paths.samples(*setting, seed, predictive),
             "laplace": self.paths.laplace(*setting, seed),
         }
-        return _read_json(self.paths.duration(made.get(reads, self.paths.records(*setting, seed))))
+        return self._json(self.paths.duration(made.get(reads, self.paths.records(*setting, seed))))
 
 
 def _setting(cell: Mapping[str, Any]) -> Setting:
     return Setting(cell["model"], cell["dataset"], cell["recipe"])
-
-
-def _read_json(path: str | Path) -> Any:
-    return files.read_json(path) if Path(path).is_file() else None

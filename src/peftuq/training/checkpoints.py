@@ -11,9 +11,12 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from peftuq import integrity
+from peftuq.errors import UserError
 from peftuq.files import atomic
 
 FILE = "state.safetensors"
+_IDENTITY = integrity.Identity(FILE, integrity.Made(*["0" * 16] * 3))  # the job's own is longer, and stands beside it
 
 
 @dataclass
@@ -42,21 +45,25 @@ def save(
         tensors |= {f"optimiser/{index}/{name}": torch.as_tensor(value) for name, value in moments.items()}
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     metadata = {"identity": identity, "position": json.dumps(vars(position))}
-    with atomic(Path(folder) / FILE) as temporary:
+    made = Path(folder) / f"new-{FILE}"
+    with atomic(made) as temporary:
         save_file(tensors, temporary, metadata=metadata)
+    integrity.embed(made, _IDENTITY)
+    os.replace(made, Path(folder) / FILE)  # whole, and with its checksum
 
 
 def restore(
     folder: str | os.PathLike[str], identity: str, state: dict[str, Tensor], optimiser: torch.optim.Optimizer
 ) -> Position | None:
-    """Load a checkpoint of the same job into `state` and `optimiser`; None: there is none, start afresh."""
+    """Load a checkpoint of the same job into `state` and `optimiser`; None: none is there and whole, start afresh."""
     try:
+        integrity.check(Path(folder) / FILE)
         with safe_open(Path(folder) / FILE, framework="pt") as file:
             if file.metadata()["identity"] != identity:
                 return None
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  not a dict
             position = Position(**json.loads(file.metadata()["position"]))
-    except (FileNotFoundError, SafetensorError):
+    except (FileNotFoundError, SafetensorError, UserError):
         return None
     with torch.no_grad():
         for name, tensor in state.items():

@@ -1,7 +1,6 @@
 """The gain of several members over one adapter: predictions, uncertainties, and the errors these find."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 from peftuq.artifacts import read_scores
 from peftuq.cells import PREDICTION, Setting, parse_predictive
@@ -50,8 +49,8 @@ def _mean(run: Run, setting: Setting, predictive: str, variant: str, on: str) ->
     """The mean of a score over an evaluation set's examples, over seeds."""
     values, missing = {}, []
     for seed in run.seeds(setting, predictive, variant):
-        path = Path(run.paths.scores(*setting, seed, predictive, run.score_of(variant)))
-        if path.is_file():
+        path = run.file(run.paths.scores(*setting, seed, predictive, run.score_of(variant)))
+        if path is not None:
             values[seed] = float(read_scores(path).on(on or "test").variants[variant].mean())
         else:
             missing.append(seed)

@@ -99,6 +99,8 @@ def read(run: Run, setting: Setting) -> Trace | None:
     if why_none(run, setting):
         return None
     curves, examples = _paths(run, setting)
+    for path in (curves, examples):
+        run.file(str(path))
     return Trace(setting.dataset, files.read_json(curves), files.ArrayFile(examples))
 
 
