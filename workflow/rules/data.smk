@@ -70,5 +70,6 @@ rule prepare_data:
         identity=jobs.prepare_data.identity,
     shell:
         'python "$PEFTUQ_SCRIPTS"/prepare_data.py --spec {params.spec:q} --code {params.code}'
+        " --identity {params.identity}"
         " --source {input.source:q} --train {output.train:q} --valid {output.valid:q} --test {output.test:q}"
         " --log {log:q}"

@@ -19,6 +19,7 @@ rule evaluate:
         scores=input_flags("scores"),
     shell:
         'python "$PEFTUQ_SCRIPTS"/evaluate.py --spec {params.spec:q} --code {params.code}'
+        " --identity {params.identity}"
         " --samples {input.samples:q} {params.scores} --metrics {output:q} --log {log:q}"
 
 
@@ -37,6 +38,7 @@ rule compare:
         identity=jobs.compare.identity,
     shell:
         'python "$PEFTUQ_SCRIPTS"/compare.py --spec {params.spec:q} --code {params.code}'
+        " --identity {params.identity}"
         " --scores {input:q} --comparison {output:q} --log {log:q}"
 
 

@@ -21,6 +21,7 @@ rule predict_from_records:
         identity=jobs.predict_from_records.identity,
     shell:
         'python "$PEFTUQ_SCRIPTS"/predict_from_records.py --spec {params.spec:q} --code {params.code}'
+        " --identity {params.identity}"
         " --inputs {input:q} --samples {output:q} --log {log:q}"
 
 
@@ -45,6 +46,7 @@ rule fit_baselines:
         identity=jobs.fit_scores.identity,
     shell:
         'python "$PEFTUQ_SCRIPTS"/fit_scores.py --spec {params.spec:q} --code {params.code}'
+        " --identity {params.identity}"
         " --samples {input:q} --threads {threads} --scores {output:q} --log {log:q}"
 
 
@@ -75,4 +77,5 @@ rule trace:
         identity=jobs.trace.identity,
     shell:
         'python "$PEFTUQ_SCRIPTS"/trace.py --spec {params.spec:q} --code {params.code}'
+        " --identity {params.identity}"
         " --epochs {input:q} --curves {output.curves:q} --examples {output.examples:q} --log {log:q}"

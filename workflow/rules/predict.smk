@@ -25,6 +25,7 @@ rule predict_with_model:
         adapter=input_flags("adapter", "adapter_config", "train"),
     shell:
         'python "$PEFTUQ_SCRIPTS"/predict_with_model.py --spec {params.spec:q} --code {params.code}'
+        " --identity {params.identity}"
         " --model {input.model:q} {params.adapter} --data {input.data:q}"
         " --threads {threads} --samples {output.samples:q} --facts {output.facts:q} --log {log:q}"
 
@@ -48,6 +49,7 @@ rule fit_laplace:
         identity=jobs.fit_laplace.identity,
     shell:
         'python "$PEFTUQ_SCRIPTS"/fit_laplace.py --spec {params.spec:q} --code {params.code}'
+        " --identity {params.identity}"
         " --model {input.model:q} --adapter {input.adapter:q} --adapter-config {input.adapter_config:q}"
         " --train {input.train:q} --data {input.data:q} --threads {threads}"
         " --gaussians {output.gaussians:q} --facts {output.facts:q} --log {log:q}"

@@ -26,4 +26,5 @@ rule compare_posteriors:
         identity=jobs.compare_posteriors.identity,
     shell:
         'python "$PEFTUQ_SCRIPTS"/compare_posteriors.py --spec {params.spec:q} --code {params.code}'
+        " --identity {params.identity}"
         " --records {input:q} --comparison {output:q} --log {log:q}"

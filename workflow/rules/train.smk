@@ -31,6 +31,7 @@ rule train_lora:
         # exec: Slurm signals every process of a job, and a shell in between would die and take the training along.
         # With more than one GPU the script becomes a launcher of as many processes.
         'exec python "$PEFTUQ_SCRIPTS"/train.py --spec {params.spec:q} --code {params.code}'
+        " --identity {params.identity}"
         " --model {input.model:q} --train {input.train:q} --valid {input.valid:q} --evals {input.evals:q}"
         " --threads {threads} --checkpoint {params.checkpoint:q} --weights {output.weights:q}"
         " --config {output.config:q} --facts {output.facts:q} --history {output.history:q} {params.epochs} --log {log:q}"
@@ -77,5 +78,6 @@ rule extract:
         adapter=input_flags("adapter", "adapter_config"),
     shell:
         'python "$PEFTUQ_SCRIPTS"/extract.py --spec {params.spec:q} --code {params.code}'
+        " --identity {params.identity}"
         " --model {input.model:q} {params.adapter} --data {input.data:q}"
         " --threads {threads} --records {output.records:q} --facts {output.facts:q} --log {log:q}"
