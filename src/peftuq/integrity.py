@@ -35,6 +35,7 @@ _TEXT = re.compile(
     rb"peftuq-integrity path=([^\"\\\0= ]+) spec=([0-9a-f]+) code=([0-9a-f]+) inputs=([0-9a-f]+)"
     rb" content=([0-9a-f]{64}) sha256=([0-9a-f]{64});"
 )
+_SNAKEMAKES = ".snakemake_timestamp"  # what Snakemake puts into a folder that a job makes
 _REMEDY = "delete it and run again"
 
 
@@ -182,6 +183,7 @@ def check_fetched(provenance: Path) -> None:
     if not folder.is_dir():
         raise UserError(f"{folder}: missing; {remedy}")
     there = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
+    there.pop(_SNAKEMAKES, None)
     if odd := sorted(wanted.keys() ^ there.keys()):
         raise UserError(f"{folder / odd[0]}: {'missing' if odd[0] in wanted else 'was not fetched'}; {remedy}")
     with ThreadPoolExecutor(4) as pool:  # hashing leaves the interpreter's lock: files of one model go side by side
