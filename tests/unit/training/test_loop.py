@@ -13,11 +13,11 @@ from recipes import adapter, recipe
 from tiny import DECODERS, ENCODERS, build
 from trainings import DATA, job, weights
 
-from peftuq.adapters.peft_lora import attach
+from peftuq.adapters.peft_lora import attach, trainable
 from peftuq.errors import UserError
 from peftuq.models.batching import collate, epoch_batches, token_batches
 from peftuq.models.readout import ReadOut
-from peftuq.training import loop
+from peftuq.training import checkpoints, loop
 
 
 def read_out(kind: str = "classification", dropout: float = 0.1) -> ReadOut:
@@ -96,6 +96,17 @@ def test_checkpoint_of_another_job_is_not_resumed(tmp_path):
     loop.train(other, DATA, job(tmp_path, identity="two"))
     for name, value in weights(fresh).items():
         assert torch.equal(value, weights(other)[name])
+
+
+def test_a_damaged_checkpoint_is_not_resumed(tmp_path):
+    model = read_out()
+    loop.train(model, DATA, job(tmp_path, recipe(optimiser={"epochs": 1})))
+    optimiser, file = torch.optim.AdamW(trainable(model).values()), tmp_path / "checkpoint" / checkpoints.FILE
+    assert checkpoints.restore(file.parent, "job", weights(model), optimiser) is not None
+    content = bytearray(file.read_bytes())
+    content[-3] ^= 1
+    file.write_bytes(content)
+    assert checkpoints.restore(file.parent, "job", weights(model), optimiser) is None
 
 
 def test_micro_batches_give_the_gradient_of_the_whole_batch(tmp_path):
