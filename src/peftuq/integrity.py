@@ -75,7 +75,7 @@ def of_inputs(identities: Iterable[str]) -> str:
 
 @dataclass(frozen=True)
 class Job:
-    """What a job makes, and the digests of the identities that its inputs must have; as text, a word of a command."""
+    """Identity of a job, and the digests of the identities that its inputs must have; as text, a word of a command."""
 
     made: Made
     expected: frozenset[str]
@@ -103,7 +103,7 @@ def relative(path: str, results: str) -> str:
 
 @dataclass(frozen=True)
 class Carried:
-    """What a file says of itself: `place` is where its checksum stands, `actual` the checksum of its bytes."""
+    """Identity and checksum in a file: `place` is where its checksum stands, `actual` the checksum of its bytes."""
 
     identity: Identity
     content: str

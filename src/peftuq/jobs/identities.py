@@ -59,7 +59,7 @@ class Identities:
         return self._made[key]
 
     def job(self, rule: Maker, w: Any) -> str:
-        """What a job is told: what it makes, and what the inputs must be that its command names."""
+        """The text of an `integrity.Job`: what it makes, and what the inputs must be that its command names."""
         return str(integrity.Job(self.made(rule, w), frozenset(self._digests(rule.named(w)))))
 
     def _digests(self, inputs: Any) -> set[str]:

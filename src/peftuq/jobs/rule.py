@@ -35,7 +35,7 @@ class Rule:
         return ""
 
     def identity(self, w: Any) -> str:
-        """What the job makes and of what, for it to check its inputs and to mark its outputs."""
+        """Text by which the job checks its inputs and marks its outputs."""
         return self._context.identities.job(self, w)
 
     def code(self, w: Any) -> str:

@@ -1,5 +1,6 @@
 """The report's page on a comparison with the exact posterior: its numbers, its verdicts, and its absence."""
 
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -49,7 +50,10 @@ def facts(parts: dict[str, dict[str, file.Predictions]], rhat: float) -> dict:
 
 
 def run(folder, **suites):
-    return SimpleNamespace(paths=Paths(str(folder)), models={"m": {"title": "Model"}}, suites=suites)
+    def file(path: str) -> Path | None:
+        return Path(path) if Path(path).is_file() else None
+
+    return SimpleNamespace(paths=Paths(str(folder)), file=file, models={"m": {"title": "Model"}}, suites=suites)
 
 
 def made(folder, rhat: float = 1.005):
