@@ -10,6 +10,8 @@ from checkout import ROOT
 from edits import CONFIGURATION, EDITS, appended, keys, table
 from nano import Nano
 
+from peftuq.integrity import content
+
 pytestmark = pytest.mark.workflow
 
 DOCUMENT = ROOT / "docs" / "invalidation.md"
@@ -97,14 +99,14 @@ def test_why_refuses_a_target_that_no_job_makes(checkout):
 
 
 def test_nothing_is_computed_after_a_preparation_that_gave_the_same_bytes(checkout):
-    before = (checkout.folder / ADUE).read_bytes()
+    before = content(checkout.folder / ADUE)
     keys("config/datasets/words.yaml", version=2)(checkout)
     assert checkout.due(ADUE) == {"prepare_data": 1, "train_lora": 1, "extract": 1, "fit_adue": 1, "evaluate": 1}
     assert checkout.run(ADUE).returncode == 0
     assert "reused" not in checkout.log_of("prepare_data/words")
     for log in (f"train_lora/{ADAPTER}", f"extract/{ADAPTER}", f"fit_adue/{CELL}/adue", f"evaluate/{CELL}/adue"):
         assert "unchanged inputs: reused" in checkout.log_of(log), log
-    assert (checkout.folder / ADUE).read_bytes() == before
+    assert content(checkout.folder / ADUE) == before  # and an identity of its own: of other data
     adapter = checkout.folder / "results/adapters" / ADAPTER
     assert {"adapter_config.json", "train_log.jsonl", "training.json"} <= {path.name for path in adapter.iterdir()}
 

@@ -2,10 +2,11 @@
 
 import csv
 import io
-import json
 
 import pytest
 from checkout import Checkout
+
+from peftuq import files
 
 pytestmark = pytest.mark.workflow
 
@@ -94,6 +95,6 @@ def test_a_users_mistake_is_one_line_before_any_job(tmp_path, file, old, new, me
 
 def test_training_logs_every_epoch(quiet):
     for log in (quiet.folder / "results/adapters").rglob("train_log.jsonl"):
-        epochs = [json.loads(line) for line in log.read_text().splitlines()]
+        epochs = files.read_lines(log)
         assert [epoch["epoch"] for epoch in epochs] == [1, 2]
         assert all({"train_loss", "train_accuracy", "valid_loss", "valid_accuracy"} <= e.keys() for e in epochs)
