@@ -3,6 +3,7 @@
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from peftuq import launch
 from peftuq.jobs import program
@@ -26,7 +27,6 @@ class Arguments(program.Arguments):
 
 
 def main(args: Arguments, log: Log) -> None:
-    import numpy as np
     import torch
 
     from peftuq import artifacts, fetched, files, plugins
@@ -34,7 +34,7 @@ def main(args: Arguments, log: Log) -> None:
     from peftuq.adapters.protocol import AdapterModule, terms
     from peftuq.models import backbone, encode
     from peftuq.models.kernels import use_job_kernels
-    from peftuq.training import epochs, loop
+    from peftuq.training import loop
     from peftuq.training.assemble import assemble
 
     torch.set_num_threads(args.threads)
@@ -67,28 +67,45 @@ def main(args: Arguments, log: Log) -> None:
         log=log,
         terms=terms(adapters, model, recipe, len(data["train"])),
     )
-    at_epoch = None
-    if args.epochs is not None:
-        # Drawn with a seed of its own: the same examples for every member, whatever order the file has.
-        shuffled = np.random.default_rng(0).permutation(len(data["train"]))
-        parts = {"train": data["train"].take(shuffled[: recipe.epoch_records])}
-        for part, file in zip(args.spec.evals, args.evals, strict=True):
-            parts[part] = encode.encode(tokenizer, file, task)
-            limits.check(parts[part].tokens, file)
-        at_epoch = epochs.Recorder(parts, job.checkpoint, writes=launch.is_main())
+    at_epoch = _recorder(args, tokenizer, data["train"], limits)
     history, seconds = loop.train(model, data, job, at_epoch)
     if not launch.is_main():
         return
+    facts = {**counts, "seconds": seconds, "dtype": str(dtype), "device": str(backbone.device())}
+    _save(args, model, history, {**facts, "examples": len(data["train"]), "cut": cut})
+    if args.epochs is not None:
+        artifacts.write_epochs(args.epochs, at_epoch.all(len(history)))
+    shutil.rmtree(args.checkpoint, ignore_errors=True)
+
+
+def _recorder(args: Arguments, tokenizer: Any, train: Any, limits: Any) -> Any:
+    """A recorder of the model after every epoch, on a part of `train` and on the evaluation sets; None without one."""
+    import numpy as np
+
+    from peftuq.models import encode
+    from peftuq.training.epochs import Recorder
+
+    if args.epochs is None:
+        return None
+    # Drawn with a seed of its own: the same examples for every member, whatever order the file has.
+    shuffled = np.random.default_rng(0).permutation(len(train))
+    parts = {"train": train.take(shuffled[: args.spec.recipe.epoch_records])}
+    for part, file in zip(args.spec.evals, args.evals, strict=True):
+        parts[part] = encode.encode(tokenizer, file, args.spec.task)
+        limits.check(parts[part].tokens, file)
+    return Recorder(parts, Path(args.checkpoint), writes=launch.is_main())
+
+
+def _save(args: Arguments, model: Any, history: list[dict[str, Any]], facts: dict[str, Any]) -> None:
+    """The adapter's folder, whole: weights and their configuration as PEFT has them, the log of its epochs, facts."""
+    from peftuq import files
+
     model.bake_head()
     with files.atomic_folder(Path(args.weights).parent) as temporary:
         model.model.save_pretrained(temporary, safe_serialization=True, save_embedding_layers=False)
         (temporary / "README.md").unlink()  # a form to be filled in
         files.write_lines(temporary / Path(args.history).name, history)
-        facts = {**counts, "seconds": seconds, "dtype": str(dtype), "device": str(backbone.device())}
-        files.write_json(temporary / Path(args.facts).name, {**facts, "examples": len(data["train"]), "cut": cut})
-    if args.epochs is not None and at_epoch is not None:
-        artifacts.write_epochs(args.epochs, at_epoch.all(len(history)))
-    shutil.rmtree(args.checkpoint, ignore_errors=True)
+        files.write_json(temporary / Path(args.facts).name, facts)
 
 
 program.run(__doc__, Arguments, main, processes=lambda args: args.spec.recipe.gpus)
