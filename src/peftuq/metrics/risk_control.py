@@ -47,8 +47,6 @@ def answered(score: np.ndarray, limit: float) -> float:
 
 
 def answered_error(score: np.ndarray, error: np.ndarray, limit: float) -> float:
-    """Error rate among the answered, in [0, 1]. Raises `ArithmeticError` where there are none."""
+    """Errors among the answered over their number, in [0, 1]; 0 where none is answered (as for false discoveries)."""
     below = score < limit
-    if not below.any():
-        raise ArithmeticError("no example is answered")
-    return float(error[below].mean())
+    return float(error[below].sum() / max(below.sum(), 1))
