@@ -53,7 +53,7 @@ METRICS = {
     "risk_control_answered": {"of": "prediction", "range": "[0, 1]", "better": "higher", "undefined": "no valid part",
         "meaning": "share answered where valid shows with 90 % confidence that at most 10 % of the answers are wrong"},
     "risk_control_error": {"of": "prediction", "range": "[0, 1]", "better": "lower", "undefined": "no valid part",
-        "meaning": "error rate of the answers under risk control, 0 without any; at most 0.1 in 90 % of draws of valid"},
+        "meaning": "error rate of the answers under risk control, 0 without any; at most 0.1 in 90 % of draws"},
     "auroc": {"of": "score", "range": "[0, 1]", "better": "higher", "undefined": "all wrong or all right",
         "meaning": "error detection: P(an error scores higher than a correct prediction), ties half"},
     "aupr": {"of": "score", "range": "(0, 1]", "better": "higher", "undefined": "all right",
