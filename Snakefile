@@ -2,6 +2,7 @@
 
 import gc
 import sys
+from functools import partial
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
@@ -17,7 +18,7 @@ sys.path.insert(0, str(ROOT / "src"))
 
 from peftuq.errors import UserError
 from peftuq.jobs import outputs
-from peftuq.jobs.environment import export_environment
+from peftuq.jobs.environment import export_environment, software
 from peftuq.jobs.jobs import Jobs
 from peftuq.jobs.rule import input_flags, output_flags, results_folder
 from peftuq.config.load import configuration
@@ -49,6 +50,7 @@ except UserError as error:
     raise WorkflowError(str(error)) from None
 
 paths = jobs.paths
+environment = partial(software, ROOT)
 # Files in a bucket are not looked for: only Snakemake sees them.
 in_bucket = workflow.storage_settings.default_storage_provider is not None
 missing = outputs.missing(jobs) if workflow.is_main_process and not in_bucket else []
@@ -63,12 +65,6 @@ envvars:
 
 wildcard_constraints:
     **PATTERNS,
-
-
-def environment(name):
-    """The file of a software environment. Snakemake formats its path: braces in the checkout's are doubled."""
-    file = str(ROOT / "envs" / f"{name}.yaml")
-    return file.replace("{", "{{").replace("}", "}}")
 
 
 include: "workflow/rules/data.smk"

@@ -30,3 +30,9 @@ def export_environment(root: Path, config: Config, planning: bool) -> None:
     }
     if planning:
         os.environ[precision.VARIABLE] = precision.native()
+
+
+def software(root: Path, name: str) -> str:
+    """The file of a software environment. Snakemake formats its path: braces in the checkout's are doubled."""
+    file = str(root / "envs" / f"{name}.yaml")
+    return file.replace("{", "{{").replace("}", "}}")
