@@ -26,7 +26,7 @@ def render(arguments: dict[str, str], folder: Path) -> subprocess.CompletedProce
     command = [sys.executable, "workflow/scripts/render_report.py"]
     command += [part for name in ("cells", "metrics", "results") for part in (f"--{name}", arguments[name])]
     command += ["--pdf", str(folder / "report.pdf"), "--tables", str(folder / "tables")]
-    command += ["--figures", str(folder / "figures")]
+    command += ["--figures", str(folder / "figures"), "--files", str(folder / "files.json")]
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
     return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
 
@@ -119,7 +119,7 @@ def test_a_failed_render_leaves_the_old_report(rendered: Path, fabricated: dict[
     before = (tmp_path / "reports" / "report.pdf").read_bytes()
     assert render({**fabricated, "metrics": str(broken)}, tmp_path / "reports").returncode != 0
     assert (tmp_path / "reports" / "report.pdf").read_bytes() == before
-    assert sorted(p.name for p in (tmp_path / "reports").iterdir()) == ["figures", "report.pdf", "tables"]
+    assert sorted(p.name for p in (tmp_path / "reports").iterdir()) == ["figures", "files.json", "report.pdf", "tables"]
 
 
 def test_a_section_without_cells_is_not_printed(fabricated: dict[str, str]):
