@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar, cast
 
 Environment = Literal["numeric", "torch"]  # of envs/: torch where a job computes with it, and asks for a GPU
+NAME = r"[a-z][a-z0-9_]*"  # of a plug-in, and so of its file
 Bounds = tuple[float | None, float | str | None]
 
 

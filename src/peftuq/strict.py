@@ -11,7 +11,8 @@ MOST = 10**9  # of any number: no sensible value reaches it, and a slip of the f
 PositiveInt = Annotated[int, Field(gt=0, le=MOST)]
 PositiveFloat = Annotated[float, Field(gt=0, le=MOST)]
 NonNegativeFloat = Annotated[float, Field(ge=0, le=MOST)]
-Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.]*$")]
+NAME = r"[a-z0-9][a-z0-9_.]*"
+Name = Annotated[str, Field(pattern=f"^{NAME}$")]
 
 
 class Strict(BaseModel):

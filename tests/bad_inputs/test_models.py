@@ -5,14 +5,19 @@ import json
 import shutil
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
+from recipes import task
 from safetensors.torch import load_file, save_file
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "unit/models"))
 from tiny import DECODERS, ENCODERS, build
 
+from peftuq import files
+from peftuq.adapters.adapted import Adapted
 from peftuq.config.local import check_model
 from peftuq.config.schema import Model
 from peftuq.data.model_files import ModelFolder
@@ -276,6 +281,17 @@ def test_texts_beyond_the_model(count, name, tokens, words):
         if name not in ("llama", "gemma3") or tokens[-1] == 60:  # rotations have no table that would end
             with pytest.raises((IndexError, RuntimeError)):
                 model.base_model(input_ids=torch.tensor([tokens]))
+    count("model folder: texts beyond it")
+
+
+def test_a_split_with_a_token_beyond_the_model(folder, tmp_path, count):
+    split = tmp_path / "valid.parquet"
+    files.write_columns(split, {"id": np.arange(1), "label": np.zeros(1, int), "text": ["a b c d <image>"]})
+    change(folder / "tokenizer_config.json", pad_token="[PAD]")
+    tokenizer, model = backbone.tokenizer(folder), backbone.load(folder, "classification", 4, torch.float32)
+    adapted = Adapted(SimpleNamespace(hf=model), tokenizer, task("classification"), torch.float32, print, None)
+    with pytest.raises(UserError, match=rf"^{split}: .*the token 99, and the embedding 60"):
+        adapted.read(["valid"], [split])
     count("model folder: texts beyond it")
 
 

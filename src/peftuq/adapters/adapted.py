@@ -3,6 +3,7 @@
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -48,15 +49,24 @@ class Adapted:
         read_out = adapters.read_out(loaded, hf, encode.answer_tokens(tokenizer, task), None).to(backbone.device())
         return cls(read_out.eval(), tokenizer, task, dtype, log, adapters)
 
+    @cached_property
+    def limits(self) -> backbone.Limits:
+        return backbone.Limits.of(self.read_out.hf)
+
     def encode(self, columns: Mapping[str, Any], task: Task | None = None) -> Encoded:
         """Prepared examples as tokens; `task` in place of the model's own changes their prompts."""
         encoded = encode.tokenise(self.tokenizer, columns, task or self.task)
-        backbone.Limits.of(self.read_out.hf).check(encoded.tokens, self.tokenizer.name_or_path)
+        self.limits.check(encoded.tokens, self.tokenizer.name_or_path)
         return encoded
 
     def read(self, parts: Sequence[str], paths: Sequence[str]) -> tuple[dict[str, Encoded], dict[str, int]]:
-        """Prepared splits as tokens, and how many inputs of each were cut. `UserError` for a language not its own."""
+        """Prepared splits as tokens, and how many inputs of each were cut.
+
+        Raises `UserError` for a language not its own, and for an input that the model has no row or position for.
+        """
         data = {part: encode.encode(self.tokenizer, path, self.task) for part, path in zip(parts, paths, strict=True)}
+        for encoded, path in zip(data.values(), paths, strict=True):
+            self.limits.check(encoded.tokens, path)
         return data, encode.count_cut(self.tokenizer, data, paths, self.task, self.log)
 
     def run(self, data: Encoded, progress: Progress | None = None) -> Record:

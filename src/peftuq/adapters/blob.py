@@ -11,7 +11,6 @@ for each example, the code's for every position of each.
 
 import math
 from collections.abc import Iterator, Mapping
-from functools import partial
 from pathlib import Path
 
 import torch
@@ -103,8 +102,7 @@ def terms(model: nn.Module, recipe: Recipe, examples: int) -> Terms:
         return torch.stack([kl(mean, G.square(), params["prior_std"]) for mean, G in found]).sum()
 
     parameters = [parameter for pair in found for parameter in pair]
-    descent = partial(kl_descent, lr=params["kl_lr"], gamma=params["gamma"], recipe=recipe, examples=examples)
-    return Terms(after=descent(divergence, parameters))
+    return Terms(after=kl_descent(divergence, parameters, params["kl_lr"], params["gamma"], recipe, examples))
 
 
 def draw(model: nn.Module, generator: torch.Generator) -> dict[str, Tensor]:

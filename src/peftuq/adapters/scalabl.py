@@ -11,7 +11,6 @@ KL(p‖q), the prior and the posterior swapped.
 
 import math
 from collections.abc import Mapping
-from functools import partial
 from pathlib import Path
 
 import torch
@@ -96,5 +95,4 @@ def terms(model: nn.Module, recipe: Recipe, examples: int) -> Terms:
         return torch.stack([kl(log_s.exp(), log_std.exp(), params["reference"]) for log_s, log_std in found]).sum()
 
     parameters = [parameter for pair in found for parameter in pair]
-    descent = partial(kl_descent, lr=params["kl_lr"], gamma=params["gamma"], recipe=recipe, examples=examples)
-    return Terms(after=descent(divergence, parameters))
+    return Terms(after=kl_descent(divergence, parameters, params["kl_lr"], params["gamma"], recipe, examples))

@@ -13,10 +13,9 @@ from peftuq.config import load, parameters
 from peftuq.config.recipe import Recipe
 from peftuq.errors import UserError
 from peftuq.files import read_text
-from peftuq.plugins import AdapterKind, Plugin, Predictive, Score
+from peftuq.plugins import NAME, AdapterKind, Plugin, Predictive, Score
 
 LARGEST = 2**22  # bytes of a plug-in's file
-NAME = re.compile(r"[a-z][a-z0-9_]*")
 FUNCTIONS: dict[type[Plugin], tuple[str, ...]] = {
     Score: ("score",),
     Predictive: ("predict",),
@@ -136,7 +135,7 @@ def _files(folder: Path, kind: type[Plugin]) -> dict[str, Path]:
     for file in sorted(folder.rglob("*.py")):
         if declares.search(read_text(file, LARGEST)):
             name = file.parent.name if file.stem == "method" else file.stem
-            if not NAME.fullmatch(name):
+            if not re.fullmatch(NAME, name):
                 raise UserError(f"{file}: '{name}' is no name of a plug-in: rename it to small letters, digits and _, "
                                 "the first a letter")  # fmt: skip
             if name in found:

@@ -2,17 +2,17 @@
 
 import re
 
+from peftuq import plugins, strict
 from peftuq.config.study import Study
 from peftuq.errors import UserError
 
-NAME, PLUGIN = r"[a-z0-9][a-z0-9_.]*", r"[a-z][a-z0-9_]*"
 PATTERNS = {
-    "model": NAME,
-    "dataset": NAME,
-    "recipe": NAME,
+    "model": strict.NAME,
+    "dataset": strict.NAME,
+    "recipe": strict.NAME,
     "seed": r"\d+",
-    "predictive": rf"{PLUGIN}(-\d+)?",
-    "score": PLUGIN,
+    "predictive": rf"{plugins.NAME}(-\d+)?",
+    "score": plugins.NAME,
     "source": r"[a-z]+-[0-9a-f]+",
 }
 
@@ -30,4 +30,4 @@ def check_names(study: Study) -> None:
 
 def _check(kind: str, name: str) -> None:
     if not re.fullmatch(PATTERNS[kind], name):
-        raise UserError(f"{kind} '{name}': names are of small letters, digits and _, the first a letter: rename it")
+        raise UserError(f"{kind} '{name}': names are of small letters, digits and _: rename it")

@@ -13,11 +13,11 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from peftuq.adapters.adapted import Adapted
-from peftuq.artifacts import Samples, softmax
+from peftuq.artifacts import Samples
 from peftuq.errors import UserError
 from peftuq.models.readout import ReadOut
 from peftuq.plugins import Predictive
-from peftuq.predictives.ensemble import pool
+from peftuq.predictives import passes
 from peftuq.progress import Progress
 
 PREDICTIVE = Predictive(
@@ -109,12 +109,5 @@ def predict(
     assert size is not None  # as `sized`
     encoded = {part: adapted.encode(data[part]) for part in evals}
     progress = Progress(adapted.log, "passes", size * sum(map(len, encoded.values())), "examples")
-    samples = {}
-    for part in evals:
-        draws = []
-        for draw in range(size):
-            with dropping(adapted.read_out, seed, draw):
-                record = adapted.run(encoded[part], progress)
-            draws.append(Samples(record.id, record.label, softmax(record.logits)[None]))
-        samples[part] = pool(draws)
-    return samples, {}
+    draws = (dropping(adapted.read_out, seed, draw) for draw in range(size))
+    return passes.predict(adapted, encoded, draws, progress), {}

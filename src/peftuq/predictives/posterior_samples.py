@@ -12,7 +12,7 @@ from peftuq.adapters.adapted import Adapted
 from peftuq.adapters.protocol import PosteriorModule
 from peftuq.artifacts import Samples
 from peftuq.plugins import Predictive
-from peftuq.predictives import from_weights
+from peftuq.predictives import passes
 from peftuq.progress import Progress
 
 PREDICTIVE = Predictive(
@@ -37,5 +37,6 @@ def predict(
     kind = cast(PosteriorModule, adapted.adapters)
     encoded = {part: adapted.encode(data[part]) for part in evals}
     progress = Progress(adapted.log, "passes", size * sum(map(len, encoded.values())), "examples")
-    draws = (kind.draw(adapted.read_out, drawn.generator(seed, number)) for number in range(size))
-    return from_weights.predict(adapted, encoded, draws, progress), {}
+    model = adapted.read_out
+    draws = (drawn.weights(model, kind.draw(model, drawn.generator(seed, number))) for number in range(size))
+    return passes.predict(adapted, encoded, draws, progress), {}

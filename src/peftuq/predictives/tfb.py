@@ -11,6 +11,7 @@ turns the noise's sign at random for every position of an input; here, as in the
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,7 +23,7 @@ from peftuq.adapters import drawn
 from peftuq.adapters.adapted import Adapted
 from peftuq.artifacts import Samples, softmax
 from peftuq.plugins import Predictive
-from peftuq.predictives import from_weights
+from peftuq.predictives import passes
 from peftuq.progress import Progress
 
 PREDICTIVE = Predictive(
@@ -35,7 +36,7 @@ PREDICTIVE = Predictive(
         "reference": "paper",  # which reading of the criterion; or "code"
         "tolerance": 0.003,  # relative change of the NLL
         "anchors": 500,  # examples of train
-        "sigma": [0.001, 0.015],  # the range
+        "sigma": (0.001, 0.015),  # the range
         "steps": 5,  # of the bisection
     },
     bounds={"tolerance": (0, None), "anchors": (1, None), "sigma": (0, None), "steps": (1, 50)},
@@ -70,7 +71,7 @@ class Posterior:
 
     def __init__(self, model: nn.Module, seed: int):
         parameters = dict(model.named_parameters())
-        self._seed = seed
+        self._model, self._seed = model, seed
         self._layers = {
             name: rotated(*(parameters[drawn.factor(name, of)] for of in "AB")) for name in drawn.lora_layers(model)
         }
@@ -84,8 +85,9 @@ class Posterior:
             found[drawn.factor(name, "B")] = layer.B
         return found
 
-    def draws(self, size: int, sigma: float) -> Iterator[dict[str, Tensor]]:
-        return (self.draw(number, sigma) for number in range(size))
+    def draws(self, size: int, sigma: float) -> Iterator[AbstractContextManager[None]]:
+        """Blocks inside which the model has the factors of a draw."""
+        return (drawn.weights(self._model, self.draw(number, sigma)) for number in range(size))
 
 
 def search(change: Callable[[float], float], params: Mapping[str, Any]) -> float:
@@ -119,8 +121,8 @@ def predict(
     train = adapted.encode(data["train"])
     anchors = train.take(np.random.default_rng(seed).permutation(len(train))[: params["anchors"]])
     encoded = {part: adapted.encode(data[part]) for part in evals}
-    passes = (1 + size * params["steps"]) * len(anchors) + size * sum(map(len, encoded.values()))
-    progress = Progress(adapted.log, "passes", passes, "examples")
+    examples = (1 + size * params["steps"]) * len(anchors) + size * sum(map(len, encoded.values()))
+    progress = Progress(adapted.log, "passes", examples, "examples")
     posterior = Posterior(adapted.read_out, seed)
     logits = adapted.run(anchors, progress).logits
     answers = logits.argmax(axis=1)
@@ -130,11 +132,11 @@ def predict(
         return float(-np.log(chosen.clip(min=1e-12)).mean())
 
     def change(sigma: float) -> float:
-        samples = from_weights.predict(adapted, {"anchors": anchors}, posterior.draws(size, sigma), progress)
+        samples = passes.predict(adapted, {"anchors": anchors}, posterior.draws(size, sigma), progress)
         found = relative_change(nll(samples["anchors"].mean), own)
         return found / len(anchors) if params["reference"] == "code" else found
 
     own = nll(softmax(logits))
     sigma = search(change, params)
     adapted.log(f"sigma {sigma:g}")
-    return from_weights.predict(adapted, encoded, posterior.draws(size, sigma), progress), {"sigma": repr(sigma)}
+    return passes.predict(adapted, encoded, posterior.draws(size, sigma), progress), {"sigma": repr(sigma)}

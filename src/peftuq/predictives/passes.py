@@ -1,10 +1,8 @@
-"""Samples of a predictive distribution from drawn weights: a pass over the examples for each draw."""
+"""Samples of a predictive distribution from a model that is changed for a while: a pass over the examples for each."""
 
 from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager
 
-from torch import Tensor
-
-from peftuq.adapters import drawn
 from peftuq.adapters.adapted import Adapted
 from peftuq.artifacts import Samples, softmax
 from peftuq.models.batching import Encoded
@@ -13,15 +11,15 @@ from peftuq.progress import Progress
 
 
 def predict(
-    adapted: Adapted, data: Mapping[str, Encoded], draws: Iterable[Mapping[str, Tensor]], progress: Progress
+    adapted: Adapted, data: Mapping[str, Encoded], draws: Iterable[AbstractContextManager[None]], progress: Progress
 ) -> dict[str, Samples]:
-    """Samples (M, N, C) of each set of examples; `draws`: M times the parameters that a sample has, by name.
+    """Samples (M, N, C) of each set of examples; `draws`: M blocks inside which the model is that of a sample.
 
-    All examples of a sample have the same weights: it depends neither on batches nor on padding.
+    All examples of a sample meet the same model: it depends neither on batches nor on padding.
     """
     found: dict[str, list[Samples]] = {part: [] for part in data}
     for draw in draws:
-        with drawn.weights(adapted.read_out, draw):
+        with draw:
             for part, examples in data.items():
                 record = adapted.run(examples, progress)
                 found[part].append(Samples(record.id, record.label, softmax(record.logits)[None]))
