@@ -13,7 +13,8 @@ import pytest
 from peftuq.artifacts import Head, Record
 from peftuq.config import load, strict_yaml
 from peftuq.config.methods import Methods, _files, declaration
-from peftuq.config.schema import Config, Suite
+from peftuq.config.recipe import Adapter, Loss, Optimiser, Prior, Recipe, Sweep
+from peftuq.config.schema import Config, Grid, Limit, Suite, Trim
 from peftuq.plugins import AdapterKind, Predictive, Score
 from peftuq.scores.returned import check
 
@@ -50,6 +51,13 @@ def named_parameters(text: str) -> set[tuple[str, str]]:
 
 def unknown(text: str) -> set[str]:
     return {f"{method}.{key}" for method, key in named_parameters(text) if key not in PARAMETERS.get(method, {})}
+
+
+@pytest.mark.parametrize("model", [Config, Suite, Grid, Limit, Trim, Recipe, Adapter, Optimiser, Loss, Prior, Sweep])
+def test_every_key_is_documented(model):
+    (page,) = (page.read_text() for page in PAGES if page.name == "configuration.md")
+    named = re.findall(r"[a-z_]+", " ".join(re.findall(r"`[^`]+`|```.*?```", page, re.DOTALL)))
+    assert not set(model.model_fields) - set(named)
 
 
 def test_parameters_that_are_named_exist():
