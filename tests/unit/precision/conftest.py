@@ -5,8 +5,17 @@ from collections.abc import Iterator
 import pytest
 import torch
 from furniture import furnish
-from grid import PRECISIONS
+from grid import PRECISIONS, Model
 from programs import Run
+
+EVERYDAY = ("bert", "llama")  # `make test` runs these architectures, `make test-all` every one
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        model = item.callspec.params.get("model") if hasattr(item, "callspec") else None
+        if isinstance(model, Model) and model.architecture not in EVERYDAY:
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture(scope="session")

@@ -6,6 +6,7 @@ import pytest
 from peftuq.reference_posterior import last_layers
 from peftuq.reference_posterior.model import Layers, Network, Posterior, forward
 
+pytestmark = pytest.mark.slow
 RNG = np.random.default_rng(3)
 LAYERS = Layers(RNG.normal(size=(3, 4)), RNG.normal(size=3), RNG.normal(size=(2, 3)), RNG.normal(size=2))
 NETWORK = Network(LAYERS, 2, 1.0)

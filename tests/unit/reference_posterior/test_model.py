@@ -10,6 +10,7 @@ from peftuq.reference_posterior.backend import jax, jnp
 from peftuq.reference_posterior.model import Layers, Network, Posterior, fit_layers, forward, probabilities
 from peftuq.training.losses import Prior
 
+pytestmark = pytest.mark.slow
 D, K, C, R, N = 5, 4, 3, 2, 12
 RNG = np.random.default_rng(3)
 LAYERS = Layers(RNG.normal(size=(K, D)), RNG.normal(size=K), RNG.normal(size=(C, K)), RNG.normal(size=C))

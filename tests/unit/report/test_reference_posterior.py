@@ -14,6 +14,7 @@ from peftuq.report.figures import style
 from peftuq.report.parts import Picture
 from peftuq.report.tables import UNDEFINED, Table
 
+pytestmark = pytest.mark.slow
 ASKED = {"model": "m", "dataset": "d", "recipe": "r", "seed": 0}
 SPEC = {"inputs": 16, "hidden": 16, "rank": 4, "half_lambda": 1, "dropout": 0.1, "chains": 4, "warmup": 9, "draws": 9}
 PARTS = {"test": 30, "s1": 10, "s2": 10, "s3": 10}
