@@ -80,7 +80,10 @@ include: "workflow/rules/rehearsal.smk"
 onstart:
     gc.freeze()
     gc.enable()
-    jobs.start()
+    try:
+        jobs.start()
+    except UserError as error:
+        raise WorkflowError(str(error)) from None
 
 
 rule all:

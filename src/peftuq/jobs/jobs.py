@@ -4,6 +4,7 @@ from functools import partial
 from typing import Any
 
 from peftuq.config.study import PARTS, Study
+from peftuq.errors import UserError
 from peftuq.jobs.context import Context
 from peftuq.jobs.data import FetchData, FetchModel, PrepareData
 from peftuq.jobs.evaluate import Aggregate, Compare, Evaluate, ListCells
@@ -72,9 +73,17 @@ class Jobs:
         return self.predict_with_model if by_model else self.predict_from_records
 
     def start(self) -> None:
-        """A run begins: write down what only its own machine knows, for its jobs and for `peftuq why`."""
-        self.codes.start()
-        self.context.identities.start()
+        """A run begins: write down what only its own machine knows, for its jobs and for `peftuq why`.
+
+        Raises `UserError` where the folder of results cannot be written to.
+        """
+        try:
+            self.codes.start()
+            self.context.identities.start()
+        except OSError as error:
+            results = self.study.config.results
+            raise UserError(f"results: nothing can be written to {results} ({error.strerror or error}): mend this, or "
+                            "name another folder") from error  # fmt: skip
 
 
 def _always(rule: Rule, w: Any) -> Rule:

@@ -6,10 +6,12 @@ result that is reused needs none of it. Threads of numerical libraries are set b
 
 import argparse
 import dataclasses
+import errno
 import functools
 import gc
 import json
 import os
+import re
 import signal
 import sys
 import traceback
@@ -63,7 +65,7 @@ def run(
     try:
         log = _prepare(arguments)
     except OSError as error:
-        sys.exit(f"error: {_fault(error)}")
+        sys.exit(f"error: {_fault(error, arguments)}")
     if launch.rank() is None:
         _execute(_check, arguments, log)
     entry = _entry(arguments)
@@ -234,14 +236,16 @@ def _execute(main: Callable[[A, Log], None], arguments: A, log: Log) -> None:
         sys.exit(2)
     except OSError as error:
         # A full or read-only disk is the user's to mend; outputs that exist are whole (artifacts.py).
-        log.failure(f"error: {_fault(error)}")
+        log.failure(f"error: {_fault(error, arguments)}")
         sys.exit(2)
     except Exception as error:
-        full = type(error).__name__ == "SafetensorError" and "I/O error" in str(error)  # its writer raises no OSError
-        if not full:
-            log.failure(traceback.format_exc())
-        log.failure(f"error: {error if full else failure.line(error, _plugins(arguments))}")
-        sys.exit(2 if full else 1)
+        if type(error).__name__ == "SafetensorError" and "I/O error" in str(error):  # its writer raises no OSError
+            number = re.search(r"os error (\d+)", str(error))
+            log.failure(f"error: {_fault(OSError(int(number[1]) if number else errno.EIO, str(error)), arguments)}")
+            sys.exit(2)
+        log.failure(traceback.format_exc())
+        log.failure(f"error: {failure.line(error, _plugins(arguments))}")
+        sys.exit(1)
 
 
 def _plugins(arguments: Arguments) -> list[str]:
@@ -250,5 +254,8 @@ def _plugins(arguments: Arguments) -> list[str]:
     return [module for key in ("module", "adapter") if isinstance(module := getattr(spec, key, None), str)]
 
 
-def _fault(error: OSError) -> str:
+def _fault(error: OSError, arguments: Arguments) -> str:
+    """A disk without room is that of the outputs, whichever file the system names."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return f"{_outputs(arguments)[0]}: {os.strerror(error.errno)}: make room there and run again"
     return f"{error.strerror or error}" + (f": {error.filename}" if error.filename else "")
