@@ -18,7 +18,7 @@ sys.path.insert(0, str(ROOT / "src"))
 
 from peftuq.errors import UserError
 from peftuq.jobs import outputs
-from peftuq.jobs.environment import export_environment, software
+from peftuq.jobs.environment import check_interpreter, export_environment, software
 from peftuq.jobs.jobs import Jobs
 from peftuq.jobs.rule import input_flags, output_flags, results_folder
 from peftuq.config.load import configuration
@@ -81,6 +81,8 @@ onstart:
     gc.freeze()
     gc.enable()
     try:
+        if workflow.non_local_exec:
+            check_interpreter(sys.executable)
         jobs.start()
     except UserError as error:
         raise WorkflowError(str(error)) from None

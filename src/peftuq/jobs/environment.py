@@ -1,12 +1,21 @@
 """Environment variables that every job of the workflow finds."""
 
 import os
+import shlex
 import sys
 from pathlib import Path
 
 from peftuq import integrity
 from peftuq.config import precision
 from peftuq.config.schema import Config
+from peftuq.errors import UserError
+
+
+def check_interpreter(interpreter: str) -> None:
+    """Raises `UserError` for a path that the command of a cluster's job, where it stands unquoted, would break at."""
+    if shlex.quote(interpreter) != interpreter:
+        raise UserError(f"{interpreter}: jobs of a cluster cannot be started with an interpreter below a folder with "
+                        "spaces, quotes or braces in its name: put the virtual environment elsewhere")  # fmt: skip
 
 
 def export_environment(root: Path, config: Config, planning: bool) -> None:
