@@ -66,9 +66,9 @@ class Paths:
     def records(self, model="{model}", dataset="{dataset}", recipe="{recipe}", seed="{seed}") -> str:
         return f"{self.results}/records/{self._seed(model, dataset, recipe, seed)}.safetensors"
 
-    def duration(self, of: str) -> str:
-        """How long a file that a model's answers fill took; apart from it, so that it depends on the model alone."""
-        return f"{of.removesuffix('.safetensors')}.json"
+    def facts(self, of: str) -> str:
+        """Time and memory that a file's job took; apart from it, so that equal results have equal bytes."""
+        return f"{of.rpartition('.')[0]}.json"
 
     def laplace(self, model="{model}", dataset="{dataset}", recipe="{recipe}", seed="{seed}") -> str:
         """Gaussian logits of every example under an adapter's posterior, for both choices of the prior."""

@@ -5,7 +5,8 @@ rule predict_from_records:
     input:
         jobs.predict_from_records.inputs,
     output:
-        paths.samples(),
+        samples=paths.samples(),
+        facts=paths.facts(paths.samples()),
     log:
         paths.log(
             "predict_from_records",
@@ -22,14 +23,15 @@ rule predict_from_records:
     shell:
         'python "$PEFTUQ_SCRIPTS"/predict_from_records.py --spec {params.spec:q} --code {params.code}'
         " --identity {params.identity}"
-        " --inputs {input:q} --samples {output:q} --log {log:q}"
+        " --inputs {input:q} --samples {output.samples:q} --facts {output.facts:q} --log {log:q}"
 
 
 rule fit_baselines:
     input:
         jobs.fit_scores.inputs,
     output:
-        paths.scores(),
+        scores=paths.scores(),
+        facts=paths.facts(paths.scores()),
     log:
         paths.log(
             "fit_baselines",
@@ -47,7 +49,7 @@ rule fit_baselines:
     shell:
         'python "$PEFTUQ_SCRIPTS"/fit_scores.py --spec {params.spec:q} --code {params.code}'
         " --identity {params.identity}"
-        " --samples {input:q} --threads {threads} --scores {output:q} --log {log:q}"
+        " --samples {input:q} --threads {threads} --scores {output.scores:q} --facts {output.facts:q} --log {log:q}"
 
 
 use rule fit_baselines as fit_adue with:

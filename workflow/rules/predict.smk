@@ -7,7 +7,7 @@ rule predict_with_model:
         model_files=ancient(paths.model_files()),
     output:
         samples=paths.samples(),
-        facts=paths.duration(paths.samples()),
+        facts=paths.facts(paths.samples()),
     log:
         paths.log(
             "predict_with_model", "{model}/{dataset}/{recipe}/seed{seed}/{predictive}"
@@ -36,7 +36,7 @@ rule fit_laplace:
         model_files=ancient(paths.model_files()),
     output:
         gaussians=paths.laplace(),
-        facts=paths.duration(paths.laplace()),
+        facts=paths.facts(paths.laplace()),
     log:
         paths.log("fit_laplace", "{model}/{dataset}/{recipe}/seed{seed}"),
     priority: 1

@@ -64,7 +64,7 @@ rule extract:
         model_files=ancient(paths.model_files()),
     output:
         records=paths.records(),
-        facts=paths.duration(paths.records()),
+        facts=paths.facts(paths.records()),
     log:
         paths.log("extract", "{model}/{dataset}/{recipe}/seed{seed}"),
     priority: 1

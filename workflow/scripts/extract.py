@@ -22,8 +22,8 @@ class Arguments(program.Arguments):
 def main(args: Arguments, log: Log) -> None:
     import torch
 
-    from peftuq import artifacts, files
-    from peftuq.adapters.adapted import Adapted, duration
+    from peftuq import artifacts, files, usage
+    from peftuq.adapters.adapted import Adapted
     from peftuq.progress import Progress
 
     torch.set_num_threads(args.threads)
@@ -32,7 +32,7 @@ def main(args: Arguments, log: Log) -> None:
     n, started = sum(map(len, data.values())), time.monotonic()
     progress = Progress(log, "examples", n, "examples")
     records = {part: adapted.run(encoded, progress) for part, encoded in data.items()}
-    took = duration(n, started)
+    took = usage.measured(n, started)
     artifacts.write_records(args.records, records, adapted.read_out.head())
     files.write_json(args.facts, {**took, "cut": cut, "max_length": args.spec.task.max_length})
 

@@ -23,7 +23,8 @@ class Arguments(program.Arguments):
 def main(args: Arguments, log: Log) -> None:
     import torch
 
-    from peftuq.adapters.adapted import Adapted, duration
+    from peftuq import usage
+    from peftuq.adapters.adapted import Adapted
     from peftuq.files import read_columns, write_json
     from peftuq.predictives.laplace import file, fit, kfac
 
@@ -37,7 +38,7 @@ def main(args: Arguments, log: Log) -> None:
     started = time.monotonic()
     gaussians, facts = fit.fit(adapted.read_out, train, evals, execution, spec.params, spec.seed, log)
     log(f"prior precision {facts['precision']}, validation NLL {facts['valid_nll']}")
-    took = duration(sum(map(len, evals.values())), started)
+    took = usage.measured(sum(map(len, evals.values())), started)
     file.write(args.gaussians, gaussians, facts)
     write_json(args.facts, took)
 

@@ -1,5 +1,6 @@
 """Score every example of every evaluation set with one method, fitted where the method needs it."""
 
+import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,12 +14,13 @@ class Arguments(program.Arguments):
     spec: Score
     samples: program.Input  # an adapter's records are samples, too
     scores: program.Output
+    facts: program.Output
 
 
 def main(args: Arguments, log: Log) -> None:
     import numpy as np
 
-    from peftuq import artifacts, plugins
+    from peftuq import artifacts, files, plugins, usage
     from peftuq.scores import returned
     from peftuq.scores.protocol import ScoreModule
 
@@ -26,9 +28,11 @@ def main(args: Arguments, log: Log) -> None:
     method = plugins.load(spec.module, ScoreModule[artifacts.SampleFile | artifacts.RecordFile])
     samples = artifacts.SampleFile(args.samples)
     inputs = artifacts.RecordFile(args.samples) if spec.reads == "records" else samples
+    started = time.monotonic()
     found = method.score(inputs, spec.evals, spec.params, spec.seed)
     examples = {part: len(samples[part].id) for part in spec.evals}
     returned.check(method.SCORE, spec.module, found, examples)
+    took = usage.measured(sum(examples.values()), started)
     scores, diagnostics = found
     columns: dict[str, list[Any]] = {"eval": [], "id": [], "error": [], **{variant: [] for variant in scores}}
     for part in spec.evals:
@@ -41,6 +45,7 @@ def main(args: Arguments, log: Log) -> None:
     lists = ("eval", "error")
     arrays = {name: values if name in lists else np.concatenate(values) for name, values in columns.items()}
     artifacts.write_scores(args.scores, arrays, diagnostics)
+    files.write_json(args.facts, took)
 
 
 program.run(__doc__, Arguments, main)

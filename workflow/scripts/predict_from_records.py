@@ -1,5 +1,6 @@
 """Make the samples of a post-hoc predictive distribution from records, or from a fitted posterior."""
 
+import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,10 +14,11 @@ class Arguments(program.Arguments):
     spec: PredictFromRecords
     inputs: list[program.Input]
     samples: program.Output
+    facts: program.Output
 
 
 def main(args: Arguments, log: Log) -> None:
-    from peftuq import artifacts, plugins
+    from peftuq import artifacts, files, plugins, usage
     from peftuq.predictives import returned
     from peftuq.predictives.laplace.file import LaplaceFile
     from peftuq.predictives.protocol import FilePredictive
@@ -25,11 +27,14 @@ def main(args: Arguments, log: Log) -> None:
     method = plugins.load(spec.module, FilePredictive)
     read = {"records": artifacts.RecordFile, "epochs": artifacts.EpochFile, "laplace": LaplaceFile}[spec.reads]
     inputs: list[Any] = [read(file) for file in args.inputs]
+    started = time.monotonic()
     found = method.predict(inputs, spec.evals, spec.params, spec.seed, spec.size)
     ids = {part: inputs[0].ids(part) for part in spec.evals}
     returned.check(method.PREDICTIVE, spec.module, found, spec.size, ids)
     samples, facts = found
+    took = usage.measured(sum(map(len, ids.values())), started)
     artifacts.write_samples(args.samples, samples, facts)
+    files.write_json(args.facts, took)
 
 
 program.run(__doc__, Arguments, main)

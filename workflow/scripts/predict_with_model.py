@@ -23,8 +23,8 @@ class Arguments(program.Arguments):
 def main(args: Arguments, log: Log) -> None:
     import torch
 
-    from peftuq import artifacts, files, plugins
-    from peftuq.adapters.adapted import Adapted, duration
+    from peftuq import artifacts, files, plugins, usage
+    from peftuq.adapters.adapted import Adapted
     from peftuq.predictives import returned
     from peftuq.predictives.protocol import ModelPredictive
 
@@ -39,7 +39,7 @@ def main(args: Arguments, log: Log) -> None:
     ids = {part: columns["id"] for part, columns in data.items()}
     returned.check(method.PREDICTIVE, spec.module, found, spec.size, ids)
     samples, facts = found
-    took = duration(sum(len(columns["id"]) for columns in data.values()), started)
+    took = usage.measured(sum(len(columns["id"]) for columns in data.values()), started)
     artifacts.write_samples(args.samples, samples, facts)
     files.write_json(args.facts, took)
 

@@ -29,7 +29,7 @@ class Arguments(program.Arguments):
 def main(args: Arguments, log: Log) -> None:
     import torch
 
-    from peftuq import artifacts, fetched, files, plugins
+    from peftuq import artifacts, fetched, files, plugins, usage
     from peftuq.adapters.peft_lora import count_parameters
     from peftuq.adapters.protocol import AdapterModule, terms
     from peftuq.models import backbone, encode
@@ -71,7 +71,7 @@ def main(args: Arguments, log: Log) -> None:
     history, seconds = loop.train(model, data, job, at_epoch)
     if not launch.is_main():
         return
-    facts = {**counts, "seconds": seconds, "dtype": str(dtype), "device": str(backbone.device())}
+    facts = {**counts, "seconds": seconds, "dtype": str(dtype), "device": usage.device(), "peak_mib": usage.peak_mib()}
     _save(args, model, history, {**facts, "examples": len(data["train"]), "cut": cut})
     if args.epochs is not None:
         artifacts.write_epochs(args.epochs, at_epoch.all(len(history)))

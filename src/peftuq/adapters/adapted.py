@@ -1,6 +1,5 @@
 """A saved adapter on its backbone, ready to run: for extraction, and for plug-ins that need the model."""
 
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -80,8 +79,3 @@ class Adapted:
                             f"NaN or infinite in {self.task.precision}: set precision: fp32 in the recipe, or train "
                             "with a lower optimiser.lr")  # fmt: skip
         return record
-
-
-def duration(examples: int, started: float) -> dict[str, Any]:
-    """Inference's facts: its number of `examples`, seconds since `started` (time.monotonic), and the device."""
-    return {"examples": examples, "seconds": time.monotonic() - started, "device": str(backbone.device())}

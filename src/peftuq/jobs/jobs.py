@@ -40,9 +40,7 @@ class Jobs:
         self.list_cells = ListCells(context)
         self.aggregate = Aggregate(context)
         self.compare_posteriors = ComparePosteriors(context)
-        self.render_report = RenderReport(
-            context, self.train, self.predictives, self.fit_laplace, self.trace, self.compare_posteriors
-        )
+        self.render_report = RenderReport(context, self.train, self.fit_laplace, self.trace, self.compare_posteriors)
         self._declare()
 
     def _declare(self) -> None:
@@ -54,10 +52,9 @@ class Jobs:
             (self.fetch_data, [paths.source()]),
             (self.prepare_data, [paths.data(part) for part in PARTS]),
             (self.train, trained),
-            (self.extract, [paths.records(), paths.duration(paths.records())]),
-            (self.fit_laplace, [paths.laplace(), paths.duration(paths.laplace())]),
-            (self.predict_with_model, [paths.duration(paths.samples())]),
-            (self.fit_scores, [paths.scores()]),
+            (self.extract, [paths.records(), paths.facts(paths.records())]),
+            (self.fit_laplace, [paths.laplace(), paths.facts(paths.laplace())]),
+            (self.fit_scores, [paths.scores(), paths.facts(paths.scores())]),
             (self.trace, [paths.trace(), paths.trace_examples()]),
             (self.evaluate, [paths.metrics()]),
             (self.compare, [paths.comparison()]),
@@ -66,7 +63,7 @@ class Jobs:
             (self.aggregate, [paths.metrics_table]),
         ]
         self.context.identities.declare({path: partial(_always, rule) for rule, files in made for path in files})
-        self.context.identities.declare({paths.samples(): self._sampler})
+        self.context.identities.declare(dict.fromkeys([paths.samples(), paths.facts(paths.samples())], self._sampler))
 
     def _sampler(self, w: Any) -> Rule:
         by_model = self.predictives.rule_of(w.predictive) == "predict_with_model"

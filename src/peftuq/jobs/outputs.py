@@ -44,11 +44,8 @@ def outputs(jobs: Jobs) -> Iterator[str]:
     yield from (paths.data(part, name) for name in study.dataset_names for part in PARTS)
     yield from _of_adapters(jobs)
     for cell, scores in study.cells.items():
-        samples = paths.samples(*cell)
-        yield samples
-        if jobs.predictives.rule_of(cell.predictive) == "predict_with_model":
-            yield paths.duration(samples)
-        yield from (paths.scores(*cell, score) for score in scores)
+        made = [paths.samples(*cell), *(paths.scores(*cell, score) for score in scores)]
+        yield from (path for file in made for path in (file, paths.facts(file)))
         yield from (paths.metrics(*cell, score) for score in (PREDICTION, *scores))
     yield from (paths.comparison(*setting) for setting in study.settings)
     yield from (path(*setting) for setting in jobs.trace.settings for path in (paths.trace, paths.trace_examples))
@@ -60,7 +57,7 @@ def outputs(jobs: Jobs) -> Iterator[str]:
 def _of_adapters(jobs: Jobs) -> Iterator[str]:
     paths = jobs.paths
     for adapter in jobs.study.adapters:
-        yield from (paths.records(*adapter), paths.duration(paths.records(*adapter)))
+        yield from (paths.records(*adapter), paths.facts(paths.records(*adapter)))
         rule = jobs.train.rule_of(adapter.recipe)
         if rule is not None:
             trained = (paths.adapter, paths.adapter_config, paths.training, paths.training_log)
@@ -68,7 +65,7 @@ def _of_adapters(jobs: Jobs) -> Iterator[str]:
         if rule == "train_ensemble_member":
             yield paths.epochs(*adapter)
     for adapter in jobs.fit_laplace.adapters:
-        yield from (paths.laplace(*adapter), paths.duration(paths.laplace(*adapter)))
+        yield from (paths.laplace(*adapter), paths.facts(paths.laplace(*adapter)))
 
 
 def check_report(jobs: Jobs) -> None:

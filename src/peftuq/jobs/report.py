@@ -9,7 +9,6 @@ from peftuq.config.study import PACKAGE, PARTS
 from peftuq.jobs.context import Context
 from peftuq.jobs.posthoc import Trace
 from peftuq.jobs.predict import FitLaplace
-from peftuq.jobs.predictives import Predictives
 from peftuq.jobs.reference_posterior import ComparePosteriors
 from peftuq.jobs.rule import Rule
 from peftuq.jobs.train import Train
@@ -22,13 +21,12 @@ class RenderReport(Rule):
         self,
         context: Context,
         train: Train,
-        predictives: Predictives,
         fit_laplace: FitLaplace,
         trace: Trace,
         compare_posteriors: ComparePosteriors,
     ):
         super().__init__(context)
-        self._train, self._predictives, self._fit_laplace = train, predictives, fit_laplace
+        self._train, self._fit_laplace = train, fit_laplace
         self._trace, self._compare_posteriors = trace, compare_posteriors
 
     def inputs(self, w: Any) -> dict[str, Any]:
@@ -41,7 +39,7 @@ class RenderReport(Rule):
             "models": [paths.model(model) for model in dict.fromkeys(setting.model for setting in study.settings)],
             "data": [paths.data(split, name) for name in study.dataset_names for split in PARTS],
             "trainings": [path(*adapter) for adapter in trained for path in (paths.training, paths.training_log)],
-            "durations": list(map(paths.duration, self._timed())),
+            "facts": list(map(paths.facts, self._measured())),
             "temperatures": [paths.samples(*cell) for cell in study.cells if cell.predictive == "temperature"],
             "scores": [paths.scores(*cell, score) for cell, scores in study.cells.items() for score in scores],
             "traces": [path(*s) for s in self._trace.settings for path in (paths.trace, paths.trace_examples)],
@@ -52,12 +50,13 @@ class RenderReport(Rule):
     def named(self, w: Any) -> list[str]:
         return [self._paths.cells, self._paths.metrics_table]
 
-    def _timed(self) -> list[str]:
-        """Outputs beside which lies how long a model took to make them."""
-        sampled = [c for c in self._study.cells if self._predictives.rule_of(c.predictive) == "predict_with_model"]
-        timed = [self._paths.records(*adapter) for adapter in self._study.adapters]
-        timed += [self._paths.samples(*cell) for cell in sampled]
-        return timed + [self._paths.laplace(*adapter) for adapter in self._fit_laplace.adapters]
+    def _measured(self) -> list[str]:
+        """Outputs beside which lies what their jobs took."""
+        study, paths = self._study, self._paths
+        made = [paths.records(*adapter) for adapter in study.adapters]
+        made += [paths.laplace(*adapter) for adapter in self._fit_laplace.adapters]
+        made += [paths.samples(*cell) for cell in study.cells if cell.predictive != "point"]
+        return made + [paths.scores(*cell, score) for cell, scores in study.cells.items() for score in scores]
 
     def plugins(self, w: Any) -> list[Path]:
         """The files of the report's sections: it finds them when it is rendered, so that no import names them."""

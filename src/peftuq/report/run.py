@@ -245,7 +245,7 @@ class Run:
     def inputs(self, setting: Setting) -> tuple[int, dict[str, int]] | None:
         """Most tokens of an input, and by split or shift set how many inputs lost some; None where nobody counted."""
         seed = self._cells_of[setting][0]["seed"]  # all read alike
-        recorded = self._json(self.paths.duration(self.paths.records(*setting, seed))) or {}
+        recorded = self._json(self.paths.facts(self.paths.records(*setting, seed))) or {}
         if "cut" not in recorded:
             return None
         trained = self._json(self.paths.training(*setting, seed)) or {}
@@ -271,7 +271,7 @@ class Run:
             "adapter": self.paths.samples(*setting, seed, predictive),
             "laplace": self.paths.laplace(*setting, seed),
         }
-        return self._json(self.paths.duration(made.get(reads, self.paths.records(*setting, seed))))
+        return self._json(self.paths.facts(made.get(reads, self.paths.records(*setting, seed))))
 
 
 def _setting(cell: Mapping[str, Any]) -> Setting:

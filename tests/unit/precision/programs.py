@@ -116,6 +116,7 @@ class Run:
                     self.jobs.predict_from_records.spec(w),
                     inputs=[str(fitted)],
                     samples=str(output),
+                    facts=self.paths.facts(str(output)),
                 )
             return output
         rule = self.jobs.predict_with_model
@@ -131,7 +132,7 @@ class Run:
             self.make("train", model)
         if not output.exists():
             self._prepare(inputs)
-            made = {MADE[script]: str(output), "facts": self.paths.duration(str(output))}
+            made = {MADE[script]: str(output), "facts": self.paths.facts(str(output))}
             run(script, spec, **made, **inputs)
         return output
 

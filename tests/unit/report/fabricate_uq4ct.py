@@ -232,7 +232,7 @@ def _write_adapter(paths: Paths, found: dict[str, Any], n: int, rng: np.random.G
     artifacts.write_records(paths.records(*key), records, artifacts.Head(np.eye(classes, 4, dtype=np.float32)))
     slower = 1.6 if mixture else 1.0
     facts = {"examples": n * len(records), "seconds": 0.02 * slower * n * len(records), "device": "cuda"}
-    files.write_json(paths.duration(paths.records(*key)), facts)
+    files.write_json(paths.facts(paths.records(*key)), facts)
     if found["recipe"] != "r0":
         facts = {"trainable": 4000000 if slower > 1 else 250000 * RECIPES[found["recipe"]]["adapter"]["rank"]}
         facts |= {"all": 10**8, "seconds": 100 * slower + key[-1], "dtype": "torch.bfloat16", "device": "cuda"}

@@ -115,7 +115,7 @@ def test_examples_and_inputs_that_tell_less_are_counted(tmp_path):
         files.write_columns(run.paths.data(split, "snippets2"), rows, {"counts": json.dumps(counts)})
     adapter = ("minilm", "snippets2", "lora", 0)
     facts = {"cut": {"valid": 4, "test": 1, "nyt2": 40}, "max_length": 64}
-    files.write_json(run.paths.duration(run.paths.records(*adapter)), facts)
+    files.write_json(run.paths.facts(run.paths.records(*adapter)), facts)
     rows = {row.labels[0]: [entry.plain for entry in row.entries] for row in table(run, "examples").rows}
     assert rows["snippets2, train"] == ["1,160", "3", "0", "0", "–"]
     assert rows["snippets2, test"] == ["40", "0", "5", "0", "2"]
