@@ -273,6 +273,14 @@ class Run:
         }
         return self._json(self.paths.facts(made.get(reads, self.paths.records(*setting, seed))))
 
+    def job(self, setting: Setting, seed: int, predictive: str, score: str = "") -> dict[str, Any] | None:
+        """Facts of the job that made a predictive's samples, or with `score` its scores; None where they are missing.
+
+        They are `seconds`, `examples` and `peak_mib` (`usage.measured`).
+        """
+        cell = (*setting, seed, predictive)
+        return self._json(self.paths.facts(self.paths.scores(*cell, score) if score else self.paths.samples(*cell)))
+
 
 def _setting(cell: Mapping[str, Any]) -> Setting:
     return Setting(cell["model"], cell["dataset"], cell["recipe"])
