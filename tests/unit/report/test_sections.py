@@ -15,7 +15,7 @@ from peftuq.report.run import Run
 from peftuq.report.tables import Table
 
 ROOT = Path(__file__).parents[3]
-SECTIONS = ["adue", "costs", "ensembles", "laplace_protocol", "uq4ct"]
+SECTIONS = ["adue", "costs", "disagreement", "ensembles", "laplace_protocol", "uq4ct"]
 NEW = """
 from typing import NamedTuple
 

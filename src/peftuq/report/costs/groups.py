@@ -1,4 +1,4 @@
-"""What is compared by its cost: the methods of one model, over the datasets on which it has the same recipes."""
+"""Methods compared by their cost: those of one model, over the datasets on which it has the same recipes."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -145,7 +145,7 @@ def mean(values: Sequence[float | None]) -> float | None:
 
 
 def _common(lists: Iterable[Sequence[str]]) -> list[str]:
-    """What all lists have, in the order of the first."""
+    """The items that all lists have, in the order of the first."""
     first, *others = lists
     return [one for one in dict.fromkeys(first) if all(one in other for other in others)]
 
