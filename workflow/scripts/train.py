@@ -45,8 +45,7 @@ def main(args: Arguments, log: Log) -> None:
     torch.manual_seed(loop.step_seed(seed, 0, 0))
     dtype = backbone.dtype(task.precision)
     tokenizer = backbone.tokenizer(folder)
-    data = {part: encode.encode(tokenizer, getattr(args, part), task) for part in ("train", "valid")}
-    cut = encode.count_cut(tokenizer, data, [args.train, args.valid], task, log)
+    data, cut = _encoded(args, tokenizer, log)
     hf = backbone.load(folder, task.kind, len(task.classes), dtype)
     limits = backbone.Limits.of(hf)
     for part, encoded in data.items():
@@ -76,6 +75,18 @@ def main(args: Arguments, log: Log) -> None:
     if args.epochs is not None:
         artifacts.write_epochs(args.epochs, at_epoch.all(len(history)))
     shutil.rmtree(args.checkpoint, ignore_errors=True)
+
+
+def _encoded(args: Arguments, tokenizer: Any, log: Log) -> tuple[dict[str, Any], dict[str, int]]:
+    """Train and valid as tokens, and how many inputs of each were cut; those of train may be cut shorter."""
+    from peftuq.models import encode
+
+    task, data, cut = args.spec.task, {}, dict[str, int]()
+    shorter = task.model_copy(update={"max_length": args.spec.recipe.cutoff(task.max_length)})
+    for part, file, its_task in (("train", args.train, shorter), ("valid", args.valid, task)):
+        data[part] = encode.encode(tokenizer, file, its_task)
+        cut |= encode.count_cut(tokenizer, {part: data[part]}, [file], its_task, log)
+    return data, cut
 
 
 def _recorder(args: Arguments, tokenizer: Any, train: Any, limits: Any) -> Any:

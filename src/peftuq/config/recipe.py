@@ -150,6 +150,7 @@ class Recipe(Strict):
     epoch_records: PositiveInt | None = None  # train rows that are recorded each epoch, beside all evaluation sets
     prompt: Name = "letters"
     max_length: Annotated[PositiveInt, AtMost(2**20)] = 512
+    train_max_length: Annotated[PositiveInt | None, AtMost(2**20), LATER] = None  # of training alone, below max_length
     precision: Literal["auto", "bf16", "fp32"] = "auto"  # auto: what the planning machine is fast in
     spectral_norm: Literal["none", "train"] = "none"
     micro_batch_tokens: PositiveInt = 8192  # a batch with more, padding counted, is accumulated in parts
@@ -177,6 +178,16 @@ class Recipe(Strict):
         if self.adapts_lm_head and self.prior is not None and self.prior.diversity == "anchored":
             raise ValueError("prior.diversity: 'anchored' would move every row of lm_head: leave it out of the targets")
         return self
+
+    @model_validator(mode="after")
+    def _training_is_cut_shorter(self) -> "Recipe":
+        if self.train_max_length is not None and self.train_max_length > self.max_length:
+            raise ValueError("train_max_length: must be at most max_length, which then holds for evaluation")
+        return self
+
+    def cutoff(self, max_length: int) -> int:
+        """The most tokens of a training example, where an input may have `max_length`."""
+        return min(max_length, self.train_max_length or max_length)
 
     @property
     def adapts_lm_head(self) -> bool:

@@ -65,13 +65,13 @@ class Inputs:
     """The examples of a dataset as a setting's model reads them: at most `tokens` each; `cut`: how many, by split."""
 
     title: str
-    tokens: int
+    tokens: str
     cut: dict[str, int]
     rows: dict[str, int]
 
 
 def _inputs(run: Run, settings: Sequence[Setting]) -> list[Inputs]:
-    found: dict[tuple[str, int], Inputs] = {}
+    found: dict[tuple[str, str], Inputs] = {}
     for setting in settings:
         for one in _of_setting(run, setting, Headings(run, []).model(setting)):
             found.setdefault((one.title, one.tokens), one)
@@ -84,9 +84,11 @@ def _of_setting(run: Run, setting: Setting, model: str) -> Iterator[Inputs]:
         return
     tokens, cut = counted
     own = {part: cut[part] for part in PARTS if part in cut}
-    yield Inputs(f"{model} on {setting.dataset}", tokens, own, run.dataset_facts(setting.dataset)[0])
+    trained = run.recipes[setting.recipe].get("train_max_length") or tokens
+    shown = f"{tokens:,}" if trained >= tokens else f"{tokens:,}; train {trained:,}"
+    yield Inputs(f"{model} on {setting.dataset}", shown, own, run.dataset_facts(setting.dataset)[0])
     for shift in run.shifts(setting):
-        yield Inputs(f"{model} on {shift}", tokens, {"test": cut[shift]}, run.dataset_facts(shift)[0])
+        yield Inputs(f"{model} on {shift}", f"{tokens:,}", {"test": cut[shift]}, run.dataset_facts(shift)[0])
 
 
 def _share(part: str) -> Field[Inputs]:
@@ -106,6 +108,6 @@ CUT = DeclaredTable[Sequence[Setting], Inputs](
     "Model and dataset",
     _inputs,
     lambda run, settings, rows, heading: [
-        [Field(Column("Tokens at most"), lambda inputs: Entry(f"{inputs.tokens:,}")), *map(_share, PARTS)]
+        [Field(Column("Tokens at most"), lambda inputs: Entry(inputs.tokens)), *map(_share, PARTS)]
     ],
 )

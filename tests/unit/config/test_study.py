@@ -1,5 +1,6 @@
 """A configuration is validated whole: every mistake is one line with file, key and what is allowed."""
 
+import json
 import shutil
 import subprocess
 import sys
@@ -300,3 +301,23 @@ def test_a_local_folder_is_fetched_and_its_wanted_files_are_watched(root, tmp_pa
     assert jobs.prepare_data.source(w) == f"results/sources/{key}/provenance.json"
     published = Jobs(study(root, sources=["hub", "registry"]))
     assert all(published.fetch_data.inputs(SimpleNamespace(source=key)) == [] for key in published.fetch_data.sources)
+
+
+def test_training_is_cut_shorter_only_where_a_recipe_says_so():
+    jobs = Jobs(Study({"suites": ["uq4ct", "adue"], "sources": ["hub", "registry"]}, CONFIG))
+    w = SimpleNamespace(model="llama2_7b", dataset="obqa", recipe="uq4ct", seed="0")
+    trained, extracted = (json.loads(rule.spec(w)) for rule in (jobs.train, jobs.extract))
+    assert trained["recipe"]["train_max_length"] == 512
+    assert trained["task"]["max_length"] == extracted["task"]["max_length"] == 1536  # what validates, and is evaluated
+    recipe = jobs.context.recipe("uq4ct")
+    assert [recipe.cutoff(limit) for limit in (1536, 512, 256)] == [512, 512, 256]
+    plain = SimpleNamespace(model="roberta", dataset="cola", recipe="lora", seed="0")
+    assert "train_max_length" not in jobs.train.spec(plain)
+    assert jobs.context.recipe("lora").cutoff(256) == 256
+
+
+def test_a_cutoff_of_training_beyond_the_inputs_is_refused(root):
+    write(root / "recipes/short.yaml", {"extends": "lora_demo", "max_length": 100, "train_max_length": 200})
+    suite(root, recipes=["short"])
+    with pytest.raises(UserError, match=r"short\.yaml: train_max_length: must be at most max_length"):
+        study(root)

@@ -131,7 +131,9 @@ def _ready(run: loop.Run, micro_batches: int) -> None:
 def trained(spec: Spec) -> Shape:
     """The largest micro-batch of a training."""
     job = Rehearsed.model_validate(spec)
-    return longest(job.task.max_length, job.recipe.micro_batch_tokens, job.recipe.optimiser.batch_size)
+    return longest(
+        job.recipe.cutoff(job.task.max_length), job.recipe.micro_batch_tokens, job.recipe.optimiser.batch_size
+    )
 
 
 def train(spec: Spec, config: dict[str, Any], machine: Machine) -> Work:
