@@ -230,6 +230,51 @@ def test_test_labels_and_other_evals_play_no_part(stored):
     assert not same(one, adue.score(stored({**records, **odd}, head), ["test"], parameters(**SMALL), 0))
 
 
+def test_the_authors_code_and_its_random_linear_head(stored):
+    """Balanced batches of 256, a rise of a tenth, U over 1 - 1/C; a sigmoid on one output, which is not divided."""
+    records, head = problem(3, 3, "", {**SIZES, "train": 600})
+    grid = {"lr": [1e-2], "epochs": [4], "alpha": [1.0], "beta": [0.01]}
+    params = parameters(**grid, reference="code", random_linear="sigmoid")
+    result, notes = adue.score(stored(records, head), ["test"], params, seed=7)
+    assert {notes["selected"][variant]["epochs"] for variant in ("adue", "adue_random_linear")} == {4}
+    rng = np.random.default_rng(7)
+    search.random_head(head, 0.02, rng)
+    single = search.random_head(Head(np.empty((1, 12), np.float32), np.empty(1, np.float32)), 0.02, rng)
+
+    def smooth(weights, h):
+        u = 1 - torch.logsumexp(100 * torch.softmax(F.linear(h, *weights), -1), -1) / 100
+        return (u / (1 - 1 / 3)).clamp(1e-7, 1 - 1e-7)
+
+    def sigmoid(weights, h):
+        return torch.sigmoid(F.linear(h, *weights))[:, 0].clamp(1e-7, 1 - 1e-7)
+
+    test, wrong = torch.tensor(records["test"].h).double(), torch.tensor(error(records["train"]))
+    share = wrong.double().mean()
+    drawn_by = torch.where(wrong, 1 / share, 1 / (1 - share))
+    for variant, start, u_of in (("adue", head, smooth), ("adue_random_linear", single, sigmoid)):
+        initial = tensors(start)
+        weights = [w.clone().requires_grad_() for w in initial]
+        h, e = torch.tensor(records["train"].h), wrong.float()
+        response = torch.tensor(1 - softmax(records["train"].logits).max(1)).float()
+        optimizer = torch.optim.Adam(weights, 1e-2)
+        schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 1e-2, total_steps=4 * 3, pct_start=0.1)
+        generator = torch.Generator().manual_seed(7)
+        for _ in range(4):
+            for rows in torch.multinomial(drawn_by, 600, replacement=True, generator=generator).split(256):
+                u = u_of(weights, h[rows])
+                loss = F.binary_cross_entropy(u, e[rows]) + (u - response[rows]).square().mean()
+                drift = sum((w - w0).square().sum() for w, w0 in zip(weights, initial, strict=True))
+                optimizer.zero_grad()
+                (loss + 0.01 * drift).backward()
+                optimizer.step()
+                schedule.step()
+        expected = u_of([w.detach().double() for w in weights], test)
+        np.testing.assert_allclose(result[variant]["test"], expected, atol=1e-4)
+    # A draw takes errors as often as correct predictions.
+    assert float(search.balanced(wrong.float())[wrong].sum()) == pytest.approx(600)
+    assert float(search.balanced(wrong.float())[~wrong].sum()) == pytest.approx(600)
+
+
 def test_train_on_valid_never_reads_train(stored):
     records, head = problem(0, 3, "")
     settings = parameters(**SMALL, train_on="valid")

@@ -161,12 +161,18 @@ def test_backward_equals_autograd(shape):
 
 
 @pytest.mark.parametrize("steps", [1, 2, 3, 4, 5, 7, 10, 33, 100, 841])
-@pytest.mark.parametrize("momentum", [(0.85, 0.95), (0.9, 0.9)])
-def test_one_cycle_equals_torch_step_by_step(steps, momentum):
+@pytest.mark.parametrize(("momentum", "rise"), [((0.85, 0.95), 0.3), ((0.9, 0.9), 0.3), ((0.85, 0.95), 0.1)])
+def test_one_cycle_equals_torch_step_by_step(steps, momentum, rise):
     optimizer = torch.optim.Adam([nn.Parameter(torch.zeros(1))], lr=1.0)
     low, high = momentum
     schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, 3e-4, total_steps=steps, anneal_strategy="cos", base_momentum=low, max_momentum=high
+        optimizer,
+        3e-4,
+        total_steps=steps,
+        pct_start=rise,
+        anneal_strategy="cos",
+        base_momentum=low,
+        max_momentum=high,
     )
     expected = []
     for step in range(steps):
@@ -175,7 +181,7 @@ def test_one_cycle_equals_torch_step_by_step(steps, momentum):
         optimizer.step()
         if step + 1 < steps:
             schedule.step()
-    rate, beta1 = one_cycle(3e-4, steps, momentum)
+    rate, beta1 = one_cycle(3e-4, steps, momentum, rise)
     np.testing.assert_allclose(rate, [e[0] for e in expected], rtol=1e-12)
     np.testing.assert_allclose(beta1, [e[1] for e in expected], rtol=1e-12)
 

@@ -1,6 +1,6 @@
 """The report's section on AdUE (Zabolotnyi et al., arXiv 2505.15443)."""
 
-from peftuq.report.adue import calibration, findings, paper, pictures, rivals, scores, search, selective
+from peftuq.report.adue import calibration, findings, paper, pictures, rivals, scores, search, selective, sensitivity
 from peftuq.report.sections import PaperSection
 
 READING = (
@@ -29,6 +29,7 @@ SECTION = PaperSection(
             scores.SOFTMAX,
             scores.LAMBDAS,
             search.search,
+            sensitivity.sensitivity,
         ],
         "Calibration": [calibration.calibration, calibration.ERROR_CALIBRATION, pictures.reliability_figures],
         "Selective prediction": [selective.SELECTIVE, pictures.coverage_figures],

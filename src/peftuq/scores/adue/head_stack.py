@@ -153,14 +153,14 @@ class Plan:
     decay: float = 0.0
 
 
-def one_cycle(lr: float, steps: int, momentum: Sequence[float]) -> tuple[np.ndarray, np.ndarray]:
+def one_cycle(lr: float, steps: int, momentum: Sequence[float], rise: float = 0.3) -> tuple[np.ndarray, np.ndarray]:
     """Learning rate and Adam's β₁ at each of `steps` steps, both (steps,).
 
-    The rate rises along a cosine from lr/25 to lr in the first 30 % and falls to lr/250000; β₁ falls from
+    The rate rises along a cosine from lr/25 to lr in the first share `rise` and falls to lr/250000; β₁ falls from
     `momentum[1]` to `momentum[0]` and rises again. Equals `torch.optim.lr_scheduler.OneCycleLR` (cos, other
     arguments default); Smith & Topin, Super-convergence, 2017.
     """
-    step, peak, last = np.arange(steps), 0.3 * steps - 1, steps - 1
+    step, peak, last = np.arange(steps), rise * steps - 1, steps - 1
     rising = step <= peak
     share = np.where(rising, step / (peak or 1.0), (step - peak) / ((last - peak) or 1.0))
     blend = (1 + np.cos(math.pi * share)) / 2
@@ -175,8 +175,8 @@ def one_cycle(lr: float, steps: int, momentum: Sequence[float]) -> tuple[np.ndar
 class _AdamGroup:
     """Adam, one-cycle, on neighbouring heads of equal plan: a step is one fused pass over their memory."""
 
-    def __init__(self, stack: HeadStack, plan: Plan, steps: int, momentum: Sequence[float]):
-        rate, beta1 = one_cycle(plan.lr, steps, momentum)
+    def __init__(self, stack: HeadStack, plan: Plan, steps: int, momentum: Sequence[float], rise: float):
+        rate, beta1 = one_cycle(plan.lr, steps, momentum, rise)
         self.schedule, self.decay = list(zip(rate.tolist(), beta1.tolist(), strict=True)), plan.decay
         self.delta, self.gradient = list(stack.delta.values()), list(stack.gradient.values())
         self.first, self.second = ([torch.zeros_like(t) for t in self.delta] for _ in range(2))
@@ -204,6 +204,13 @@ class _AdamGroup:
         )
 
 
+def _order(n: int, weights: Tensor | None, generator: torch.Generator) -> Tensor:
+    """The rows of an epoch."""
+    if weights is None:
+        return torch.randperm(n, generator=generator)
+    return torch.multinomial(weights.cpu(), n, replacement=True, generator=generator)
+
+
 def train(
     stack: HeadStack,
     x: Tensor,
@@ -213,13 +220,17 @@ def train(
     seed: int,
     momentum: Sequence[float],
     dropout: float,
+    rise: float = 0.3,
+    weights: Tensor | None = None,
 ) -> None:
     """Train each head of `stack` in place on x (N, d) by its plan; plans run from most to fewest epochs.
 
     `slope(logits, rows)` is the gradient of the mean loss over the examples `rows` (B,) with respect to the
     first n heads' logits (n, C, B); n falls as the shorter plans end. `dropout` acts before the dense and the
     out layer, not on a linear head. Order and dropout masks follow from `seed` and are the same for every
-    head: a fit does not depend on its neighbours. Raises `ValueError` for plans in another order.
+    head: a fit does not depend on its neighbours. With `weights` (N,) an epoch is N draws with replacement in
+    proportion to them, else every example once. `rise`: as in `one_cycle`. Raises `ValueError` for plans in another
+    order.
     """
     if any(a.epochs < b.epochs for a, b in pairwise(plans)):
         raise ValueError("plans must run from most to fewest epochs")
@@ -227,13 +238,14 @@ def train(
     groups, start = [], 0
     for plan, equal in groupby(plans):
         stop = start + len(list(equal))
-        groups.append(_AdamGroup(stack[start:stop], plan, plan.epochs * math.ceil(len(x) / batch_size), momentum))
+        steps = plan.epochs * math.ceil(len(x) / batch_size)
+        groups.append(_AdamGroup(stack[start:stop], plan, steps, momentum, rise))
         start = stop
     generator = torch.Generator().manual_seed(seed)
     base, step = stack.base(x), 0
     for epoch in range(plans[0].epochs):
         active = stack[: sum(plan.epochs > epoch for plan in plans)]
-        for rows in torch.randperm(len(x), generator=generator).to(x.device).split(batch_size):
+        for rows in _order(len(x), weights, generator).to(x.device).split(batch_size):
             batch, first, keep = x.index_select(0, rows), base.index_select(0, rows), None
             if dropout and "dense_weight" in stack.origin:
                 drawn = torch.rand(2, *batch.shape, generator=generator) >= dropout

@@ -14,6 +14,10 @@ own draw. `adue_lambda_*`: another λ at the hyper-parameters selected for `adue
 Beyond the paper's grid the trained head as it is, of no epochs, is a candidate, chosen only where every fit is worse
 on `valid`: with |h|₁ in the hundreds, as at a decoder's last norm, a few steps of the lowest rate reorder near ties.
 
+`reference: code` follows the authors' code where it differs: U is divided by 1 − 1/C, its largest value, a fit
+draws errors and correct predictions equally often (with replacement), in batches of 256, and its rate rises for a
+tenth of the steps. `random_linear: sigmoid` is their head of that name: h -> 1, with a sigmoid.
+
 What the paper leaves open is a parameter: the batch size (64, its adapters' own); the cycle of Adam's β₁
 (torch's default); the random heads' scale (N(0, 0.02²), biases 0, as transformers initialises heads); dropout
 inside an encoder's head while it is fine-tuned. That is 0: the text names none, decoder heads have none, a
@@ -32,7 +36,18 @@ from peftuq.errors import UserError
 from peftuq.models.kernels import use_job_kernels
 from peftuq.plugins import Score
 from peftuq.scores.adue.head_stack import HeadStack
-from peftuq.scores.adue.search import Chosen, Fit, Part, Search, error_auroc, grid, random_head, scores
+from peftuq.scores.adue.search import (
+    Chosen,
+    Fit,
+    Part,
+    Search,
+    batch_size,
+    error_auroc,
+    grid,
+    random_head,
+    scale,
+    scores,
+)
 from peftuq.scores.adue.smoothmax import FLOOR
 
 SCORE = Score(
@@ -50,6 +65,8 @@ SCORE = Score(
         "momentum": [0.85, 0.95],
         "dropout": 0.0,
         "init_std": 0.02,
+        "reference": "paper",  # whose fits; or "code"
+        "random_linear": "classes",  # an output a class; or "sigmoid", one for the error itself
     },
     bounds={
         "lr": (0, 1000),
@@ -62,7 +79,11 @@ SCORE = Score(
         "dropout": (0, 0.99),
         "init_std": (0, None),
     },
-    choices={"train_on": ["train", "valid"]},
+    choices={
+        "train_on": ["train", "valid"],
+        "reference": ["paper", "code"],
+        "random_linear": ["classes", "sigmoid"],
+    },
     variants=[
         "adue",
         "adue_bce",
@@ -113,7 +134,8 @@ def selected(
     rng, std = np.random.default_rng(seed), params["init_std"]
     trained, wanted = inputs.head, grid(params)
     classes, width = trained.out_weight.shape[0], fitted.x.shape[1]
-    linear = Head(np.empty((classes, width), np.float32), np.empty(classes, np.float32))
+    outputs = classes if params["random_linear"] == "classes" else 1
+    linear = Head(np.empty((outputs, width), np.float32), np.empty(outputs, np.float32))
     chosen: dict[str, Chosen] = {}
     table: list[dict[str, Any]] = []
 
@@ -155,7 +177,7 @@ def score(
         for variant, by_part in result.items():
             head = HeadStack.at(chosen[variant].head, 1, torch.float64, device)
             lam = part.x.new_tensor(chosen[variant].fit.lam)
-            raw = scores(head, part, head.base(part.x), lam)[0]
+            raw = scores(head, part, head.base(part.x), lam, scale(params, chosen[variant].head))[0]
             by_part[name] = raw.clip(FLOOR, 1 - FLOOR)
             notes[variant]["clamped"][name] = float((raw != by_part[name]).mean())
     valid = Part.of(inputs["valid"], torch.float64, "cpu")
@@ -167,7 +189,7 @@ def score(
 
 
 def fitting(params: Mapping[str, Any]) -> tuple[str, int]:
-    return params["train_on"], params["batch_size"]
+    return params["train_on"], batch_size(params)
 
 
 def rehearse(records: RecordFile, params: Mapping[str, Any], device: str) -> None:

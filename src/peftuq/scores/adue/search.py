@@ -14,6 +14,7 @@ from peftuq.metrics.detection import auroc
 from peftuq.scores.adue.head_stack import HeadStack, Plan, train
 from peftuq.scores.adue.smoothmax import FLOOR, ErrorLoss, uncertainty
 
+CODE_BATCH, CODE_RISE = 256, 0.1  # of the authors' code
 _ROWS = 512  # examples scored at once: bounds the memory of (H, rows, d) activations
 _CACHE = 40 << 20  # bytes, of the order of a server's last-level cache
 
@@ -111,13 +112,34 @@ class Chosen:
     head: Head
 
 
-def scores(stack: HeadStack, part: Part, base: Tensor, lam: Tensor) -> np.ndarray:
-    """U, not clamped, of H heads on N examples, given `stack.base(part.x)`: (H, N)."""
+def is_code(params: Mapping[str, Any]) -> bool:
+    """Whether the fits follow the authors' code where it differs from the paper."""
+    return params["reference"] == "code"
+
+
+def batch_size(params: Mapping[str, Any]) -> int:
+    return CODE_BATCH if is_code(params) else params["batch_size"]
+
+
+def scale(params: Mapping[str, Any], head: Head) -> float:
+    """The factor that U is divided by: 1 − 1/C in the authors' code, but for a head of one output."""
+    classes = len(head.out_weight)
+    return 1 - 1 / classes if is_code(params) and classes > 1 else 1.0
+
+
+def balanced(error: Tensor) -> Tensor:
+    """Weights (N,) that make errors and correct predictions equally likely to be drawn."""
+    wrong = error.double().mean()
+    return torch.where(error > 0, 1 / wrong.clamp(min=1 / len(error)), 1 / (1 - wrong).clamp(min=1 / len(error)))
+
+
+def scores(stack: HeadStack, part: Part, base: Tensor, lam: Tensor, divisor: float = 1.0) -> np.ndarray:
+    """U / `divisor`, not clamped, of H heads on N examples, given `stack.base(part.x)`: (H, N)."""
     blocks = []
     parts = zip(part.x.split(_ROWS), base.split(_ROWS), part.missing.split(_ROWS, 1), strict=True)
     for x, first, missing in parts:
         blocks.append(uncertainty(stack.forward(x, first), missing, lam)[0][:, 0])
-    return torch.cat(blocks, 1).cpu().numpy()
+    return (torch.cat(blocks, 1) / divisor).cpu().numpy()
 
 
 def error_auroc(score: np.ndarray, error: np.ndarray) -> float | None:
@@ -142,8 +164,11 @@ class Search:
         x = self.fitted.x
         stack = HeadStack.at(start, len(fits), x.dtype, x.device)
         alpha, lam = x.new_tensor([(f.alpha, f.lam) for f in fits]).T[:, :, None, None]
-        loss = ErrorLoss(self.fitted.error, self.fitted.response, self.fitted.missing, alpha, lam)
-        settings = {key: self.params[key] for key in ("batch_size", "momentum", "dropout")}
+        part, divisor = self.fitted, scale(self.params, start)
+        loss = ErrorLoss(part.error, part.response, part.missing, alpha, lam, divisor)
+        settings = {key: self.params[key] for key in ("momentum", "dropout")} | {"batch_size": batch_size(self.params)}
+        if is_code(self.params):
+            settings |= {"rise": CODE_RISE, "weights": balanced(part.error)}
         train(stack, x, [f.plan for f in fits], loss.slope, seed=self.seed, **settings)
         return stack
 
@@ -159,7 +184,7 @@ class Search:
         for chunk in chunks(fits, start, self.valid.x.device):
             stack = self.fit(start, chunk)
             lam = self.valid.x.new_tensor([f.lam for f in chunk])[:, None, None]
-            u = scores(stack.double(), self.valid, base, lam).clip(FLOOR, 1 - FLOOR)
+            u = scores(stack.double(), self.valid, base, lam, scale(self.params, start)).clip(FLOOR, 1 - FLOOR)
             for index, fit in enumerate(chunk):
                 value = error_auroc(u[index], error)
                 table.append((fit, value))
