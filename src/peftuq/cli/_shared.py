@@ -1,4 +1,4 @@
-"""What several commands take."""
+"""Arguments and steps that several commands share."""
 
 import argparse
 from pathlib import Path
