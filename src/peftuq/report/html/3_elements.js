@@ -34,20 +34,21 @@ function boxes(key, legend, options, ticked) {
 }
 const opened = new Set(); // which groups of boxes are open, through their being made anew
 
-/** A table whose heads sort it. `columns`: {key, title, number, sort}; `rows`: lists of texts or elements. */
+/** A table whose heads sort it. `columns`: {key, title, number, wide, sort}; `rows`: lists of texts or elements. */
 function table(caption, columns, rows, sort = null) {
+  const shape = ({ number, wide }) => (number ? "number" : wide ? "wide" : null);
   const head = (column) => {
-    if (!sort || column.sort === false) return h("th", { scope: "col", class: column.number ? "number" : null }, column.title);
+    if (!sort || column.sort === false) return h("th", { scope: "col", class: shape(column) }, column.title);
     const active = sort.key === column.key;
     const arrow = active ? (sort.descending ? " ▼" : " ▲") : "";
     const button = h("button", { type: "button", id: `sort-${column.key}`, onclick: () => sort.by(column) },
       column.title, h("span", { "aria-hidden": "true" }, arrow));
     const state = active ? (sort.descending ? "descending" : "ascending") : "none";
-    return h("th", { scope: "col", "aria-sort": state, class: column.number ? "number" : null }, button);
+    return h("th", { scope: "col", "aria-sort": state, class: shape(column) }, button);
   };
   const cell = (content, place) => place === 0
-    ? h("th", { scope: "row", class: columns[0].number ? "number" : null }, content)
-    : h("td", { class: columns[place].number ? "number" : null }, content);
+    ? h("th", { scope: "row", class: shape(columns[0]) }, content)
+    : h("td", { class: shape(columns[place]) }, content);
   return h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": caption },
     h("table", {}, h("caption", {}, caption), h("thead", {}, h("tr", {}, columns.map(head))),
       h("tbody", {}, rows.map((row) => h("tr", {}, row.map(cell))))));

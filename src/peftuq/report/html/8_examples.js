@@ -59,7 +59,7 @@ async function sortedRows(set, columns) {
     wrong: (row) => a.wrong[row] === 1, right: (row) => a.wrong[row] === 0,
     "only-a": (row) => a.wrong[row] === 1 && b.wrong[row] === 0, "only-b": (row) => a.wrong[row] === 0 && b.wrong[row] === 1,
   };
-  let rows = Uint32Array.from(label.keys());
+  let rows = inOrder(sortValue(columns, chosen("order")), label.length, chosen("falling") === "1");
   if (tests[show]) rows = rows.filter(tests[show]);
   if (wanted !== "" && index.texts[set.on].classes.length) rows = rows.filter((row) => label[row] === Number(wanted));
   if (find) {
@@ -67,12 +67,15 @@ async function sortedRows(set, columns) {
     const size = index.texts[set.on].size;
     rows = rows.filter((row) => String(said[Math.floor(row / size)][row % size]).toLowerCase().includes(find));
   }
-  const values = sortValue(columns, chosen("order"));
-  const sign = chosen("falling") === "1" ? -1 : 1;
-  const last = (value) => (Number.isNaN(value) ? 1 : 0);
-  if (values) rows.sort((x, y) => last(values[x]) - last(values[y]) || sign * (values[x] - values[y]) || x - y);
-  else if (sign < 0) rows.reverse();
   return rows;
+}
+
+/** Places in the order of some values, or of the set; those whose value is NaN come last in either direction. */
+function inOrder(values, count, falling) {
+  const rising = values ? ordered(values) : Uint32Array.from({ length: count }, (_, row) => row);
+  const known = falling ? rising.toReversed() : rising;
+  if (known.length === count) return known;
+  return Uint32Array.from([...known, ...[...values.keys()].filter((row) => Number.isNaN(values[row]))]);
 }
 
 const link = (row) => h("a", { href: address({ example: row }), id: `example-${row}`, "aria-label": `Example ${row}, details` }, String(row));
@@ -80,7 +83,7 @@ const verdict = (wrong) => wrong < 0 ? null : h("span", { class: wrong ? "wrong"
 
 async function exampleTable(set, { label, a, b }, rows) {
   const heads = [
-    { key: "row", title: "Number", number: true }, { key: "text", title: "Text", sort: false }, { key: "label", title: "Label" },
+    { key: "row", title: "Number", number: true }, { key: "text", title: "Text", wide: true, sort: false }, { key: "label", title: "Label" },
     { key: "answer_a", title: "Answer A" }, { key: "p_a", title: "Probability A", number: true }, { key: "score_a", title: `Score A: ${titleOf(a.name)}`, number: true },
     { key: "answer_b", title: "Answer B" }, { key: "p_b", title: "Probability B", number: true }, { key: "score_b", title: `Score B: ${titleOf(b.name)}`, number: true },
   ];
@@ -105,7 +108,7 @@ function pager(page, pages) {
 
 const comparison = {
   title: "Two methods",
-  guide: "Where two methods fail: the wrong answers that each is most certain of, and the right ones that it is least certain of.",
+  guide: "Where two methods fail: the wrong answers that each is most certain of, and the right ones that it is least certain of; last, the share of examples that have a lower score by the other method.",
 
   async controls() {
     const set = chosenSet();
@@ -131,12 +134,12 @@ const comparison = {
 /** The wrong answers with the lowest scores, or the right ones with the highest. */
 async function extremes(set, label, method, other, wrong) {
   const order = ordered(method.scores);
-  const rows = [...(wrong ? order : order.reverse())].filter((row) => method.wrong[row] === wrong).slice(0, Number(chosen("most", "10")) || 10);
+  const rows = [...(wrong ? order : order.toReversed()).filter((row) => method.wrong[row] === wrong).subarray(0, Number(chosen("most", "10")) || 10)];
   const said = await Promise.all(rows.map((row) => example(set, row)));
   const lines = rows.map((row, i) => [
     link(row), h("bdi", { dir: "auto" }, snippet(said[i].text || said[i].question, 110)), h("bdi", {}, snippet(option(set, said[i].options, label[row]), 40)), h("bdi", {}, snippet(option(set, said[i].options, method.answers[row]), 40)),
     number(method.confidence[row], 3), short(method.scores[row]), `${number(100 * percentile(other.scores, row), 0)} %`,
   ]);
-  const heads = ["Number", "Text", "Label", "Answer", "Probability", "Score", "Less certain than, by the other"];
-  return table(wrong ? "Most certain and wrong" : "Most uncertain and right", heads.map((title, i) => ({ title, number: i === 0 || i > 3 })), lines);
+  const heads = ["Number", "Text", "Label", "Answer", "Probability", "Score", "Higher than, by the other"];
+  return table(wrong ? "Most certain and wrong" : "Most uncertain and right", heads.map((title, i) => ({ title, wide: i === 1, number: i === 0 || i > 3 })), lines);
 }

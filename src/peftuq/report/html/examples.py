@@ -13,6 +13,7 @@ from peftuq.report.html.board import name
 from peftuq.report.run import Run
 
 MOST = 20_000_000  # numbers beside the probabilities: above, every second, third … example is kept
+LARGEST = 2**21  # examples of a set: more places the page does not sort
 LONGEST = 4000  # characters of a text
 BLOCK = 1000  # texts
 _PROBABILITY_BITS, _SCORE_BITS = 12, 16  # four and five significant digits
@@ -31,7 +32,8 @@ def sets(run: Run, blocks: Blocks) -> tuple[list[dict[str, Any]], dict[str, dict
     texts = {name: found for name in run.datasets if (found := _texts(run, name)) is not None}
     scored = {setting: _Scored(run, setting) for setting in run.all_settings}
     numbers = sum(len(texts.get(on, ())) * one.columns for one in scored.values() for on in one.on.values())
-    every = max(1, math.ceil(numbers / MOST))
+    largest = max(map(len, texts.values()), default=0)
+    every = max(1, math.ceil(numbers / MOST), math.ceil(largest / LARGEST))
     found = [
         {"setting": place, "on": on, **described}
         for place, one in enumerate(scored.values())
