@@ -1,4 +1,4 @@
-"""What a leaderboard is ranked by: every metric over the seeds, and what each predictive costs."""
+"""Values that a leaderboard ranks by: every metric over the seeds, and the cost of each predictive."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -51,7 +51,7 @@ def _six(value: float | None) -> float | None:
 
 
 def costs(run: Run) -> list[dict[str, list[float | None]]]:
-    """Of each setting, by predictive: seconds of training and milliseconds an example; None where not measured."""
+    """Costs of each setting, by predictive: seconds of training and milliseconds an example; None where not measured."""
     measured = [{p: cost(run, setting, p) for p in run.predictives(setting)} for setting in run.all_settings]
     return [{p: [_six(found.training), _six(found.model)] for p, found in here.items()} for here in measured]
 
