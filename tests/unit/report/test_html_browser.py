@@ -88,7 +88,7 @@ def scores(fabricated: dict[str, str], score: str, variant: str, predictive: str
 
 
 def mean_ranks(fabricated: dict[str, str], model: str, metrics: dict[str, int]) -> dict[str, float]:
-    """Of each method that every setting of a model has, over settings and metrics; `metrics`: the sign of better."""
+    """Mean rank of each method of a model, over settings and metrics; `metrics`: the sign of better."""
     table = files.read_columns(fabricated["metrics"])
     values: dict[tuple, dict[str, list[float]]] = {}
     for row in zip(*(table[name] for name in gather.COLUMNS), strict=True):

@@ -51,7 +51,7 @@ def _six(value: float | None) -> float | None:
 
 
 def costs(run: Run) -> list[dict[str, list[float | None]]]:
-    """Costs of each setting, by predictive: seconds of training and milliseconds an example; None where not measured."""
+    """Seconds of training and milliseconds an example, by setting and predictive; None where not measured."""
     measured = [{p: cost(run, setting, p) for p in run.predictives(setting)} for setting in run.all_settings]
     return [{p: [_six(found.training), _six(found.model)] for p, found in here.items()} for here in measured]
 
