@@ -16,7 +16,7 @@ PARALLEL := --numprocesses logical --maxprocesses 4
 demo: env
 	@date +%s > $(VENV)/.demo-start
 	$(SNAKEMAKE) --profile local
-	@echo "reports/report.pdf is ready; computing took $$(( $$(date +%s) - $$(cat $(VENV)/.demo-start) )) s"
+	@echo "reports/report.pdf and report.html are ready; computing took $$(( $$(date +%s) - $$(cat $(VENV)/.demo-start) )) s"
 
 test: env lint
 	$(PYTEST) $(PARALLEL) -m "not slow" tests/unit tests/mistakes tests/bad_inputs

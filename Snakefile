@@ -92,5 +92,6 @@ rule all:
     default_target: True
     input:
         paths.report,
+        paths.html_report,
         paths.metrics_csv,
         missing,

@@ -1,6 +1,7 @@
 """The keys of what a run trains and scores, and the names of predictives: the ground that every package shares."""
 
 import re
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from peftuq.errors import UserError
@@ -44,6 +45,15 @@ class Cell(NamedTuple):
     @property
     def adapter(self) -> Adapter:
         return Adapter(self.model, self.dataset, self.recipe, self.seed)
+
+
+def first_seeds(cells: Iterable[Cell]) -> list[Cell]:
+    """The cell with the smallest seed of every setting's predictive, in the order of their first cells."""
+    found: dict[tuple[Setting, str], Cell] = {}
+    for cell in cells:
+        key = (cell.setting, cell.predictive)
+        found[key] = min(cell, found.get(key, cell), key=lambda one: one.seed)
+    return list(found.values())
 
 
 class Predictive(NamedTuple):

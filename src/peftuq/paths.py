@@ -162,6 +162,10 @@ class Paths:
         return f"{self.reports}/report.pdf"
 
     @property
+    def html_report(self) -> str:
+        return f"{self.reports}/report.html"
+
+    @property
     def report_files(self) -> str:
         """Names of the report's tables and figures, in the folders below `reports`."""
         return f"{self.results}/report_files.json"

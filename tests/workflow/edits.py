@@ -92,8 +92,8 @@ def new_score(checkout: Nano) -> None:
     checkout.suite({**SCORED, "scores": [*SCORED["scores"], "plain"]}, POOLED, SWEPT)
 
 
-REPORTED = {"list_cells": 1, "aggregate": 1, "render_report": 1}
-GATHERED = {"aggregate": 1, "render_report": 1}
+REPORTED = {"list_cells": 1, "aggregate": 1, "render_report": 1, "render_html": 1}
+GATHERED = {"aggregate": 1, "render_report": 1, "render_html": 1}
 AFTER_RECORDS = {
     "trace": 1,
     "predict_from_records": 3,
@@ -131,6 +131,7 @@ EDITS: dict[str, tuple[Edit, dict[str, int]]] = {
     "a model's licence or note": (keys("config/models/nano_encoder.yaml", licence="MIT", note="a toy"), REPORTED),
     "a suite's title": (keys("config/suites/tiny.yaml", title="Small"), REPORTED),
     "the report's template": (appended("reports/template.typ", "// end\n"), {"render_report": 1}),
+    "the page's program": (appended("src/peftuq/report/html/9_main.js", "// end\n"), {"render_html": 1}),
     "code of the report": (appended("src/peftuq/report/words.py", "NEW = 1\n"), {"render_report": 1}),
     "`bootstrap`": (keys(CONFIGURATION, bootstrap=21), {"compare": 4, "render_report": 1}),
     "code of a metric": (

@@ -12,7 +12,7 @@ from peftuq.jobs.posthoc import FitScores, PredictFromRecords, Trace
 from peftuq.jobs.predict import FitLaplace, PredictWithModel
 from peftuq.jobs.predictives import Predictives
 from peftuq.jobs.reference_posterior import ComparePosteriors
-from peftuq.jobs.report import RenderReport
+from peftuq.jobs.report import RenderHtml, RenderReport
 from peftuq.jobs.rule import Rule
 from peftuq.jobs.train import Extract, Train
 
@@ -41,6 +41,7 @@ class Jobs:
         self.aggregate = Aggregate(context)
         self.compare_posteriors = ComparePosteriors(context)
         self.render_report = RenderReport(context, self.train, self.fit_laplace, self.trace, self.compare_posteriors)
+        self.render_html = RenderHtml(context, self.render_report)
         self._declare()
 
     def _declare(self) -> None:

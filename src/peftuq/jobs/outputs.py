@@ -51,7 +51,7 @@ def outputs(jobs: Jobs) -> Iterator[str]:
     yield from (path(*setting) for setting in jobs.trace.settings for path in (paths.trace, paths.trace_examples))
     yield from jobs.compare_posteriors.outputs()
     yield from (paths.cells, paths.metrics_table, paths.metrics_csv)
-    yield from (paths.report, paths.report_files, paths.tables, paths.figures)
+    yield from (paths.report, paths.report_files, paths.tables, paths.figures, paths.html_report)
 
 
 def _of_adapters(jobs: Jobs) -> Iterator[str]:

@@ -37,6 +37,7 @@ def jobs_per_rule(jobs: Jobs) -> dict[str, int]:
         "compare": len(study.settings),
         "aggregate": 1,
         "render_report": 1,
+        "render_html": 1,
     }
 
 

@@ -161,7 +161,16 @@ def _write_data(paths: Paths, name: str, dataset: dict[str, Any], n: int) -> Non
     metadata = {"dataset": name, "kind": dataset["kind"], "source": "registry", "notes": _NOTES.get(name, "")}
     metadata["provenance"] = json.dumps(provenance)
     for split, rows in (("train", 4 * n), ("valid", n), ("test", n)):
-        files.write_columns(paths.data(split, name), {"id": np.arange(rows)}, metadata)
+        files.write_columns(paths.data(split, name), {"id": np.arange(rows), **_contents(dataset, rows)}, metadata)
+
+
+def _contents(dataset: dict[str, Any], rows: int) -> dict[str, list]:
+    """What is read of each example; the label stands in the records."""
+    texts = [f"Example {row}: </script><b onclick=x>a &amp; b" for row in range(rows)]
+    if dataset["kind"] == "classification":
+        return {"text": texts}
+    options = [[f"option {row}", f"<i>other</i> {row}"] for row in range(rows)]
+    return {"context": texts, "question": [f"What of {row}?" for row in range(rows)], "options": options}
 
 
 def _write_provenance(paths: Paths, name: str, model: dict[str, Any]) -> None:
