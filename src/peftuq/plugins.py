@@ -45,14 +45,15 @@ class Score(Parametrised):
     """A method that scores every example of a cell: `score(inputs, evals, params, seed)`.
 
     `reads`: an adapter's `records`, or the `samples` of any predictive. `needs`: parts of the records beyond the
-    evaluation sets (`train`, `valid`), the saved `head`, more than one of a predictive's `members`, or `flu`.
+    evaluation sets (`train`, `valid`), the saved `head`, more than one of a predictive's `members`, or `flu`
+    or `evidence` of the adapter.
     `variants`: names of the scores it gives; `probabilities`: those of them that are a probability of error.
     """
 
     version: int
     reads: Literal["records", "samples"]
     variants: list[str]
-    needs: list[Literal["train", "valid", "head", "members", "flu"]] = field(default_factory=list)
+    needs: list[Literal["train", "valid", "head", "members", "flu", "evidence"]] = field(default_factory=list)
     probabilities: list[str] = field(default_factory=list)
     environment: Environment = "numeric"
 
@@ -99,7 +100,7 @@ class AdapterKind(Parametrised):
     """
 
     section: str | None
-    provides: list[Literal["lora", "flu", "posterior"]] = field(default_factory=list)
+    provides: list[Literal["lora", "flu", "posterior", "evidence"]] = field(default_factory=list)
     takes: list[Literal["prior", "loss.balance", "loss.calibration", "lm_head"]] = field(default_factory=list)
     places: str | None = None
     rule: Literal["train_lora", "train_mixlora"] = "train_lora"

@@ -12,9 +12,9 @@ whose last term in h keeps h + δ above 0. The saved adapter is m, plain LoRA to
 tests at the mean, `posterior_samples-10` with ten draws. σ covers the factors and a classification head (of a layer
 under a spectral norm, whose effective weights are saved, it is 0).
 
-Defaults are the authors' for WinoGrande-S; of ARC and OpenBookQA they are `ess` 1e6 and `hessian` 1e-3; the rate is 0.03,
-linear to 0. The first paper scales the rate by h₀ + δ, the second's code (team-approx-bayes/ivon-lora) does not, and
-neither does this: with its clipping no step would be larger than 1e-8.
+Defaults are the authors' for WinoGrande-S; of ARC and OpenBookQA they are `ess` 1e6 and `hessian` 1e-3; the rate is
+0.03, linear to 0. The first paper scales the rate by h₀ + δ, the second's code (team-approx-bayes/ivon-lora) does not,
+and neither does this: with its clipping no step would be larger than 1e-8.
 """
 
 import contextlib
@@ -52,7 +52,7 @@ KIND = AdapterKind(
 
 
 class Ivon(torch.optim.Optimizer):
-    """`params`: as `KIND` declares them; `seed`: of the noise, which is a function of it and the step's number alone."""
+    """`params`: as `KIND` declares them; `seed`: of the noise, which depends on it and the step's number alone."""
 
     def __init__(
         self, parameters: Iterable[nn.Parameter], lr: float, weight_decay: float, params: Mapping[str, Any], seed: int
@@ -98,7 +98,7 @@ class Ivon(torch.optim.Optimizer):
                     parameter.copy_(mean)
 
     @torch.no_grad()  # type: ignore[untyped-decorator]
-    def step(self, closure: None = None) -> None:  # type: ignore[override]
+    def step(self, closure: None = None) -> None:
         """Update from the gradients at the last sample."""
         for parameter, state, of in self._each():
             if parameter.grad is None:

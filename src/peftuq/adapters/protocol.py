@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, NamedTuple, Protocol, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast
 
 from peftuq.plugins import AdapterKind
 
@@ -61,7 +61,7 @@ class Terms(NamedTuple):
     rates: Mapping[str, float] = MappingProxyType({})
     loss: "Callable[[Output, Tensor], Tensor] | None" = None
     optimiser: "Optimizer | None" = None
-    around: "Callable[[int], AbstractContextManager[None]]" = nullcontext
+    around: "Callable[[int], AbstractContextManager[Any]]" = nullcontext
 
 
 NOTHING = Terms()

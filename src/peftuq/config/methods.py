@@ -110,6 +110,9 @@ class Methods:
                 others = [k for k in self._kinds.values() if part in k.takes]
                 takers = [f"adapter.{k.section}" if k.section else "plain LoRA" for k in others]
                 raise UserError(f"{where}: {part}: needs {' or '.join(takers)}; remove it, or change adapter")
+        if "evidence" in kind.provides and (recipe.loss.label_smoothing or recipe.loss.focal):
+            raise UserError(f"{where}: loss: adapter.{kind.section} has a loss in place of the cross-entropy: remove "
+                            "label_smoothing and focal")  # fmt: skip
         if kind.section is None:
             return recipe
         params = parameters.with_overrides(
