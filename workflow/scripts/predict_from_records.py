@@ -1,4 +1,4 @@
-"""Make the samples of a post-hoc predictive distribution from records, or from a fitted posterior."""
+"""Make the samples of a post-hoc predictive distribution from records, a fitted posterior or other samples."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -23,7 +23,8 @@ def main(args: Arguments, log: Log) -> None:
 
     spec = args.spec
     method = plugins.load(spec.module, FilePredictive)
-    read = {"records": artifacts.RecordFile, "epochs": artifacts.EpochFile, "laplace": LaplaceFile}[spec.reads]
+    files = {"records": artifacts.RecordFile, "epochs": artifacts.EpochFile, "laplace": LaplaceFile}
+    read = {**files, "samples": artifacts.SampleFile}[spec.reads]
     inputs: list[Any] = [read(file) for file in args.inputs]
     found = method.predict(inputs, spec.evals, spec.params, spec.seed, spec.size)
     ids = {part: inputs[0].ids(part) for part in spec.evals}
