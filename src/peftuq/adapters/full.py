@@ -27,15 +27,21 @@ KIND = AdapterKind(section="full", low_rank=False)
 def attach(model: PreTrainedModel, modules: Mapping[str, str], adapter: Adapter, kind: Kind) -> PeftModel:
     """Freeze the backbone and add trained copies of its targets and, for classification, a head, all float32."""
     where = peft_lora.target_pattern(model, modules, adapter)
-    return peft_lora.wrap(model, kind, LNTuningConfig, adapter, target_modules=where)
+    return _in_float32(peft_lora.wrap(model, kind, LNTuningConfig, adapter, target_modules=where))
+
+
+def _in_float32(peft: PeftModel) -> PeftModel:
+    """PEFT copies a layer in the backbone's type."""
+    for module in peft.modules():
+        if isinstance(module, LNTuningLayer):
+            module.ln_tuning_layers.float()
+    return peft
 
 
 def load(model: PreTrainedModel, folder: str | Path) -> PeftModel:
     """The saved weights beside their backbone's, in evaluation mode, float32 as they were saved."""
 
     def extend(peft: PeftModel, tensors: Mapping[str, Tensor]) -> None:
-        for module in peft.modules():
-            if isinstance(module, LNTuningLayer):
-                module.ln_tuning_layers.float()
+        _in_float32(peft)
 
     return peft_lora.load(model, folder, extend)

@@ -11,6 +11,7 @@ sign.
 """
 
 from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from functools import partial
 
 import torch
@@ -20,6 +21,7 @@ from peft.tuners.lora.monteclora import MontecloraSampler
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
+from peftuq.adapters import drawn
 from peftuq.adapters.lora import extra_loss, read_out
 from peftuq.adapters.peft_lora import load, target_pattern, wrap
 from peftuq.adapters.protocol import Terms
@@ -53,9 +55,20 @@ def attach(model: PreTrainedModel, modules: Mapping[str, str], adapter: Adapter,
     )
     where = target_pattern(model, modules, adapter)
     peft = wrap(model, kind, partial(LoraConfig, monteclora_config=how), adapter, target_modules=where)
+    _without_storage(peft, how)
     for sampler in samplers(peft):
         sampler.sampler.index = 1  # nor is the first draw that of a step
     return peft
+
+
+def _without_storage(peft: PeftModel, how: MontecloraConfig) -> None:
+    """Give the layers of a model without storage their samplers, which PEFT would make in the first forward pass."""
+    for layer in drawn.lora_layers(peft).values():
+        if drawn.ADAPTER not in layer.lora_monteclora_sampler:
+            sizes = {"in_features": layer.in_features, "out_features": layer.r[drawn.ADAPTER]}
+            with torch.device("cpu"):
+                sampler = MontecloraSampler(**sizes, **asdict(how), device="cpu", dtype=torch.float32)
+            layer.lora_monteclora_sampler[drawn.ADAPTER] = sampler
 
 
 def terms(model: nn.Module, recipe: Recipe, examples: int) -> Terms:
