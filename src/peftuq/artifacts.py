@@ -200,6 +200,11 @@ class SampleFile:
             probs = softmax(self._arrays[f"{part}/logits"])[None]
         return Samples(self._arrays[f"{part}/id"], self._arrays[f"{part}/label"], probs)
 
+    def ids(self, part: str) -> np.ndarray:
+        """Ids (N,) of a part's examples."""
+        found: np.ndarray = self._arrays[f"{part}/id"]
+        return found
+
     def answer_mass(self, part: str) -> np.ndarray | None:
         """Probability (N,) that the whole vocabulary gives to the answer tokens; of an adapter's records only."""
         return self._arrays.get(f"{part}/answer_mass")

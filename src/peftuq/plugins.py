@@ -45,14 +45,15 @@ class Score(Parametrised):
     """A method that scores every example of a cell: `score(inputs, evals, params, seed)`.
 
     `reads`: an adapter's `records`, or the `samples` of any predictive. `needs`: parts of the records beyond the
-    evaluation sets (`train`, `valid`), the saved `head`, more than one of a predictive's `members`, or `flu`.
+    evaluation sets (`train`, `valid`), the saved `head`, more than one of a predictive's `members`, or `flu`
+    or `evidence` of the adapter.
     `variants`: names of the scores it gives; `probabilities`: those of them that are a probability of error.
     """
 
     version: int
     reads: Literal["records", "samples"]
     variants: list[str]
-    needs: list[Literal["train", "valid", "head", "members", "flu"]] = field(default_factory=list)
+    needs: list[Literal["train", "valid", "head", "members", "flu", "evidence"]] = field(default_factory=list)
     probabilities: list[str] = field(default_factory=list)
     environment: Environment = "numeric"
 
@@ -66,14 +67,15 @@ class Score(Parametrised):
 class Predictive(Parametrised):
     """A source of M probability samples: `predict(inputs, evals, params, seed, size)`.
 
-    `reads`: records, records of every `epochs`, a fitted `laplace` posterior, or the `adapter` itself on its model.
+    `reads`: records, records of every `epochs`, a fitted `laplace` posterior, the `samples` of the predictive that its
+    parameter `of` names, or the `adapter` itself on its model.
     `needs`: `members` if it pools the adapters of several seeds; of the adapter that it is plain `lora`, that it has
     `dropout`, or a `posterior`; the `valid` or `train` part. `sized`: whether its name ends in a number. `samples`:
     whether M > 1. `fit`: the parameters that decide a posterior which several predictives share.
     """
 
     version: int
-    reads: Literal["records", "epochs", "laplace", "adapter"]
+    reads: Literal["records", "epochs", "laplace", "samples", "adapter"]
     sized: bool
     samples: bool
     needs: list[Literal["members", "lora", "dropout", "posterior", "valid", "train"]] = field(default_factory=list)
@@ -81,6 +83,8 @@ class Predictive(Parametrised):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.reads == "samples" and "of" not in self.params:
+            raise ValueError("reads: samples needs the parameter of, a predictive's name")
         unknown = [name for name in self.fit if name not in self.params]
         if unknown:
             raise ValueError(f"fit: {', '.join(unknown)} must be among params")
@@ -95,13 +99,15 @@ class AdapterKind(Parametrised):
     `section`: the key below a recipe's `adapter` that asks for this kind and holds its `params`; None for the kind of
     recipes without such a key. `provides`: what predictives and scores may need of it. `takes`: the parts of a recipe,
     beyond those for every kind, that it honours. `places`: the parameter that lists where (attention, ffn) it has
-    layers of its own; None for a kind without such places. `rule`: the workflow's rule that trains it.
+    layers of its own; None for a kind without such places. `low_rank`: whether it has a rank, α and dropout. `rule`:
+    the workflow's rule that trains it.
     """
 
     section: str | None
-    provides: list[Literal["lora", "flu", "posterior"]] = field(default_factory=list)
+    provides: list[Literal["lora", "flu", "posterior", "evidence"]] = field(default_factory=list)
     takes: list[Literal["prior", "loss.balance", "loss.calibration", "lm_head"]] = field(default_factory=list)
     places: str | None = None
+    low_rank: bool = True
     rule: Literal["train_lora", "train_mixlora"] = "train_lora"
 
     def __post_init__(self) -> None:

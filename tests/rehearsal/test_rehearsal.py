@@ -9,6 +9,7 @@ from closed_forms import adapter_parameters
 from small_jobs import DECODER, ENCODER, MIXTURE, spec
 from torch import nn
 
+from peftuq.adapters import full, ia3, ib_edl, ivon, mc_lora
 from peftuq.models import inference, readout
 from peftuq.planning import cost
 from peftuq.planning.cards import CARDS
@@ -163,6 +164,31 @@ def test_trainable_parameters_are_those_of_the_shapes(config, mixture):
     head = cost.head_parameters(shape, 3, dense=True) if config is ENCODER else 0
     expected = adapter_parameters(shape, wanted["recipe"]["adapter"]) + head
     assert trace.rehearse("train", wanted, config, CARD)["trainable"] == expected
+
+
+BLOCK = 2 * 32 * 32 + 2 * 16 * 32 + 3 * 32 * 48  # a block's linear layers: q, o; k, v; gate, up, down
+
+
+@pytest.mark.parametrize(
+    "kind, trained",
+    [
+        (ivon, None),
+        (ib_edl, None),
+        (mc_lora, 2 * 7 * (4 + 8)),  # and of every layer's ranks and draws
+        (ia3, 2 * (2 * 32 + 2 * 16 + 3 * 48)),  # outputs, and what `down` reads
+        (full, 2 * BLOCK),
+    ],
+)
+def test_kinds_with_a_training_of_their_own_run_and_their_parameters_are_counted(kind, trained):
+    wanted = spec(DECODER)
+    plain = trace.rehearse("train", wanted, DECODER, CARD)["trainable"]
+    adapter = wanted["recipe"]["adapter"] | {"mixture": None, kind.KIND.section: kind.KIND.params}
+    if not kind.KIND.low_rank:
+        adapter = {name: value for name, value in adapter.items() if name not in ("rank", "alpha", "dropout")}
+        plain = 0
+    wanted = {**wanted, "adapter": kind.__name__, "recipe": {**wanted["recipe"], "adapter": adapter}}
+    assert trace.rehearse("train", wanted, DECODER, CARD)["trainable"] == plain + (trained or 0)
+    assert trace.rehearse("extract", wanted, DECODER, CARD)["work"]["flops"] > 0
 
 
 # -- what a device refuses ------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Make the samples of a post-hoc predictive distribution from records, or from a fitted posterior."""
+"""Make the samples of a post-hoc predictive distribution from records, a fitted posterior or other samples."""
 
 import time
 from dataclasses import dataclass
@@ -25,7 +25,8 @@ def main(args: Arguments, log: Log) -> None:
 
     spec = args.spec
     method = plugins.load(spec.module, FilePredictive)
-    read = {"records": artifacts.RecordFile, "epochs": artifacts.EpochFile, "laplace": LaplaceFile}[spec.reads]
+    files = {"records": artifacts.RecordFile, "epochs": artifacts.EpochFile, "laplace": LaplaceFile}
+    read = {**files, "samples": artifacts.SampleFile}[spec.reads]
     inputs: list[Any] = [read(file) for file in args.inputs]
     started = time.monotonic()
     found = method.predict(inputs, spec.evals, spec.params, spec.seed, spec.size)

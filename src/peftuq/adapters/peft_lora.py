@@ -69,10 +69,9 @@ def wrap(
     `where`: the method's own fields. All that is trained is float32.
     """
     classification = kind == "classification"
+    sizes = {"r": adapter.rank, "lora_alpha": adapter.alpha, "lora_dropout": adapter.dropout}
     config = method(
-        r=adapter.rank,
-        lora_alpha=adapter.alpha,
-        lora_dropout=adapter.dropout,
+        **(sizes if adapter.rank is not None else {}),
         modules_to_save=head_modules(model) if classification else None,
         task_type=TaskType.SEQ_CLS if classification else TaskType.CAUSAL_LM,
         **where,

@@ -44,7 +44,7 @@ def check(study: Named, grid: schema.Grid, where: str) -> None:
     _size(study, grid, where)
     for recipe in study.recipes_of(grid, where):
         for predictive in grid.predictives:
-            _predictive(study, recipe, predictive, where)
+            _predictive(study, recipe, predictive, grid.predictives, where)
         for model in grid.models:
             _adapter(study, recipe, model, where)
     _kinds(study, grid, where)
@@ -97,7 +97,7 @@ def _size(study: Named, grid: schema.Grid, where: str) -> None:
 # -- recipes --------------------------------------------------------------------------------------------
 
 
-def _predictive(study: Named, recipe: str, predictive: str, where: str) -> None:
+def _predictive(study: Named, recipe: str, predictive: str, predictives: list[str], where: str) -> None:
     """A predictive has what it works on: an adapter to sample around, members that differ, epochs on record."""
     name, size = study.predictive(predictive)
     if name == "point":
@@ -115,6 +115,9 @@ def _predictive(study: Named, recipe: str, predictive: str, where: str) -> None:
         kinds = ", ".join(f"adapter.{section}" for section in study.methods.sections_with("posterior"))
         raise UserError(f"{where}: {name} needs an adapter with a posterior; give {file} one of {kinds}, or leave "
                         f"{name} out")  # fmt: skip
+    if declared.reads == "samples" and declared.params["of"] not in predictives:
+        raise UserError(f"{where}: {name} pools the samples of {declared.params['of']}: add that, or change "
+                        f"methods.{name}.of")  # fmt: skip
     if "members" in declared.needs and found.adapter is None:
         raise UserError(f"{where}: {name} pools adapters, and {file} trains none: its members would be the same")
     if declared.reads == "epochs":

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from peftuq.cells import PREDICTION
 from peftuq.config import load, parameters
-from peftuq.config.recipe import Recipe
+from peftuq.config.recipe import Adapter, Recipe
 from peftuq.errors import UserError
 from peftuq.files import read_text
 from peftuq.plugins import NAME, AdapterKind, Plugin, Predictive, Score
@@ -105,11 +105,16 @@ class Methods:
             if len(recipe.adapter.sections) > 1:
                 raise UserError(f"{where}: adapter: {' and '.join(recipe.adapter.sections)} are two kinds: keep one")
         kind = self.kind(recipe)
+        if recipe.adapter is not None:
+            _check_sizes(recipe.adapter, kind, where)
         for part in recipe.parts:
             if part not in kind.takes:
                 others = [k for k in self._kinds.values() if part in k.takes]
                 takers = [f"adapter.{k.section}" if k.section else "plain LoRA" for k in others]
                 raise UserError(f"{where}: {part}: needs {' or '.join(takers)}; remove it, or change adapter")
+        if "evidence" in kind.provides and (recipe.loss.label_smoothing or recipe.loss.focal):
+            raise UserError(f"{where}: loss: adapter.{kind.section} has a loss in place of the cross-entropy: remove "
+                            "label_smoothing and focal")  # fmt: skip
         if kind.section is None:
             return recipe
         params = parameters.with_overrides(
@@ -125,6 +130,14 @@ class Methods:
             params = parameters.with_overrides(declared, overrides, f"{self._where}: methods.{name}")
             self._read[name] = replace(declared, params=params)
         return self._read[name]
+
+
+def _check_sizes(adapter: Adapter, kind: AdapterKind, where: str) -> None:
+    for name, value in adapter.sizes.items():
+        if kind.low_rank and value is None:
+            raise UserError(f"{where}: key 'adapter.{name}' is missing")
+        if not kind.low_rank and value is not None:
+            raise UserError(f"{where}: adapter.{name}: adapter.{kind.section} has none: remove it, or write null")
 
 
 def _files(folder: Path, kind: type[Plugin]) -> dict[str, Path]:

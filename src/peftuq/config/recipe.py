@@ -13,10 +13,11 @@ from peftuq.strict import AtMost, Name, NonNegativeFloat, Once, PositiveFloat, P
 Role = Literal["q", "k", "v", "o", "gate", "up", "down"]
 Target = Literal[Role, "lm_head"]
 LATER = Field(exclude_if=lambda value: not value)
+GIVEN = Field(exclude_if=lambda value: value is None)
 
 
 class Adapter(Strict):
-    """Where the adapter goes and how large it is.
+    """Where the adapter goes and how large it is; kinds that are not of low rank have none of the three sizes.
 
     `targets` are keys of the model's `modules`, and `lm_head`: its rows of a choice task's answer tokens. Any other key
     is the section of a kind of adapter (`plugins.AdapterKind`), which holds that kind's parameters.
@@ -25,10 +26,15 @@ class Adapter(Strict):
     model_config = ConfigDict(extra="allow")
 
     targets: Annotated[list[Target], Field(min_length=1), Once]
-    rank: Annotated[PositiveInt, AtMost(2**14)]
-    alpha: PositiveFloat
-    dropout: Annotated[float, Field(ge=0, lt=1)]
+    rank: Annotated[PositiveInt | None, AtMost(2**14), GIVEN] = None
+    alpha: Annotated[PositiveFloat | None, GIVEN] = None
+    dropout: Annotated[float | None, Field(ge=0, lt=1), GIVEN] = None
     top_layers: PositiveInt | None = None  # adapt only the last layers; None: all
+
+    @property
+    def sizes(self) -> dict[str, float | None]:
+        """Those of a low rank; None where not given."""
+        return {"rank": self.rank, "alpha": self.alpha, "dropout": self.dropout}
 
     @property
     def sections(self) -> dict[str, Any]:

@@ -140,7 +140,7 @@ class Study:
         needs, (name, size) = self.methods.score(score).needs, self.predictive(cell.predictive)
         if self.methods.score(score).reads == "records":
             provided = self.methods.kind(self.recipes.get(cell.recipe, "recipe", "")).provides
-            return name == "point" and ("flu" not in needs or "flu" in provided)
+            return name == "point" and {"flu", "evidence"}.intersection(needs) <= set(provided)
         several = name != "point" and self.methods.predictive(name).samples and size != 1
         return "members" not in needs or several
 

@@ -18,6 +18,9 @@ class PredictFromRecords(PredictiveRule):
     def inputs(self, w: Any) -> list[str]:
         """The files of all members, or of the one adapter."""
         cell = self._context.cell(w)
+        if self._predictives.reads(w.predictive) == "samples":
+            of = self._predictives.read_by(w.predictive)
+            return [self._paths.samples(*cell.setting, seed, of) for seed in self._study.members(cell)]
         paths = {"records": self._paths.records, "epochs": self._paths.epochs, "laplace": self._paths.laplace}
         path = paths[self._predictives.reads(w.predictive)]
         return [path(*cell.setting, seed) for seed in self._study.members(cell)]

@@ -10,6 +10,7 @@ RULES = {  # by what a predictive reads
     "records": "predict_from_records",
     "epochs": "predict_from_records",
     "laplace": "predict_from_records",
+    "samples": "predict_from_records",
     "adapter": "predict_with_model",
 }
 
@@ -29,6 +30,10 @@ class Predictives:
 
     def needs(self, predictive: str) -> list[str]:
         return list(self._study.methods.predictive(self._study.predictive(predictive)[0]).needs)
+
+    def read_by(self, predictive: str) -> str:
+        """The predictive whose samples another one reads."""
+        return str(self._study.methods.predictive(self._study.predictive(predictive)[0]).params["of"])
 
     def file(self, predictive: str) -> Path:
         """The predictive's plug-in."""

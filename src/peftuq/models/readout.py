@@ -40,7 +40,8 @@ class Output(NamedTuple):
     """`logits` (N, C), -inf for missing options; `h` (N, d); `logsumexp` (N,): of the vocabulary, choice only.
 
     Of mixtures of experts only: `flu` (N, L, 2) in [K/E, 1], mean over the tokens and at the last one; `balance`, the
-    load-balancing loss.
+    load-balancing loss. Of evidential models only: `evidence`, mean and standard deviation of the evidence before its
+    softplus, at options that there are.
     """
 
     logits: Float[Tensor, "N C"]
@@ -48,6 +49,7 @@ class Output(NamedTuple):
     logsumexp: Float[Tensor, " N"] | None
     flu: Float[Tensor, "N L 2"] | None = None
     balance: Float[Tensor, ""] | None = None
+    evidence: tuple[Float[Tensor, "N C"], Float[Tensor, "N C"]] | None = None
 
 
 def _active(module: nn.Module) -> nn.Module:

@@ -74,6 +74,9 @@ class Disk:
         """M: the samples that a predictive's file holds."""
         name, size = self._study.predictive(cell.predictive)
         method = self._study.methods.predictive(name)
+        if method.reads == "samples":
+            _, each = self._study.predictive(method.params["of"])
+            return (size or 1) * (each or 1)
         return CELLS if method.reads == "laplace" and method.samples else size or 1
 
     def scores(self, cell: Cell, scores: list[str]) -> int:

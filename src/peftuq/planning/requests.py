@@ -208,7 +208,8 @@ def _model(recipe: Spec) -> Spec:
     """The part of a recipe that decides inference: its adapter, whatever its scale and rate of dropout."""
     adapter = recipe["adapter"]
     if adapter is not None:
-        adapter = {**adapter, "alpha": 1, "dropout": 0.1 if adapter["dropout"] else 0}
+        sizes = {"alpha": 1, "dropout": 0.1 if adapter["dropout"] else 0} if "rank" in adapter else {}
+        adapter = {**adapter, **sizes}
     over = "options" if adapter is not None and "lm_head" in adapter["targets"] else "vocabulary"  # as lm_head demands
     loss = {"answer": over, "balance": None, "calibration": None}
     optimiser = None if adapter is None else {**STEADY, "batch_size": 1}

@@ -13,7 +13,7 @@ from peftuq import labels
 from peftuq.artifacts import Record, RecordFile
 from peftuq.metrics.calibration import accuracy, nll
 from peftuq.progress import Log
-from peftuq.reference_posterior import approximations, last_layers, nuts
+from peftuq.reference_posterior import approximations, last_layers, nuts, variational
 from peftuq.reference_posterior.agreement import agreement
 from peftuq.reference_posterior.features import principal_components
 from peftuq.reference_posterior.file import EXACT, Predictions
@@ -35,13 +35,14 @@ class Part(NamedTuple):
 
 class Fitted(NamedTuple):
     """Parameters: `exact` (K, S, D) draws; MAP and anchored members (M, D); the Laplace covariances (R, D, D) of every
-    fifth MAP; trained with dropout (R, D). `last_layers`: by method, those of its repetitions."""
+    fifth MAP; trained with dropout (R, D). `gaussians`, `last_layers`: by method, those of its repetitions."""
 
     exact: np.ndarray
     maps: np.ndarray
     anchored: np.ndarray
     covariances: np.ndarray
     dropout: np.ndarray
+    gaussians: Mapping[str, Sequence[variational.Gaussian]]
     last_layers: Mapping[str, Sequence[last_layers.LastLayer]]
 
 
@@ -140,6 +141,7 @@ def _fit(posterior: Posterior, exact: np.ndarray, spec: Mapping[str, Any]) -> Fi
         approximations.anchored_members(posterior, seeds),
         approximations.laplace_covariances(posterior, maps[::FEW]),
         approximations.train_with_dropout(posterior, spec["dropout"], seeds[::FEW]),
+        {"swag": variational.swag(posterior, seeds[::FEW]), "ivon": variational.ivon(posterior, seeds[::FEW])},
         {
             "vbll": [last_layers.fit_vbll(posterior)],
             "sngp": [last_layers.fit_sngp(posterior, seed) for seed in seeds[::FEW]],
@@ -164,6 +166,10 @@ def _samples(
         f"anchored_{MEMBERS}": [anchored],
         "laplace": approximations.linearised(network, fitted.maps[::FEW], fitted.covariances, *common),
         "mc_dropout": approximations.dropout_passes(network, fitted.dropout, rate, *common),
+        **{
+            method: [probabilities(network, gaussian.draw(SAMPLES, spec["seed"]), x) for gaussian in gaussians]
+            for method, gaussians in fitted.gaussians.items()
+        },
         **{
             method: [last_layers.draw(layer, network, *common) for layer in layers]
             for method, layers in fitted.last_layers.items()

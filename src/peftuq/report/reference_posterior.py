@@ -24,13 +24,18 @@ TITLES = {
     "anchored_20": "Anchored ensemble, M = 20",
     "laplace": "Laplace, linearised",
     "mc_dropout": "MC dropout",
+    "swag": "SWAG",
+    "ivon": "IVON",
     "vbll": "VBLL",
     "sngp": "SNGP",
     "hmc_5": "5 exact draws",
     "hmc_20": "20 exact draws",
 }
 DRAWN = ("ensemble_5", "ensemble_20", "anchored_20", "laplace", "mc_dropout", "hmc_20")
-AFFORDABLE = ("map", "ensemble_5", "ensemble_20", "anchored_5", "anchored_20", "laplace", "mc_dropout", "vbll", "sngp")
+AFFORDABLE = (
+    "map", "ensemble_5", "ensemble_20", "anchored_5", "anchored_20", "laplace", "mc_dropout", "swag", "ivon", "vbll",
+    "sngp",
+)  # fmt: skip
 MIXED_RHAT, MIXED_ESS = 1.01, 400  # Vehtari et al. 2021, section 4
 
 
@@ -102,7 +107,9 @@ def _description(file: PosteriorFile, on: str) -> str:
         "not seen. MAP members are maxima of that posterior from different LoRA initialisations; anchored members’ "
         "priors are centred on their own draws from it; Laplace is the Gauss-Newton Gaussian at a member, linearised; "
         f"MC dropout drops {100 * spec['dropout']:g} % of what the adapter reads, in training and in "
-        "prediction. VBLL and SNGP put a Bayesian last layer of their own, with its own prior, on the frozen units. "
+        "prediction. SWAG is a Gaussian of the later iterates of a training on batches, IVON a diagonal one that its "
+        "optimiser found. VBLL and SNGP put a Bayesian last layer of their own, with its own prior, on the frozen "
+        "units. "
         "Exact draws in an ensemble’s number show what that number alone costs."
     )
 

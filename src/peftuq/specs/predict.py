@@ -14,7 +14,7 @@ class PredictFromRecords(Strict):
     module: str
     version: int
     params: dict[str, Any]
-    reads: Literal["records", "epochs", "laplace"]
+    reads: Literal["records", "epochs", "laplace", "samples"]
     size: PositiveInt | None
     evals: list[str]
     seed: int

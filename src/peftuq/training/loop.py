@@ -116,8 +116,7 @@ class Run:
             else job.terms.penalty,
             job.dtype,
             self.group.add_gradients,
-            job.terms.after,
-            job.terms.rates,
+            job.terms,
         )
         self.per_epoch, self.steps = self.optim.steps_an_epoch(examples), self.optim.steps(examples)
         self.epochs = self.optim.passes(examples)

@@ -3,13 +3,13 @@
 Nothing here waits for the device: losses are added up on it, and read when the loop calls `read`.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from types import MappingProxyType
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
 
 from peftuq.adapters.peft_lora import trainable
+from peftuq.adapters.protocol import NOTHING, Terms
 from peftuq.config.recipe import Loss, Recipe
 from peftuq.errors import UserError
 from peftuq.models.batching import Batch
@@ -25,7 +25,7 @@ class Step:
     `extra_loss(output, label, loss, step)`: what the adapter's kind adds to the
     cross-entropy; `prior()`: what the recipe's prior, or the adapter's posterior, adds, or None. In bf16 the forward
     pass runs under autocast. `add_gradients(parameters)` adds to the gradients those of other processes.
-    `after(step, factor)`: what follows a step of the optimiser; `rates`: learning rates of their own, by parameter.
+    `terms`: the part that the adapter's kind has in it, but for the penalty, which is in `prior`.
     """
 
     def __init__(
@@ -36,22 +36,23 @@ class Step:
         prior: Callable[[], Tensor] | None,
         dtype: torch.dtype,
         add_gradients: Callable[[Sequence[nn.Parameter]], None] = lambda parameters: None,
-        after: Callable[[int, float], None] | None = None,
-        rates: Mapping[str, float] = MappingProxyType({}),
+        terms: Terms = NOTHING,
     ):
         self.model, self.recipe, self.extra_loss, self.prior, self.dtype = model, recipe, extra_loss, prior, dtype
-        self.parameters, self.add_gradients, self.after = list(trainable(model).values()), add_gradients, after
+        self.parameters, self.add_gradients, self.terms = list(trainable(model).values()), add_gradients, terms
         assert recipe.optimiser is not None
-        self.optim = optim = recipe.optimiser
-        groups: dict[float, list[nn.Parameter]] = {}
-        for name, parameter in trainable(model).items():
-            groups.setdefault(rates.get(name, optim.lr), []).append(parameter)
-        self.optimiser = torch.optim.AdamW(
-            [{"params": group, "lr": lr} for lr, group in groups.items()], weight_decay=optim.weight_decay, fused=True
-        )
-        self._rates = list(groups)
+        self.optim = recipe.optimiser
+        self.optimiser = terms.optimiser or self._adamw()
+        self._rates = [group["lr"] for group in self.optimiser.param_groups]
         self._sums = torch.zeros(2, dtype=torch.float64, device=self.parameters[0].device)
         self._examples = 0
+
+    def _adamw(self) -> torch.optim.Optimizer:
+        groups: dict[float, list[nn.Parameter]] = {}
+        for name, parameter in trainable(self.model).items():
+            groups.setdefault(self.terms.rates.get(name, self.optim.lr), []).append(parameter)
+        given = [{"params": group, "lr": lr} for lr, group in groups.items()]
+        return torch.optim.AdamW(given, weight_decay=self.optim.weight_decay, fused=True)
 
     @property
     def device(self) -> torch.device:
@@ -65,21 +66,25 @@ class Step:
         for group, lr in zip(self.optimiser.param_groups, self._rates, strict=True):
             group["lr"] = lr * factor
         self.model.train()
-        for part in parts:
-            size = len(part.label)
-            output = self._forward(part)
-            loss = self._loss(output, part.label, number)
-            (loss * (weight * size)).backward()
-            right = (output.logits.argmax(dim=1) == part.label).sum()
-            self._sums += torch.stack([loss.detach().double() * size, right.double()])
-            self._examples += size
+        with self.terms.around(number):
+            for part in parts:
+                self._backward(part, number, weight)
         self.add_gradients(self.parameters)
         if self.optim.clip is not None:
             nn.utils.clip_grad_norm_(self.parameters, self.optim.clip)
         self.optimiser.step()
         self.optimiser.zero_grad(set_to_none=True)
-        if self.after is not None:
-            self.after(number, factor)
+        if self.terms.after is not None:
+            self.terms.after(number, factor)
+
+    def _backward(self, part: Batch, number: int, weight: float) -> None:
+        size = len(part.label)
+        output = self._forward(part)
+        loss = self._loss(output, part.label, number)
+        (loss * (weight * size)).backward()
+        right = (output.logits.argmax(dim=1) == part.label).sum()
+        self._sums += torch.stack([loss.detach().double() * size, right.double()])
+        self._examples += size
 
     def _forward(self, batch: Batch) -> Output:
         with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.dtype == torch.bfloat16):
@@ -87,7 +92,10 @@ class Step:
         return output
 
     def _loss(self, output: Output, label: Tensor, number: int) -> Tensor:
-        loss = losses.answer_loss(output, label, self.recipe.loss)
+        if self.terms.loss is not None:
+            loss = self.terms.loss(output, label)
+        else:
+            loss = losses.answer_loss(output, label, self.recipe.loss)
         extra = self.extra_loss(output, label, self.recipe.loss, number)
         if extra is not None:
             if extra.shape != ():

@@ -8,14 +8,14 @@ import torch
 from recipes import recipe
 from tiny import DECODERS, ENCODERS, build
 
-from peftuq.adapters import blob, dalora, scalabl, swag
+from peftuq.adapters import blob, dalora, ivon, scalabl, swag
 from peftuq.adapters.protocol import NOTHING, terms
 from peftuq.config.recipe import Recipe
 from peftuq.models.readout import ReadOut
 from peftuq.training.assemble import assemble
 
-KINDS: dict[str, ModuleType] = {"blob": blob, "scalabl": scalabl, "dalora": dalora, "swag": swag}
-SMALL = {"swag": {"snapshots": 3, "rank": 2, "start": 0.4}}  # of the five steps of a small training
+KINDS: dict[str, ModuleType] = {"blob": blob, "scalabl": scalabl, "dalora": dalora, "swag": swag, "ivon": ivon}
+SMALL = {"swag": {"snapshots": 3, "rank": 2, "start": 0.4}, "ivon": {"ess": 1e4, "hessian": 0.1, "clip": 1.0}}
 ROLES = {"q": "query", "v": "value"}
 DECODER = {role: f"{role}_proj" for role in ("q", "v", "gate", "up", "down")}
 

@@ -155,6 +155,6 @@ def test_dalora_adds_its_share_of_the_divergence_and_gives_phi_its_rate():
             layer.gates[0].fill_(0.3)
     gates = [layer.gates[0] for _, layer in rank_gates.factors(model)]
     assert found.penalty().item() == pytest.approx(sum(dalora.kl(phi, 0.9).item() for phi in gates) / 18)
-    step = Step(model, how, lambda *_: None, found.penalty, torch.float32, rates=found.rates)
+    step = Step(model, how, lambda *_: None, found.penalty, torch.float32, terms=found)
     by_rate = {group["lr"]: {id(p) for p in group["params"]} for group in step.optimiser.param_groups}
     assert by_rate[0.03] == {id(phi) for phi in gates} and len(by_rate[0.01]) == len(step.parameters) - len(gates)

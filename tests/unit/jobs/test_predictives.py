@@ -118,3 +118,16 @@ def test_records_have_the_training_set_where_a_predictive_is_fitted_on_it(root):
     for predictives, found in ((["vbll"], True), (["point", "sngp"], True), (["point", "temperature"], False)):
         parts = jobs(root, predictives=predictives, scores=["softmax"]).extract.parts(adapter)
         assert ("train" in parts) == found
+
+
+def test_an_ensemble_of_posteriors_reads_its_members_samples_which_the_grid_must_have(root):
+    config = {"methods": {"posterior_ensemble": {"of": "posterior_samples-5"}}}
+    grid = {"recipes": ["protocol_demo_encoder_swag"], "seeds": 2, "scores": ["softmax"]}
+    found = jobs(root, config, **grid, predictives=["point", "posterior_samples-5", "posterior_ensemble-2"])
+    asked = wildcards("posterior_ensemble-2")
+    asked.recipe, asked.seed = "protocol_demo_encoder_swag", "0"
+    paths = found.predict_from_records.inputs(asked)
+    assert len(paths) == 2 and all(f"seed{n}/posterior_samples-5" in path for n, path in enumerate(paths))
+    assert plan.jobs_per_rule(found)["predict_from_records"] == 1
+    with pytest.raises(UserError, match=r"posterior_ensemble pools the samples of posterior_samples-10: add that"):
+        jobs(root, **grid, predictives=["point", "posterior_samples-5", "posterior_ensemble-2"])

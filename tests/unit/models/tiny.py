@@ -12,6 +12,7 @@ from transformers import (
     MPNetConfig,
     PreTrainedModel,
     Qwen2Config,
+    Qwen3Config,
     RobertaConfig,
 )
 
@@ -31,6 +32,7 @@ DECODERS = {
     "llama": LlamaConfig(**_DECODER),
     "mistral": MistralConfig(**_DECODER),
     "qwen2": Qwen2Config(**_DECODER),
+    "qwen3": Qwen3Config(**_DECODER),
     "gemma3": Gemma3TextConfig(**_DECODER, query_pre_attn_scalar=8),
 }
 ROLES = {

@@ -10,7 +10,7 @@ from peftuq import artifacts
 from peftuq.artifacts import EpochFile, Head, Record, RecordFile, SampleFile, Samples
 from peftuq.errors import UserError
 from peftuq.evaluation import training_dynamics
-from peftuq.predictives import checkpoint_ensemble, ensemble, temperature
+from peftuq.predictives import checkpoint_ensemble, ensemble, posterior_ensemble, temperature
 
 N, C = 40, 3
 
@@ -122,3 +122,15 @@ def test_pool_keeps_labels_and_order():
     samples = [Samples(np.arange(2), np.array([1, 0]), np.full((1, 2, 2), 0.5)) for _ in range(3)]
     pooled = ensemble.pool(samples)
     assert pooled.probs.shape == (3, 2, 2) and pooled.label.tolist() == [1, 0]
+
+
+def test_an_ensemble_of_posteriors_is_the_mixture_of_its_members(tmp_path):
+    files, members = [], []
+    for seed in (0, 1):
+        probs = softmax(np.random.default_rng(seed).normal(size=(3, N, C)))
+        members.append(Samples(np.arange(N), np.zeros(N, int), probs))
+        artifacts.write_samples(tmp_path / f"{seed}.safetensors", {"test": members[-1]}, {})
+        files.append(SampleFile(tmp_path / f"{seed}.safetensors"))
+    found = posterior_ensemble.predict(files, ["test"], {}, 0, 2)[0]["test"]
+    assert found.probs.shape == (6, N, C)
+    np.testing.assert_allclose(found.mean, (members[0].mean + members[1].mean) / 2, rtol=1e-12)

@@ -4,15 +4,15 @@ import numpy as np
 import pytest
 
 from peftuq import artifacts
-from peftuq.reference_posterior import approximations, compare, file, nuts
+from peftuq.reference_posterior import approximations, compare, file, nuts, variational
 from peftuq.scores.information import mutual_information
 
 pytestmark = pytest.mark.slow
 
 SPEC = {"inputs": 3, "hidden": 3, "rank": 1, "alpha": 1, "half_lambda": 1, "dropout": 0.2, "examples": 20,
         "chains": 2, "warmup": 20, "draws": 20, "seed": 0}  # fmt: skip
-METHODS = ["hmc", "map", "ensemble_5", "ensemble_20", "anchored_5", "anchored_20", "laplace", "mc_dropout", "vbll",
-           "sngp", "hmc_5", "hmc_20"]  # fmt: skip
+METHODS = ["hmc", "map", "ensemble_5", "ensemble_20", "anchored_5", "anchored_20", "laplace", "mc_dropout", "swag",
+           "ivon", "vbll", "sngp", "hmc_5", "hmc_20"]  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -39,6 +39,8 @@ def quick():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(nuts, "sample", sample)
         patch.setattr(approximations, "ADAM_STEPS", 20)
+        patch.setattr(variational, "SWAG_STEPS", 40)
+        patch.setattr(variational, "IVON_STEPS", 40)
         patch.setattr(compare, "SAMPLES", 10)
         yield
 
@@ -72,7 +74,7 @@ def test_the_facts_agree_with_the_arrays(written):
     assert stated["spearman"] == pytest.approx(
         np.corrcoef(*(np.argsort(np.argsort(mi[0])) for mi in (own.mi, exact.mi)))[0, 1]
     )
-    assert [len(found.facts["agreement"]["test"][m]) for m in METHODS] == [1, 4, 4, 1, 4, 1, 4, 4, 1, 4, 4, 4]
+    assert [len(found.facts["agreement"]["test"][m]) for m in METHODS] == [1, 4, 4, 1, 4, 1, 4, 4, 4, 4, 1, 4, 4, 4]
 
 
 def test_same_seed_same_bytes(records, written, tmp_path):
@@ -94,7 +96,7 @@ def test_the_small_ensembles_are_disjoint_parts_of_the_large(records):
     rng = np.random.default_rng(0)
     size = posterior.network.size
     fitted = compare.Fitted(rng.normal(size=(2, 50, size)), rng.normal(size=(20, size)), rng.normal(size=(20, size)),
-                             np.stack([np.eye(size)] * 4), rng.normal(size=(4, size)), {})  # fmt: skip
+                             np.stack([np.eye(size)] * 4), rng.normal(size=(4, size)), {}, {})  # fmt: skip
     samples = compare._samples(posterior.network, fitted, parts["test"].x, SPEC)
     assert np.array_equal(np.concatenate(samples["ensemble_5"]), samples["ensemble_20"][0])
     predictions = {method: compare._predictions(samples[method]) for method in ("ensemble_5", "ensemble_20")}

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.slow
 ASKED = {"model": "m", "dataset": "d", "recipe": "r", "seed": 0}
 SPEC = {"inputs": 16, "hidden": 16, "rank": 4, "half_lambda": 1, "dropout": 0.1, "chains": 4, "warmup": 9, "draws": 9}
 PARTS = {"test": 30, "s1": 10, "s2": 10, "s3": 10}
-REPEATED = {"map", "ensemble_5", "anchored_5", "laplace", "mc_dropout", "sngp", "hmc_5", "hmc_20"}
+REPEATED = {"map", "ensemble_5", "anchored_5", "laplace", "mc_dropout", "sngp", "swag", "ivon", "hmc_5", "hmc_20"}
 
 
 def predictions(rng: np.random.Generator, method: str, n: int) -> file.Predictions:

@@ -12,7 +12,7 @@ from peftuq.models.recompute.norm import gemma_norm, llama_norm
 
 
 def gated_ffn(module: nn.Module, x: Tensor) -> Tensor:
-    """The forward pass of Llama's, Mistral's, Qwen2's and Gemma 3's FFN."""
+    """The forward pass of Llama's, Mistral's, Qwen2's and 3's, and Gemma 3's FFN."""
     if not module.training:
         return type(module).forward(module, x)
     gate, up, down = module.gate_proj(x), module.up_proj(x), module.down_proj
@@ -22,9 +22,9 @@ def gated_ffn(module: nn.Module, x: Tensor) -> Tensor:
 
 # By name, so that no architecture is imported that is not used; one that is not listed computes as it always did.
 _FORWARDS = {
-    **dict.fromkeys(("LlamaRMSNorm", "MistralRMSNorm", "Qwen2RMSNorm"), llama_norm),
+    **dict.fromkeys(("LlamaRMSNorm", "MistralRMSNorm", "Qwen2RMSNorm", "Qwen3RMSNorm"), llama_norm),
     "Gemma3RMSNorm": gemma_norm,
-    **dict.fromkeys(("LlamaMLP", "MistralMLP", "Qwen2MLP", "Gemma3MLP"), gated_ffn),
+    **dict.fromkeys(("LlamaMLP", "MistralMLP", "Qwen2MLP", "Qwen3MLP", "Gemma3MLP"), gated_ffn),
 }
 
 

@@ -33,7 +33,7 @@ class _Norm(torch.autograd.Function):
 
 
 def llama_norm(module: nn.Module, x: Float[Tensor, "*N d"]) -> Float[Tensor, "*N d"]:
-    """The forward pass of Llama's, Mistral's and Qwen2's RMSNorm."""
+    """The forward pass of Llama's, Mistral's, Qwen2's and Qwen3's RMSNorm, the last also of queries and keys."""
     if not module.training or module.weight.requires_grad:
         return type(module).forward(module, x)
     return _Norm.apply(x, module.weight, module.variance_epsilon, True)

@@ -123,6 +123,8 @@ def _ready(run: loop.Run, micro_batches: int) -> None:
     """Make what earlier steps leave behind: the optimiser's moments, and gradients unless a step has one batch."""
     for parameter in run.step.parameters:
         parameter.grad = torch.zeros_like(parameter)
+    with run.step.terms.around(0):
+        pass
     run.step.optimiser.step()
     if micro_batches == 1:
         run.step.optimiser.zero_grad(set_to_none=True)

@@ -19,7 +19,7 @@ def mixture(recipe: Recipe) -> dict[str, Any] | None:
 
 
 def is_plain(recipe: Recipe) -> bool:
-    return recipe["adapter"] is not None and mixture(recipe) is None
+    return "rank" in (recipe["adapter"] or {}) and mixture(recipe) is None
 
 
 def _calibration(recipe: Recipe) -> dict[str, Any]:
