@@ -20,6 +20,7 @@ from peftuq.artifacts import Head
 from peftuq.errors import UserError
 from peftuq.models import answer_rows
 from peftuq.models.autocast import no_autocast
+from peftuq.models.read_positions import ReadPositions
 from peftuq.models.vocabulary import corrected_logsumexp, logsumexp, recomputed_logsumexp
 
 # A row is one sequence here. To find out whether it holds several would wait for the device in every forward pass.
@@ -104,6 +105,8 @@ class ReadOut(nn.Module):
     choice task is over; for `options`, training has no use for the vocabulary, and its outputs have no `logsumexp`.
     """
 
+    reads_all_positions = False  # of the last block, in training
+
     def __init__(
         self, model: nn.Module, hf: PreTrainedModel, answer_tokens: list[int] | None = None, answer: str = "vocabulary"
     ):
@@ -112,6 +115,7 @@ class ReadOut(nn.Module):
         self.model = model  # owns the parameters; the adapter's layers sit inside `hf`
         self._hf = [hf]  # a list, so that the weights are not registered twice
         self.causal = not hasattr(hf, "classifier")
+        self._positions = None if self.reads_all_positions else ReadPositions(hf)
         tokens = None if answer_tokens is None else torch.tensor(answer_tokens)
         self.register_buffer("answer_tokens", tokens, persistent=False)
         self.head_correction = None if tokens is None else answer_rows.of_head(hf.get_output_embeddings(), tokens)
@@ -143,9 +147,13 @@ class ReadOut(nn.Module):
             return Output(logits, h, logsumexp(h, vocabulary))
 
     def _hidden(self, input_ids: Tensor, lengths: Tensor) -> Float[Tensor, "N d"]:
+        if self._positions is not None:
+            self._positions.at = lengths - 1 if self.training else None
         if self.causal:
             # Padding is to the right of every real token, where causal attention cannot look: no mask is needed.
             hidden = self.hf.base_model(input_ids=input_ids, use_cache=False).last_hidden_state
+            if hidden.shape[1] == 1:
+                return hidden[:, 0]
             return hidden[torch.arange(len(lengths), device=hidden.device), lengths - 1]
         mask = torch.arange(input_ids.shape[1], device=input_ids.device) < lengths[:, None]
         return self.hf.base_model(input_ids=input_ids, attention_mask=mask.long()).last_hidden_state[:, 0]

@@ -13,7 +13,7 @@ from torch.autograd import gradcheck
 
 from peftuq.models import vocabulary
 from peftuq.models.recompute import lora
-from peftuq.models.recompute.dropout import draw_seed, dropped
+from peftuq.models.recompute.dropout import draw_seed, drop, dropped, kept
 from peftuq.models.recompute.gated import gated
 from peftuq.models.recompute.install import recompute
 from peftuq.models.recompute.norm import gemma_norm, llama_norm
@@ -60,38 +60,104 @@ def test_masks_are_functions_of_the_seed():
     assert one != other and draw_seed() == one
 
 
+def layer(outputs=D_OUT, rank=RANK, bias=True):
+    b = new(outputs, grad=False) if bias else None
+    return lora.Layer(new(outputs, D_IN, grad=False), b, new(rank, D_IN), new(outputs, rank))
+
+
+def correction(p):
+    return lora.Correction(SCALE / (1 - p), p, 9, torch.float64)
+
+
 @pytest.mark.parametrize("p", [0.0, 0.3])
 @pytest.mark.parametrize("of_input", [True, False])
-def test_linear_and_its_gradients(p, of_input):
-    x, W, b, A, B = (
-        new(4, 6, D_IN, grad=of_input),
-        new(D_OUT, D_IN, grad=False),
-        new(D_OUT, grad=False),
-        new(RANK, D_IN),
-        new(D_OUT, RANK),
-    )
-    how = lora.Correction(SCALE / (1 - p), p, 9, torch.float64)
+@pytest.mark.parametrize("count", [1, 2])
+def test_layers_of_one_input_and_their_gradients(p, of_input, count):
+    layers = [layer(), layer(4, 2, bias=False)][:count]
+    x = new(4, 6, D_IN, grad=of_input)
     seen = x.masked_fill(dropped(x.view(-1, D_IN), p, 9).view_as(x), 0) / (1 - p)
-    y = lora._Linear.apply(x, W, b, A, B, how)
-    torch.testing.assert_close(y, F.linear(x, W, b) + SCALE * seen @ A.T @ B.T, rtol=1e-12, atol=1e-12)
-    assert gradcheck(lambda x, A, B: lora._Linear.apply(x, W, b, A, B, how), (x, A, B))
+    found = lora._Linears.apply(x, correction(p), *lora._flat(layers))
+    for y, (W, b, A, B) in zip(found, layers, strict=True):
+        torch.testing.assert_close(y, F.linear(x, W, b) + SCALE * seen @ A.T @ B.T, rtol=1e-12, atol=1e-12)
+    assert gradcheck(lambda *of: lora._Linears.apply(of[0], correction(p), *of[1:]), (x, *lora._flat(layers)))
 
 
 @pytest.mark.parametrize("p", [0.0, 0.3])
 def test_gated_linear_and_its_gradients(p):
-    gate, up, W, A, B = (
-        new(2, 4, D_IN),
-        new(2, 4, D_IN),
-        new(D_OUT, D_IN, grad=False),
-        new(RANK, D_IN),
-        new(D_OUT, RANK),
-    )
-    how = lora.Correction(SCALE / (1 - p), p, 9, torch.float64)
-    u = F.silu(gate) * up
-    torch.testing.assert_close(
-        lora._GatedLinear.apply(gate, up, F.silu, W, None, A, B, how), lora._Linear.apply(u, W, None, A, B, how)
-    )
-    assert gradcheck(lambda *of: lora._GatedLinear.apply(of[0], of[1], F.silu, W, None, *of[2:], how), (gate, up, A, B))
+    gate, up, one = new(2, 4, D_IN), new(2, 4, D_IN), layer(bias=False)
+    y = lora._GatedLinear.apply(gate, up, F.silu, correction(p), *one)
+    torch.testing.assert_close(y, lora._Linears.apply(F.silu(gate) * up, correction(p), *one)[0])
+    assert gradcheck(lambda *of: lora._GatedLinear.apply(*of[:2], F.silu, correction(p), *of[2:]), (gate, up, *one))
+
+
+class Attention(nn.Module):
+    """Three layers of one input, or of three."""
+
+    def __init__(self):
+        super().__init__()
+        self.q_proj, self.k_proj, self.v_proj = (nn.Linear(D_IN, D_OUT) for _ in range(3))
+
+    def forward(self, *inputs):
+        return [layer(x) for layer, x in zip((self.q_proj, self.k_proj, self.v_proj), inputs, strict=True)]
+
+
+def attention(p=0.0, targets=("q_proj", "k_proj", "v_proj")) -> Attention:
+    torch.manual_seed(0)
+    config = LoraConfig(r=RANK, lora_alpha=SCALE * RANK, lora_dropout=p, target_modules=list(targets))
+    model = get_peft_model(Attention(), config).double().train()
+    recompute(model)
+    for name, parameter in model.named_parameters():
+        if "lora_B" in name:
+            nn.init.normal_(parameter)
+    return model.base_model.model
+
+
+def products(of, *inputs):
+    """How many products with stacked or single A a forward pass makes; and that its results are PEFT's."""
+    made, theirs = [], lora.linears
+    with pytest.MonkeyPatch.context() as patch:
+        for module in ("lora", "siblings"):
+            name = f"peftuq.models.recompute.{module}.linears"
+            patch.setattr(name, lambda layers, *of: made.append(len(layers)) or theirs(layers, *of))
+        found = of(*inputs)
+    expected = [type(m).forward(m, x) for m, x in zip((of.q_proj, of.k_proj, of.v_proj), inputs, strict=True)]
+    for y, plain in zip(found, expected, strict=True):
+        torch.testing.assert_close(y, plain, rtol=1e-12, atol=1e-12)
+    return made
+
+
+def test_layers_share_a_product_where_they_share_an_input():
+    x, other = new(4, D_IN), new(4, D_IN)
+    assert products(attention(), x, x, x) == [3]
+    assert products(attention(targets=["q_proj", "v_proj"]), x, x, x) == [2]
+    assert products(attention(), x, other, x) == [3, 3, 3]  # never another input's result
+
+
+def test_a_layer_that_is_pefts_own_affair_leaves_the_others_to_themselves():
+    module, x = attention(), new(4, D_IN)
+    module.k_proj.enable_adapters(False)
+    assert products(module, x, x, x) == [1, 1]
+
+
+def test_no_result_outlives_its_forward_pass():
+    module, x = attention(), new(4, D_IN)
+    with pytest.raises(ValueError, match="zip"):
+        module(x)  # stops after q
+    nn.init.zeros_(module.v_proj.lora_B["default"].weight)
+    assert torch.equal(module.v_proj(x), module.v_proj.base_layer(x))
+
+
+def test_dropout_of_a_backbone():
+    module, x = nn.Dropout(0.3), new(40, 50)
+    torch.manual_seed(0)
+    y = drop(module, x)
+    torch.manual_seed(0)
+    mask = dropped(x, 0.3, draw_seed())
+    assert torch.equal(kept(x, 0.3, 5), (~dropped(x, 0.3, 5)).double())
+    torch.testing.assert_close(y, x.masked_fill(mask, 0) / 0.7)
+    seed = torch.randn_like(y)
+    torch.testing.assert_close(torch.autograd.grad(y, x, seed)[0], seed.masked_fill(mask, 0) / 0.7)
+    assert drop(module.eval(), x) is x
 
 
 def test_projection_and_its_gradients():

@@ -59,7 +59,8 @@ def loop_over_experts(module):
 
 
 def as_plain(model):
-    """The same model with PEFT's and transformers' forward passes, and a loop over experts."""
+    """The same model with PEFT's and transformers' forward passes at every position, and a loop over experts."""
+    model._positions = None
     for module in model.modules():
         module.__dict__.pop("forward", None)
         if "RMSNorm" in type(module).__name__:
@@ -105,6 +106,17 @@ def test_gradients_are_those_of_the_plain_model(architecture, kind, adapter, che
     assert distance(by_ours, by_plain) < 1e-10
 
 
+@pytest.mark.parametrize("architecture, kind", CASES)
+def test_the_last_blocks_ffn_is_trained_at_the_positions_that_are_read(architecture, kind):
+    model, seen = read_out((tiny.ENCODERS | tiny.DECODERS)[architecture], kind), []
+    for name, module in model.named_modules():
+        if name.endswith("intermediate" if architecture == "bert" else "gate_proj"):
+            module.register_forward_pre_hook(lambda module, args: seen.append(args[0].shape[:-1].numel()))
+    gradients(model)
+    gradients(model.eval())
+    assert seen == [33, 3, 33, 33]
+
+
 def in_bf16(model):
     for parameter in model.parameters():
         if not parameter.requires_grad:
@@ -139,13 +151,13 @@ def test_checkpointing_finds_the_same_masks(adapter):
     assert all(torch.equal(one[name], other[name]) for name in one)
 
 
-def test_layers_drop_different_inputs():
+def test_inputs_have_masks_of_their_own_and_layers_of_one_input_share_one():
     model = read_out(tiny.DECODERS["llama"], "choice", dropout=0.5)
     seen = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("peftuq.models.recompute.lora.draw_seed", lambda: seen.append(1) or len(seen))
         gradients(model)
-    assert len(seen) == 2 * len(DECODER_ROLES)
+    assert len(seen) == 2 * len(("q k v", "o", "gate up", "down"))
 
 
 def kept_bytes(model, ids, lengths):

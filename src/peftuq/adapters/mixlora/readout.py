@@ -11,6 +11,8 @@ from peftuq.models.readout import Output, ReadOut
 class MixtureReadOut(ReadOut):
     """A `ReadOut` whose outputs have `flu`, and `balance` where that loss is configured."""
 
+    reads_all_positions = True  # routers are judged by every token
+
     def __init__(
         self, model: nn.Module, hf: PreTrainedModel, answer_tokens: list[int] | None = None,
         answer: str = "vocabulary", balance: Balance | None = None,

@@ -5,8 +5,10 @@ and gradient checkpointing, which restores that generator, finds the same masks.
 """
 
 import torch
-from jaxtyping import Bool
-from torch import Tensor
+from jaxtyping import Bool, Float, Int16
+from torch import Tensor, nn
+
+from peftuq.models.recompute.backward import as_written
 
 
 def draw_seed() -> int:
@@ -21,12 +23,46 @@ def generator(device: torch.device, seed: int) -> torch.Generator:
     return made
 
 
+def _words(like: Tensor, seed: int) -> Int16[Tensor, "*shape"]:
+    """Uniform numbers of 16 bits, four drawn at once: on a processor that takes a sixth of the time of `bernoulli_`."""
+    words = torch.empty(-(-like.numel() // 4), dtype=torch.int64, device=like.device)
+    words.random_(-(2**63), None, generator=generator(like.device, seed))
+    return words.view(torch.int16)[: like.numel()].view(like.shape)
+
+
+def _threshold(p: float) -> int:
+    return round(p * 2**16) - 2**15
+
+
 def dropped(like: Tensor, p: float, seed: int) -> Bool[Tensor, "*shape"]:
     """True with probability `p`, in the shape and on the device of `like`: a function of `seed`, `p`, size and device.
 
-    `p` is met to 2⁻¹⁷: a number of 16 bits is drawn for each element, four at once, which on a processor takes a sixth
-    of the time of `bernoulli_`.
+    `p` is met to 2⁻¹⁷.
     """
-    words = torch.empty(-(-like.numel() // 4), dtype=torch.int64, device=like.device)
-    words.random_(-(2**63), None, generator=generator(like.device, seed))
-    return (words.view(torch.int16)[: like.numel()] < round(p * 2**16) - 2**15).view(like.shape)
+    return _words(like, seed) < _threshold(p)
+
+
+def kept(like: Tensor, p: float, seed: int) -> Float[Tensor, "*shape"]:
+    """1 where `dropped` is False, else 0, in the type of `like`: a processor multiplies faster than it fills in."""
+    return torch.ge(
+        _words(like, seed), _threshold(p), out=torch.empty_like(like, memory_format=torch.contiguous_format)
+    )
+
+
+class _Dropout(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x: Tensor, p: float, seed: int) -> Tensor:
+        ctx.p, ctx.seed = p, seed
+        return kept(x, p, seed).mul_(x).mul_(1 / (1 - p))
+
+    @staticmethod
+    @as_written
+    def backward(ctx, d_y: Tensor):
+        return kept(d_y, ctx.p, ctx.seed).mul_(d_y).mul_(1 / (1 - ctx.p)), None, None
+
+
+def drop(module: nn.Dropout, x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+    """The forward pass of a dropout layer of a backbone."""
+    if not module.training or not 0 < module.p < 1:
+        return type(module).forward(module, x)
+    return _Dropout.apply(x, module.p, draw_seed())

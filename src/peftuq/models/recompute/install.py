@@ -6,9 +6,11 @@ from peft import PeftModel
 from peft.tuners.lora import Linear as LoraLinear
 from torch import Tensor, nn
 
+from peftuq.models.recompute.dropout import drop
 from peftuq.models.recompute.gated import gated
 from peftuq.models.recompute.lora import gated_linear, linear
 from peftuq.models.recompute.norm import gemma_norm, llama_norm
+from peftuq.models.recompute.siblings import join
 
 
 def gated_ffn(module: nn.Module, x: Tensor) -> Tensor:
@@ -20,11 +22,13 @@ def gated_ffn(module: nn.Module, x: Tensor) -> Tensor:
     return down(gated(gate, up, module.act_fn)) if y is None else y
 
 
+GATED_FFNS = ("LlamaMLP", "MistralMLP", "Qwen2MLP", "Qwen3MLP", "Gemma3MLP")
+
 # By name, so that no architecture is imported that is not used; one that is not listed computes as it always did.
 _FORWARDS = {
     **dict.fromkeys(("LlamaRMSNorm", "MistralRMSNorm", "Qwen2RMSNorm", "Qwen3RMSNorm"), llama_norm),
     "Gemma3RMSNorm": gemma_norm,
-    **dict.fromkeys(("LlamaMLP", "MistralMLP", "Qwen2MLP", "Qwen3MLP", "Gemma3MLP"), gated_ffn),
+    **dict.fromkeys(GATED_FFNS, gated_ffn),
 }
 
 
@@ -38,3 +42,7 @@ def recompute(model: PeftModel) -> None:
         forward = linear if type(module) is LoraLinear else _FORWARDS.get(type(module).__name__)
         if forward is not None:
             module.forward = MethodType(forward, module)
+    for name, module in model.named_modules():
+        if type(module) is nn.Dropout and ".lora_dropout." not in name:
+            module.forward = MethodType(drop, module)
+    join(model)

@@ -6,7 +6,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from peftuq.models.recompute.backward import as_written
-from peftuq.models.recompute.dropout import draw_seed, dropped
+from peftuq.models.recompute.dropout import draw_seed, kept
 
 
 class _Projection(torch.autograd.Function):
@@ -14,22 +14,22 @@ class _Projection(torch.autograd.Function):
     def forward(ctx, x: Tensor, scale: float, p: float, seed: int, dtype: torch.dtype, *weights: Tensor) -> Tensor:
         ctx.save_for_backward(x, *weights)
         ctx.scale, ctx.p, ctx.seed, ctx.dtype = scale, p, seed, dtype
-        kept = x.masked_fill(dropped(x, p, seed), 0) if p else x
-        return F.linear(kept.to(dtype), torch.cat(weights).to(dtype)).mul_(scale)
+        seen = kept(x, p, seed).mul_(x) if p else x
+        return F.linear(seen.to(dtype), torch.cat(weights).to(dtype)).mul_(scale)
 
     @staticmethod
     @as_written
     def backward(ctx, d_y: Tensor):
         x, *weights = ctx.saved_tensors
-        mask = dropped(x, ctx.p, ctx.seed) if ctx.p else None
-        kept = x if mask is None else x.masked_fill(mask, 0)
+        mask = kept(x, ctx.p, ctx.seed) if ctx.p else None
+        seen = x if mask is None else x * mask
         d_y = d_y * ctx.scale
-        d_weight = d_y.flatten(0, -2).T @ kept.to(ctx.dtype).flatten(0, -2)
+        d_weight = d_y.flatten(0, -2).T @ seen.to(ctx.dtype).flatten(0, -2)
         d_weights = (d.to(w.dtype) for d, w in zip(d_weight.split([len(w) for w in weights]), weights, strict=True))
         if not ctx.needs_input_grad[0]:
             return None, None, None, None, None, *d_weights
         d_x = (d_y @ torch.cat(weights).to(ctx.dtype)).to(x.dtype)
-        return d_x if mask is None else d_x.masked_fill_(mask, 0), None, None, None, None, *d_weights
+        return d_x if mask is None else d_x.mul_(mask), None, None, None, None, *d_weights
 
 
 def projection(
