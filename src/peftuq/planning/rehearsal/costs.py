@@ -11,6 +11,7 @@ NO_KERNEL = {aten.empty, aten.empty_like, aten.empty_strided, aten.new_empty, at
 NO_KERNEL |= {aten.alias, aten.lift_fresh, aten._unsafe_view, aten._reshape_alias, aten._linalg_check_errors}
 _ROWS = {aten.index, aten.index_select, aten.embedding, aten.gather}  # read as much as they return
 _WRITE = {aten.fill_, aten.zero_, aten.bernoulli_, aten.normal_, aten.uniform_, aten.random_}  # read nothing
+_IN_PLACE = {aten.addmm_: aten.addmm, aten.baddbmm_: aten.baddbmm}  # of which torch's counter does not know
 # Golub and Van Loan, Matrix Computations: tridiagonalisation and QR steps; R-SVD with vectors.
 _EIGEN, _SVD = 9.0, 14.0
 
@@ -33,7 +34,7 @@ def flops(func: Any, args: tuple, kwargs: dict, out: Any) -> float:
         return _EIGEN * args[0].shape[-1] * args[0].numel()
     if packet is aten._linalg_svd:
         return _SVD * min(args[0].shape[-2:]) * args[0].numel()
-    formula = flop_registry.get(packet)
+    formula = flop_registry.get(_IN_PLACE.get(packet, packet))
     return 0.0 if formula is None else float(formula(*args, **kwargs, out_val=out))
 
 
