@@ -172,8 +172,9 @@ def contest(case: Case, machine: Machine, alternations: int) -> None:
           f"dropout {case.dropout}, {machine.dtype}; frozen products {rate:.0f} GFLOP/s")  # fmt: skip
     for name, times in seconds.items():
         ratio = median(a / b for a, b in zip(times, seconds["ours"], strict=True))
-        memory = "" if name == "limit" else f"{peak(runs[name]):8.0f} MiB"
-        print(f"{name:14}{median(times):8.3f} s{ratio:7.2f} × ours{memory}", flush=True)
+        print(f"{name:14}{median(times):8.3f} s{ratio:7.2f} × ours", flush=True)
+    for name in list(runs)[:-1]:
+        print(f"{name:14}{peak(runs[name]):8.0f} MiB", flush=True)
 
 
 def main() -> None:
