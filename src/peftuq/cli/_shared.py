@@ -44,8 +44,7 @@ def as_json(value: Any) -> list[str]:
 
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[str]], names: int, form: str = "simple") -> list[str]:
-    """Rows of texts as a table, the first `names` columns to the left, numbers to the right; `form`: one of tabulate's.
-    """
+    """Texts as a table, the first `names` columns to the left, the others to the right; `form`: one of tabulate's."""
     from tabulate import tabulate
 
     align = ["left" if n < names else "right" for n in range(len(heads))]

@@ -12,7 +12,6 @@ examples:
 import argparse
 from collections import Counter
 from collections.abc import Iterable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from peftuq.cli import _selection, _shared
@@ -33,16 +32,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> Iterable[str]:
     from peftuq.evaluation import paired
-    from peftuq.files import read_json
-    from peftuq.paths import Paths
+    from peftuq.evaluation.selection import cells
 
     methods = (paired.Method.parse(args.a), paired.Method.parse(args.b))
     metric = args.metric or paired.default_metric(methods)
     paired.check(methods, metric)
-    cells = Path(Paths(args.results).cells)
-    if not cells.is_file():
-        raise UserError(f"{cells}: there is no such file: name a finished run's folder with --results")
-    found = list(paired.compare(read_json(cells), args.results, methods, metric, args.resamples))
+    found = list(paired.compare(cells(args.results), args.results, methods, metric, args.resamples))
     if not found:
         raise UserError(f"{args.a}, {args.b}: {metric} is undefined, or no seed is common, in every cell: name others")
     return _shared.as_json(_facts(found, metric)) if args.json else _text(found, metric, args.a, args.b)

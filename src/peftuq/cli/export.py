@@ -1,7 +1,8 @@
 """A finished run's metrics as a file: CSV, a LaTeX table, or a leaderboard in JSON.
 
 csv: one value a line, as results/metrics.csv, of what is asked for. latex: the table of `peftuq show`, with booktabs.
-leaderboard: by task (model, dataset, evaluation set) the methods, the best by --sort first, and their mean ranks.
+leaderboard: by task (model, dataset, evaluation set, recipe) the methods, the best by --sort first, and the
+mean ranks of those that every task has.
 
 examples:
   peftuq export csv --metric auroc --out auroc.csv
@@ -52,13 +53,12 @@ def _csv(args: argparse.Namespace) -> list[str]:
 
 
 def _latex(args: argparse.Namespace) -> list[str]:
-    wanted = _selection.metrics(args)
+    wanted = show.metrics(args)
     return show.text(show.rows(args, wanted, args.sort), wanted, "latex_booktabs")
 
 
 def _leaderboard(args: argparse.Namespace) -> list[str]:
     from peftuq.evaluation.selection import leaderboard
 
-    sort = args.sort or (args.metric or ["auroc"])[0]
-    wanted = list(dict.fromkeys([sort, *_selection.metrics(args)]))
-    return _shared.as_json(leaderboard(show.rows(args, wanted, sort), sort))
+    args.sort = args.sort or (args.metric or ["auroc"])[0]
+    return _shared.as_json(leaderboard(show.rows(args, show.metrics(args), None), args.sort))

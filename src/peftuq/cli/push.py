@@ -1,6 +1,6 @@
 """An adapter to a model hub, with what says how far to trust it: a bundle of `peftuq fit`, and its card.
 
-The repository gets the adapter's files, the bundle's below uq/, and as README.md the bundle's card, or else the adapter's
+The repository gets the adapter's files, the bundle's below uq/, and as README.md the bundle's card, else the adapter's
 own, or a short one. Nothing but safetensors, JSON, text and pictures is sent. The hub is that of huggingface_hub: it is
 told who you are by `hf auth login` or HF_TOKEN, and where the hub is by HF_ENDPOINT.
 
@@ -21,7 +21,20 @@ from peftuq.errors import UserError
 
 _REPO = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
 _BASE = re.compile(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?", re.ASCII)
-_SENT = {".safetensors", ".json", ".jsonl", ".csv", ".parquet", ".md", ".txt", ".html", ".png", ".svg", ".pdf", ".model"}
+_SENT = {
+    ".safetensors",
+    ".json",
+    ".jsonl",
+    ".csv",
+    ".parquet",
+    ".md",
+    ".txt",
+    ".html",
+    ".png",
+    ".svg",
+    ".pdf",
+    ".model",
+}
 _CARDS = ("README.md", "card.md")
 _CONFIG, _WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 
@@ -52,7 +65,7 @@ def run(args: argparse.Namespace) -> Iterable[str]:
 
 
 def _files(adapter: Path, bundle: Path | None) -> dict[str, Path]:
-    """Files by their place in the repository. Raises `UserError` for a folder that lacks some, or has what is unsafe."""
+    """Files by their place in the repository. Raises `UserError` for a folder that lacks some, or holds others."""
     for name in (_CONFIG, _WEIGHTS):
         if not (adapter / name).is_file():
             raise UserError(f"{adapter}: has no {name}: name a folder that PEFT saved, as safetensors")
@@ -64,7 +77,7 @@ def _files(adapter: Path, bundle: Path | None) -> dict[str, Path]:
             name = path.relative_to(folder).as_posix()
             if path.is_dir() or any(part.startswith(".") for part in Path(name).parts):
                 continue
-            if path.suffix not in _SENT or path.is_symlink() and not path.exists():
+            if path.suffix not in _SENT or not path.is_file():
                 raise UserError(f"{path}: is not sent: only {', '.join(sorted(_SENT))} are; move it away")
             found[place + name] = path
     return found

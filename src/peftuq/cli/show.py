@@ -26,28 +26,38 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> Iterable[str]:
-    wanted = list(dict.fromkeys([*_selection.metrics(args), *([args.sort] if args.sort else [])]))
+    wanted = metrics(args)
     found = rows(args, wanted, args.sort)
     if args.json:
-        return _shared.as_json([row.key | {name: value._asdict() for name, value in row.metrics.items()} for row in found])
+        return _shared.as_json(
+            [row.key | {name: value._asdict() for name, value in row.metrics.items()} for row in found]
+        )
     return text(found, wanted)
 
 
-def rows(args: argparse.Namespace, wanted: list[str], sort: str | None) -> "list[Row]":
-    """The rows that the arguments ask for. Raises `UserError` if there are none."""
+def metrics(args: argparse.Namespace) -> list[str]:
+    """The metrics to show: those asked for, or a few of every kind, and the one to sort by.
+
+    Raises `UserError` for one that there is not.
+    """
     from peftuq.errors import UserError
-    from peftuq.evaluation import selection
+    from peftuq.evaluation.selection import DEFAULT
     from peftuq.metrics.evaluate import METRICS
 
-    for option, names in (("--metric", wanted), ("--sort", [sort] if sort else [])):
-        for name in names:
-            if name not in METRICS:
-                raise UserError(f"{option} {name}: no metric; choose from {', '.join(METRICS)}")
-    args.metric = wanted if args.metric else []
-    found = selection.over_seeds(_selection.selected(args), wanted)
+    if args.sort and args.sort not in METRICS:
+        raise UserError(f"--sort {args.sort}: no metric; choose from {', '.join(METRICS)}")
+    return list(dict.fromkeys([*(args.metric or DEFAULT), *([args.sort] if args.sort else [])]))
+
+
+def rows(args: argparse.Namespace, wanted: list[str], sort: str | None) -> "list[Row]":
+    """The rows that the arguments ask for, the best by `sort` first. Raises `UserError` if there are none."""
+    from peftuq.errors import UserError
+    from peftuq.evaluation import selection
+
+    found = selection.over_seeds(_selection.selected(args, wanted), wanted)
     found = selection.ordered(found, sort) if sort else found
     if not found:
-        raise UserError(f"{args.results}: no row has {', '.join(wanted)} of what is asked for: ask for less at once")
+        raise UserError(f"{args.results}: no row has {sort or ', '.join(wanted)} of what is asked for: ask for less")
     return found
 
 

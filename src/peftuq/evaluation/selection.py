@@ -1,12 +1,11 @@
 """Rows of a run's long table by what they are of, and their metrics over seeds."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from peftuq import files
-from peftuq.cells import PREDICTION
 from peftuq.errors import UserError
 from peftuq.evaluation.gather import COLUMNS
 from peftuq.metrics.evaluate import METRICS
@@ -14,8 +13,8 @@ from peftuq.metrics.ranks import average_ranks
 from peftuq.paths import Paths
 
 KEY = ("model", "dataset", "eval", "recipe", "predictive", "method")  # what a row over seeds is of
-METHOD = ("recipe", "predictive", "method")  # the part of it that is chosen
-TASK = ("model", "dataset", "eval")  # the part that is given
+METHOD = ("predictive", "method")  # the part of it that is chosen
+TASK = ("model", "dataset", "eval", "recipe")  # the part that is given
 DEFAULT = ("accuracy", "nll", "ece_15", "auroc", "aurc")
 Long = Mapping[str, Sequence[Any]]
 
@@ -43,11 +42,18 @@ def read(results: str) -> Long:
     return files.read_columns(path)
 
 
+def cells(results: str) -> dict[str, Any]:
+    """The cells of a run and what their names stand for. Raises `UserError` if it has none."""
+    path = Path(Paths(results).cells)
+    if not path.is_file():
+        raise UserError(f"{path}: there is no such file: name a finished run's folder with --results")
+    found: dict[str, Any] = files.read_json(path)
+    return found
+
+
 def variants(results: str, score: str) -> list[str]:
     """Columns `method` that a score fills: those it declares in the run, or the name itself."""
-    path = Path(Paths(results).cells)
-    methods = files.read_json(path)["methods"] if path.is_file() else {}
-    found: list[str] = methods.get(score, {}).get("variants", [score])
+    found: list[str] = cells(results)["methods"].get(score, {}).get("variants", [score])
     return found
 
 
@@ -62,7 +68,8 @@ def select(table: Long, asked: Mapping[str, Sequence[str]]) -> dict[str, list[An
         here = {str(table[column][n]) for n in rows}
         for value in values:
             if value not in here and (column, value) != ("eval", "test"):
-                raise UserError(f"--{column} {value}: the run has none: choose from {', '.join(sorted(here))}")
+                option = "score" if column == "method" else column
+                raise UserError(f"--{option} {value}: the run has none: choose from {', '.join(sorted(here))}")
         own = column == "eval" and "test" in wanted
         if wanted:
             rows = [n for n in rows if table[column][n] in wanted or (own and table["dataset"][n] == table["eval"][n])]
@@ -98,35 +105,32 @@ def ordered(rows: Iterable[Row], metric: str) -> list[Row]:
 
 
 def leaderboard(rows: Sequence[Row], metric: str) -> dict[str, Any]:
-    """Tasks, each with its methods from the best by `metric`, and the methods' mean rank over all tasks.
+    """Tasks (model, dataset, eval, recipe), each with its methods from the best by `metric`.
 
-    Ranks are 1 for the best, equal values share their mean; `mean_rank` is over the tasks in which every method has a
-    value, and absent where there is none.
+    `mean_rank`: of the methods that every task has, over tasks; 1 for the best, equal values share the mean of theirs.
     """
     by_task: dict[tuple[str, ...], list[Row]] = {}
-    for row in ordered(rows, metric):
+    for row in rows:
         by_task.setdefault(tuple(row.key[name] for name in TASK), []).append(row)
-    values: dict[str, dict[tuple[str, ...], float | None]] = {}
+    values: dict[str, dict[Hashable, float | None]] = {}
     for task, of_task in by_task.items():
-        for row in of_task:
+        for row in ordered(of_task, metric):
             values.setdefault("/".join(row.key[name] for name in METHOD), {})[task] = row.metrics[metric].mean
+    everywhere = {name: of for name, of in values.items() if len(of) == len(by_task)}
     better = METRICS[metric]["better"]
-    board: dict[str, Any] = {"version": 1, "metric": metric, "better": better, "meaning": METRICS[metric]["meaning"]}
-    try:
-        ranks = average_ranks(values, "lower" if better == "lower" else "higher")
-        board["mean_rank"] = dict(sorted(ranks.mean.items(), key=lambda item: item[1]))
-    except UserError:
-        pass  # no task that every method was measured on
-    board["tasks"] = [
-        {**dict(zip(TASK, task, strict=True)), "methods": [_entry(row) for row in of_task]}
-        for task, of_task in by_task.items()
-    ]
-    return board
+    ranks = average_ranks(everywhere, "lower" if better == "lower" else "higher").mean if everywhere else {}
+    return {
+        "version": 1,
+        "metric": metric,
+        "better": better,
+        "meaning": METRICS[metric]["meaning"],
+        "mean_rank": dict(sorted(ranks.items(), key=lambda item: item[1])),
+        "tasks": [
+            {**dict(zip(TASK, task, strict=True)), "methods": [_entry(row) for row in ordered(of_task, metric)]}
+            for task, of_task in by_task.items()
+        ],
+    }
 
 
 def _entry(row: Row) -> dict[str, Any]:
     return {name: row.key[name] for name in METHOD} | {"metrics": {n: v._asdict() for n, v in row.metrics.items()}}
-
-
-def is_prediction(row: Row) -> bool:
-    return row.key["method"] == PREDICTION

@@ -56,7 +56,7 @@ def _archived(file: Path) -> Iterator[dict[str, Any]]:
     except (zipfile.BadZipFile, KeyError, ValueError) as error:
         raise UserError(f"{file}: not a whole .eval log ({error}): run the evaluation to its end") from error
     except NotImplementedError as error:
-        raise UserError(f"{file}: is compressed in a way that Python's zipfile has not: `inspect log convert --to json` "
+        raise UserError(f"{file}: is compressed as Python's zipfile cannot read it: `inspect log convert --to json` "
                         "it first") from error  # fmt: skip
 
 
@@ -81,8 +81,8 @@ def _answer(sample: dict[str, Any], where: str) -> Answer:
         raise UserError(f"{where}: no token of its answer is one of the letters {letters}: ask for the letter alone")
     missing = [letter for letter in letters if letter not in answered[-1]]
     if missing:
-        raise UserError(f"{where}: option {missing[0]} is not among top_logprobs where it answers: ask for more of them "
-                        "(top_logprobs, at most 20 of some providers)")  # fmt: skip
+        raise UserError(f"{where}: option {missing[0]} is not among top_logprobs where it answers: ask for more of "
+                        "them (--top-logprobs)")  # fmt: skip
     return Answer([answered[-1][letter] for letter in letters], _label(sample.get("target"), letters, where))
 
 
@@ -91,7 +91,9 @@ def _tokens(sample: dict[str, Any], where: str) -> list[dict[str, Any]]:
         (choice,) = sample["output"]["choices"]
         tokens = choice["logprobs"]["content"]
     except (KeyError, TypeError, ValueError) as error:
-        raise UserError(f"{where}: has no logprobs of one output: evaluate with --logprobs --top-logprobs 20") from error
+        raise UserError(
+            f"{where}: has no logprobs of one output: evaluate with --logprobs --top-logprobs 20"
+        ) from error
     if not isinstance(tokens, list) or not all(isinstance(token, dict) and "token" in token for token in tokens):
         raise UserError(f"{where}: logprobs.content must be a list of tokens")
     return tokens

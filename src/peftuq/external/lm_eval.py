@@ -43,8 +43,8 @@ def _lines(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
                 raise UserError(f"{file}: line {line}: not JSON ({error}): is the file whole?") from error
             missing = [name for name in _NEEDED if not isinstance(sample, dict) or name not in sample]
             if missing:
-                raise UserError(f"{file}: line {line}: has no {', '.join(missing)}: not a line of lm-evaluation-harness "
-                                "--log_samples")  # fmt: skip
+                raise UserError(f"{file}: line {line}: has no {', '.join(missing)}: not a line of "
+                                "lm-evaluation-harness --log_samples")  # fmt: skip
             yield line, sample
 
 

@@ -24,9 +24,7 @@ def built(workflow: Any, targets: Iterable[str], rerun_incomplete: bool) -> Any:
     `rerun_incomplete`: jobs whose last run did not end are due, as both profiles have it.
     """
     # All contents are compared, as both profiles do: a file that is only newer changes nothing.
-    workflow.dag(
-        DAGSettings(targets=set(targets), max_checksum_file_size=2**62, force_incomplete=rerun_incomplete)
-    )
+    workflow.dag(DAGSettings(targets=set(targets), max_checksum_file_size=2**62, force_incomplete=rerun_incomplete))
     whole = workflow._workflow
     whole._prepare_dag(forceall=False, ignore_incomplete=not rerun_incomplete, lock_warn_only=True)
     whole._build_dag()

@@ -1,10 +1,11 @@
 """How far a run is: by rule, the jobs that are done, running, failed and due.
 
 Snakemake decides what is due, as it would for a run that starts now. Of what is due it knows which jobs have been
-started, by its marks of incomplete outputs and its lock; a job that has left a log, and no record of success, has
-failed: Snakemake deletes the record of a job that fails.
+started, by its marks of incomplete outputs and its lock. Of failures it keeps no record: they are read from the logs,
+which every job writes anew and in whose last line it says why it failed.
 """
 
+import re
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
@@ -19,6 +20,9 @@ from peftuq.jobs import graph
 State = Literal["done", "running", "failed", "due"]
 STATES: tuple[State, ...] = ("done", "running", "failed", "due")
 _TAIL = 4096  # bytes of a log in which its last line stands
+_ERROR = re.compile(r"\S+ \S+ error: ")  # after date and time (jobs.program)
+_REUSED = "reused"  # the end of a log whose job has found its outputs in the store, with the times of their making
+_SLACK = 2.0  # seconds after its outputs in which a job may close its log
 
 
 class Job(NamedTuple):
@@ -60,15 +64,19 @@ def _jobs(workflow: Any) -> Iterable[Job]:
     for job in workflow.dag.jobs:
         if job.output:  # the target `all` makes nothing
             log = next(iter(job.log), "")
-            state = _state(job, records, locked, log) if workflow.dag.needrun(job) else "done"
-            yield Job(job.rule.name, state, job.output[0], log, last_line(Path(log)) if log else "")
+            said = last_line(Path(log)) if log else ""
+            state = _state(job, records, locked, log, said) if workflow.dag.needrun(job) else "done"
+            yield Job(job.rule.name, state, str(job.output[0]), str(log), said)
 
 
-def _state(job: Any, records: Any, locked: bool, log: str) -> State:
+def _state(job: Any, records: Any, locked: bool, log: str, said: str) -> State:
     if records._filter_incomplete_keys(map(records._get_key, job.output)):
         return "running" if locked else "failed"
-    recorded = any(records.metadata(path) is not None for path in job.output)
-    return "failed" if log and Path(log).is_file() and not recorded else "due"
+    if not log or not Path(log).is_file():
+        return "due"
+    ends = [record.endtime for path in job.output if (record := records.metadata(path)) is not None]
+    later = not ends or (Path(log).stat().st_mtime > max(ends) + _SLACK and not said.endswith(_REUSED))
+    return "failed" if later or _ERROR.match(said) else "due"
 
 
 def last_line(log: Path) -> str:
