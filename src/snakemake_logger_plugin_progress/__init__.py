@@ -9,6 +9,7 @@ import sys
 import time
 from logging import WARNING, LogRecord
 from pathlib import Path
+from typing import Any
 
 from snakemake.logging import ColorizingTextHandler, DefaultFilter, DefaultFormatter
 from snakemake_interface_logger_plugins.base import LogHandlerBase
@@ -25,7 +26,7 @@ _TOLD = (
 )  # lines of Snakemake that say where a run is
 
 
-class LogHandler(LogHandlerBase):  # type: ignore[misc]
+class LogHandler(LogHandlerBase):
     writes_to_stream, writes_to_file = True, False
     has_filter = has_formatter = True  # every record comes, and is filtered for the lines alone
     needs_rulegraph = False
@@ -48,7 +49,7 @@ class LogHandler(LogHandlerBase):  # type: ignore[misc]
         if self._terminal is not None:
             self._show(record, self._terminal.display)
 
-    def _show(self, record: LogRecord, display: Display) -> None:
+    def _show(self, record: Any, display: Display) -> None:
         event, now = getattr(record, "event", None), time.monotonic()
         if event == LogEvent.RUN_INFO and self._counts is None:
             totals = {rule: count for rule, count in record.stats.items() if rule not in ("total", "all")}
@@ -65,7 +66,7 @@ class LogHandler(LogHandlerBase):  # type: ignore[misc]
         elif self._counts is not None:
             self._count(event, record, now)
 
-    def _count(self, event: LogEvent, record: LogRecord, now: float) -> None:
+    def _count(self, event: LogEvent, record: Any, now: float) -> None:
         assert self._counts is not None
         if event == LogEvent.JOB_INFO and record.rule_name != "all":
             self._counts.started(record.jobid, record.rule_name, now)

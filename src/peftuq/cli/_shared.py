@@ -6,13 +6,12 @@ import os
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from peftuq.config import strict_yaml
-from peftuq.config.study import PACKAGE, Study
-from peftuq.jobs.jobs import Jobs
+if TYPE_CHECKING:
+    from peftuq.jobs.jobs import Jobs
 
-ROOT = PACKAGE.parents[1]
+ROOT = Path(__file__).resolve().parents[3]
 RED, GREEN, YELLOW, BOLD = 31, 32, 33, 1
 
 
@@ -24,8 +23,12 @@ def add_json(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print JSON, for programs")
 
 
-def jobs(configfile: Path) -> Jobs:
+def jobs(configfile: Path) -> "Jobs":
     """Jobs of the run that a configuration file describes. Raises `UserError` for one that is not valid."""
+    from peftuq.config import strict_yaml
+    from peftuq.config.study import Study
+    from peftuq.jobs.jobs import Jobs
+
     return Jobs(Study(strict_yaml.read(configfile), ROOT / "config", str(configfile)))
 
 
@@ -40,7 +43,7 @@ def count(text: str) -> int:
 
 
 def as_json(value: Any) -> list[str]:
-    return [json.dumps(value, indent=1, allow_nan=False)]
+    return json.dumps(value, indent=1, allow_nan=False).splitlines()
 
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[str]], names: int, form: str = "simple") -> list[str]:
@@ -48,7 +51,7 @@ def table(heads: Sequence[str], rows: Iterable[Sequence[str]], names: int, form:
     from tabulate import tabulate
 
     align = ["left" if n < names else "right" for n in range(len(heads))]
-    return tabulate(list(rows), heads, form, disable_numparse=True, colalign=align).splitlines()
+    return str(tabulate(list(rows), heads, form, disable_numparse=True, colalign=align)).splitlines()
 
 
 def painted(text: str, colour: int) -> str:

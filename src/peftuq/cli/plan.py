@@ -13,11 +13,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from peftuq.cli import _shared
-from peftuq.config import strict_yaml
 from peftuq.errors import UserError
-from peftuq.planning import budget, plan
-from peftuq.planning.cards import CARDS
-from peftuq.planning.rehearsals import Rehearsals
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,6 +24,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> Iterable[str]:
+    from peftuq.config import strict_yaml
+    from peftuq.planning import budget, plan
+    from peftuq.planning.cards import CARDS
+    from peftuq.planning.rehearsals import Rehearsals
+
     config, where = strict_yaml.read(args.configfile), str(args.configfile)
     _check_out(args)
     jobs = _shared.jobs(args.configfile)

@@ -72,8 +72,8 @@ def _files(adapter: Path, bundle: Path | None) -> dict[str, Path]:
     if bundle is not None and not bundle.is_dir():
         raise UserError(f"--bundle {bundle}: there is no such folder: name the one that `peftuq fit` wrote")
     found: dict[str, Path] = {}
-    for folder, place in ((adapter, ""), (bundle, "uq/")):
-        for path in sorted(folder.rglob("*")) if folder is not None else []:
+    for folder, place in ((adapter, ""), *([(bundle, "uq/")] if bundle is not None else [])):
+        for path in sorted(folder.rglob("*")):
             name = path.relative_to(folder).as_posix()
             if path.is_dir() or any(part.startswith(".") for part in Path(name).parts):
                 continue

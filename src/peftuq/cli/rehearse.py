@@ -2,7 +2,7 @@
 
 examples:
   peftuq rehearse
-  peftuq rehearse --configfile config/paper.yaml --card h100-80 --jobs 8
+  peftuq rehearse --configfile config/paper.yaml --card h100 --jobs 8
 """
 
 import argparse
@@ -10,10 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from peftuq.cli import _shared
-from peftuq.planning import table
 from peftuq.planning.cards import CARDS
-from peftuq.planning.rehearsals import Rehearsals
-from peftuq.planning.requests import requests
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,6 +21,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> Iterable[str]:
+    from peftuq.planning import table
+    from peftuq.planning.rehearsals import Rehearsals
+    from peftuq.planning.requests import requests
+
     jobs, card = _shared.jobs(args.configfile), CARDS[args.card]
     rows = table.rows(requests(jobs), Rehearsals(Path(jobs.study.config.results), card, args.jobs))
     return _shared.as_json({"card": card.name, "jobs": rows}) if args.json else table.lines(rows, card)

@@ -50,7 +50,7 @@ def _first(rows: Sequence[Row], metric: str) -> Row | None:
     """The best row; of equals the plain one, for a method that changes nothing is not better."""
     rows = ordered(rows, metric)
     plain = [row for row in rows if row.metrics[metric].mean == rows[0].metrics[metric].mean and _is_plain(row)]
-    return (plain or rows or [None])[0]
+    return next(iter(plain or rows), None)
 
 
 def _is_plain(row: Row) -> bool:

@@ -62,7 +62,7 @@ def select(table: Long, asked: Mapping[str, Sequence[str]]) -> dict[str, list[An
 
     The evaluation set "test" is every dataset's own. Raises `UserError` for a value that no row has.
     """
-    rows = range(len(table["metric"]))
+    rows = list(range(len(table["metric"])))
     for column, values in asked.items():
         wanted = set(values)
         here = {str(table[column][n]) for n in rows}

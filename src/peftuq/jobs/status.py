@@ -18,10 +18,10 @@ from peftuq.errors import UserError
 from peftuq.jobs import graph
 
 State = Literal["done", "running", "failed", "due"]
-STATES: tuple[State, ...] = ("done", "running", "failed", "due")
 _TAIL = 4096  # bytes of a log in which its last line stands
 _ERROR = re.compile(r"\S+ \S+ error: ")  # after date and time (jobs.program)
 _REUSED = "reused"  # the end of a log whose job has found its outputs in the store, with the times of their making
+_ATTEMPTS = 5  # at a plan, which fails where a run removes a file at that moment
 _SLACK = 2.0  # seconds after its outputs in which a job may close its log
 
 
@@ -41,9 +41,9 @@ class Status(NamedTuple):
     jobs: list[Job]
     locked: bool
 
-    def by_rule(self) -> dict[str, Counter[State]]:
+    def by_rule(self) -> dict[str, Counter[str]]:
         """Jobs by state of every rule, in the order of their names."""
-        found: dict[str, Counter[State]] = {}
+        found: dict[str, Counter[str]] = {}
         for job in self.jobs:
             found.setdefault(job.rule, Counter())[job.state] += 1
         return dict(sorted(found.items()))
@@ -52,11 +52,14 @@ class Status(NamedTuple):
 def status(snakefile: Path, configfile: Path) -> Status:
     """The state of every job of a configuration. Raises `UserError` if Snakemake cannot plan it."""
     with SnakemakeApi(graph.QUIET) as api:
-        try:
-            workflow = graph.built(graph.opened(api, snakefile, configfile), [], rerun_incomplete=True)
-        except (WorkflowError, RuleException) as error:
-            raise UserError(str(error).strip().splitlines()[0]) from error
-        return Status(sorted(_jobs(workflow)), workflow.persistence.locked)
+        for more in reversed(range(_ATTEMPTS)):
+            try:
+                workflow = graph.built(graph.opened(api, snakefile, configfile), [], rerun_incomplete=True)
+                return Status(sorted(_jobs(workflow)), workflow.persistence.locked)
+            except (WorkflowError, RuleException) as error:
+                if not (more and "concurrent process" in str(error)):
+                    raise UserError(str(error).strip().splitlines()[0]) from error
+    raise AssertionError("every attempt returns or raises")
 
 
 def _jobs(workflow: Any) -> Iterable[Job]:
