@@ -259,7 +259,7 @@ def test_a_budget_that_cannot_be_met_is_refused(root):
 
 def test_the_command_line_writes_only_the_file_that_is_named(root, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("peftuq.cli._shared.ROOT", root.parent)
-    monkeypatch.setattr("peftuq.cli.plan.Rehearsals", lambda *_: ClosedForms())
+    monkeypatch.setattr("peftuq.planning.rehearsals.Rehearsals", lambda *_: ClosedForms())
     path, out = tmp_path / "c.yaml", tmp_path / "out.yaml"
     path.write_text(yaml.safe_dump(config(root, GRID, CHOICE)))
     before = set(tmp_path.rglob("*"))
