@@ -1,4 +1,4 @@
-"""What several commands take, and the forms of what they print."""
+"""Arguments of several commands, and the forms of their output."""
 
 import argparse
 import json

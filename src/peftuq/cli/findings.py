@@ -1,4 +1,4 @@
-"""What a finished run found, in a few lines: the best method for each task, how sure, and where to look.
+"""The best methods of a finished run, how sure that is, and where to look, in a few lines.
 
 For each model and dataset: the score with the highest error-AUROC and the predictive with the lowest calibration error
 (15 bins), means over seeds, each with the paired difference to the plain adapter of the same recipe and its 95 %

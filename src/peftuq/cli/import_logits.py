@@ -80,7 +80,7 @@ def _plugins() -> "Plugins":
     from peftuq.external.run import Plugins
     from peftuq.jobs.identity import module
 
-    methods = Methods(PACKAGE, {}, "")
-    modules = {name: module(file) for name, file in methods.files.items()}
-    scores = {name: methods.score(name) for name in methods.scores}
-    return Plugins(scores, {name: methods.predictive(name) for name in methods.predictives}, modules)
+    known = Methods(PACKAGE, {}, "")
+    modules = {name: module(file) for name, file in known.files.items()}
+    scores = {name: known.score(name) for name in known.scores}
+    return Plugins(scores, {name: known.predictive(name) for name in known.predictives}, modules)

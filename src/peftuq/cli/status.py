@@ -29,7 +29,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> Iterable[str]:
-    from peftuq.jobs import status  # Snakemake takes its time to import
+    from peftuq.config import strict_yaml
+
+    strict_yaml.read(args.configfile)  # its own mistakes are said without Snakemake, which takes its time to import
+    from peftuq.jobs import status
 
     found = status.status(_shared.ROOT / "Snakefile", args.configfile)
     return _shared.as_json(_facts(found)) if args.json else _text(found, args.lines)

@@ -18,7 +18,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> Iterable[str]:
-    from peftuq.jobs import why  # Snakemake takes its time to import
+    from peftuq.config import strict_yaml
+
+    strict_yaml.read(args.configfile)  # its own mistakes are said without Snakemake, which takes its time to import
+    from peftuq.jobs import why
 
     lines = why.explain(args.target, _shared.ROOT / "Snakefile", args.configfile)
     if not args.json:

@@ -35,20 +35,36 @@ class Row(NamedTuple):
 
 
 def read(results: str) -> Long:
-    """The long table of a run. Raises `UserError` if it has none."""
+    """The long table of a run. Raises `UserError` if it has none that can be read."""
     path = Path(Paths(results).metrics_table)
     if not path.is_file():
         raise UserError(f"{path}: there is no such file: name a finished run's folder with --results")
-    return files.read_columns(path)
+    try:
+        table = files.read_columns(path)
+    except (ValueError, OSError) as error:  # of pyarrow
+        raise UserError(f"{path}: cannot be read ({_first_line(error)}): delete it and run again") from error
+    missing = [name for name in COLUMNS if name not in table]
+    if missing:
+        raise UserError(f"{path}: has no column {', '.join(missing)}: not a run's table of metrics")
+    return table
 
 
 def cells(results: str) -> dict[str, Any]:
-    """The cells of a run and what their names stand for. Raises `UserError` if it has none."""
+    """The cells of a run and what their names stand for. Raises `UserError` if it has none that can be read."""
     path = Path(Paths(results).cells)
     if not path.is_file():
         raise UserError(f"{path}: there is no such file: name a finished run's folder with --results")
-    found: dict[str, Any] = files.read_json(path)
+    try:
+        found: dict[str, Any] = files.read_json(path)
+    except ValueError as error:
+        raise UserError(f"{path}: not JSON ({error}): delete it and run again") from error
+    if not isinstance(found, dict) or not {"cells", "methods", "datasets"} <= found.keys():
+        raise UserError(f"{path}: has no cells, methods and datasets: not a run's list of cells")
     return found
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).split("\n")[0]
 
 
 def variants(results: str, score: str) -> list[str]:

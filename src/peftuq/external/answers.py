@@ -1,6 +1,7 @@
 """Answers of another program to questions with options, and the records that they become."""
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -10,6 +11,8 @@ import numpy as np
 from peftuq.artifacts import Record
 from peftuq.errors import UserError
 from peftuq.labels import UNLABELLED
+
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 
 
 class Answer(NamedTuple):
@@ -43,11 +46,10 @@ def _record(answers: Sequence[Answer], options: int) -> Record:
 
 
 def number(value: object, where: str) -> float:
-    """A log-likelihood. Raises `UserError` for what is no number, NaN or infinite."""
-    try:
+    """A log-likelihood, a number or the text of one. Raises `UserError` for anything else, or what is not finite."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if is_number or (isinstance(value, str) and _NUMBER.fullmatch(value)):
         found = float(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
-        found = math.nan
-    if not math.isfinite(found):
-        raise UserError(f"{where}: {value!r} is no log-likelihood: it must be a finite number")
-    return found
+        if math.isfinite(found):
+            return found
+    raise UserError(f"{where}: {value!r} is no log-likelihood: it must be a finite number")

@@ -11,8 +11,8 @@ from scipy.special import log_softmax
 from sklearn.metrics import log_loss, roc_auc_score
 
 from peftuq import cli
-from peftuq.cli import import_logits
 from peftuq.artifacts import RecordFile
+from peftuq.cli import import_logits
 from peftuq.errors import UserError
 from peftuq.external import answers, inspect_log, lm_eval
 from peftuq.paths import Paths
