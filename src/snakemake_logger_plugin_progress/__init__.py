@@ -18,6 +18,7 @@ from snakemake_interface_logger_plugins.common import LogEvent
 from snakemake_logger_plugin_progress.counts import Counts
 from snakemake_logger_plugin_progress.display import Display, clock
 
+_STDERR = 2
 _TOLD = (
     "Building DAG",
     "Nothing to be done",
@@ -90,12 +91,11 @@ class _Terminal:
 
     def __init__(self, file: Path, nocolor: bool):
         self.file = file
-        self._kept = {number: os.dup(number) for number in (1, 2) if os.isatty(number)}
-        self.display = Display(os.fdopen(os.dup(2), "w"), nocolor)
+        self._stream = os.fdopen(os.dup(_STDERR), "w")
+        self.display = Display(self._stream, nocolor)
         file.parent.mkdir(parents=True, exist_ok=True)
         with open(file, "ab") as lines:
-            for number in self._kept:
-                os.dup2(lines.fileno(), number)
+            os.dup2(lines.fileno(), _STDERR)  # jobs inherit the descriptor, whatever Python's own stream is
 
     @classmethod
     def take(cls, nocolor: bool) -> "_Terminal | None":
@@ -105,9 +105,8 @@ class _Terminal:
         return cls(Path(".snakemake") / "log" / f"{time.strftime('%Y-%m-%dT%H%M%S')}.{os.getpid()}.lines.log", nocolor)
 
     def give_back(self) -> None:
-        for number, kept in self._kept.items():
-            os.dup2(kept, number)
-            os.close(kept)
+        os.dup2(self._stream.fileno(), _STDERR)
+        self._stream.close()
 
 
 def _reason(logs: list[str]) -> str:

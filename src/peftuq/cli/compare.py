@@ -4,7 +4,7 @@ A method is [recipe:]predictive[/score]. Without recipes both are compared withi
 measured on the same resamples of the test examples and over the seeds that both have (paired bootstrap).
 
 examples:
-  peftuq compare point/sr point/adue_head               which finds errors better, in each cell
+  peftuq compare point/sr point/adue                    which finds errors better, in each cell
   peftuq compare point temperature --metric ece_15      what temperature scaling does to calibration
   peftuq compare uq4ct_demo:point/sr mixlora_demo:point/sr --metric aurc --json
 """
