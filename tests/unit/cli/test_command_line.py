@@ -1,7 +1,6 @@
 """Every command: help with examples that parse, a start without heavy libraries, completion, colours."""
 
 import argparse
-import json
 import os
 import re
 import shlex
@@ -73,12 +72,3 @@ def test_colours_are_for_terminals_that_want_them(variables, terminal, coloured,
     monkeypatch.setattr(os, "environ", variables)
     monkeypatch.setattr(sys.stdout, "isatty", lambda: terminal, raising=False)
     assert ("\033[" in _shared.painted("x", _shared.RED)) == coloured
-
-
-def test_a_plan_as_json_says_what_its_text_says(peftuq, monkeypatch):
-    """Of a rehearsal, which takes long, only the form: everything else is the plan's own."""
-    from peftuq.planning import plan
-
-    monkeypatch.setattr(plan, "facts", lambda jobs, rehearsals: {"jobs": plan.jobs_per_rule(jobs)})
-    jobs = json.loads("\n".join(peftuq("plan", "--json")))["jobs"]
-    assert jobs["aggregate"] == 1 and jobs["evaluate"] > 50
