@@ -55,9 +55,10 @@ def _answer(sample: dict[str, Any], where: str) -> Answer:
         raise UserError(f"{where}: resps must hold one answer for each of arguments, two options or more: only "
                         "multiple-choice tasks can be imported")  # fmt: skip
     logits = [_log_likelihood(response, f"{where}: resps.{n}") for n, response in enumerate(responses)]
-    if len(set(_contexts(sample["arguments"]))) > 1 and len(set(texts)) < len(texts):
-        raise UserError(f"{where}: options are asked more than once (mutual information, or several contexts): import "
-                        "a task that asks each option once")  # fmt: skip
+    contexts = _contexts(sample["arguments"])
+    if len(set(zip(contexts, texts, strict=True))) < len(texts) or 0 < contexts.count("") < len(contexts):
+        raise UserError(f"{where}: options are asked more than once, or also without the question (mutual "
+                        "information): import a task that asks each option once")  # fmt: skip
     answer = Answer(logits, _label(sample["target"], texts, where))
     _check_accuracy(sample, answer, where)
     return answer
@@ -81,7 +82,7 @@ def _texts(arguments: Any, where: str) -> list[str]:
 
 
 def _contexts(arguments: Any) -> list[str]:
-    return [str(request[0]) for request in _requests(arguments)]
+    return [str(request[0]).strip() for request in _requests(arguments)]
 
 
 def _log_likelihood(response: Any, where: str) -> float:

@@ -90,6 +90,14 @@ def test_a_target_may_be_the_options_text(tmp_path):
     )
 
 
+def test_options_may_stand_in_the_context_and_the_harness_may_say_lists(tmp_path):
+    """Winogrande: a context an option, and one continuation of all."""
+    logits = np.array([-3.0, -2.0])
+    line = harness_line(0, logits, 1, arguments=[["He ate", " it."], ["She ate", " it."]])
+    (found,) = lm_eval.read(harness_log(tmp_path / "samples.jsonl", [line]))
+    assert found == answers.Answer([-3.0, -2.0], 1)
+
+
 @pytest.mark.parametrize("form", ["json", "eval"])
 def test_an_inspect_log_becomes_the_letters_probabilities(tmp_path, form):
     samples = [inspect_sample(n, *question) for n, question in enumerate(questions(3, 12))]
@@ -183,6 +191,11 @@ HARNESS = {
     "two filters": (changed(filter="other"), "one filter"),
     "no target": ([{k: v for k, v in line.items() if k != "target"} for line in changed()], "has no target"),
     "a list": ([["a"]], "has no doc_id"),
+    "mutual information": (
+        changed(arguments=[["Q", " a"], ["Q", " b"], ["", " a"], ["", " b"]], resps=[[["-1", "False"]]] * 4),
+        "mutual information",
+    ),
+    "an option twice": (changed(arguments=[["Q", " a"]] * 4, resps=[[["-1", "False"]]] * 4), "more than once"),
 }
 
 
