@@ -15,8 +15,9 @@ PARALLEL := --numprocesses logical --maxprocesses 4
 
 demo: env
 	@date +%s > $(VENV)/.demo-start
-	$(SNAKEMAKE) --profile local
+	$(SNAKEMAKE) --profile local --logger progress
 	@echo "reports/report.pdf and report.html are ready; computing took $$(( $$(date +%s) - $$(cat $(VENV)/.demo-start) )) s"
+	@$(BIN)/python -m peftuq.cli findings
 
 test: env lint
 	$(PYTEST) $(PARALLEL) -m "not slow" tests/unit tests/mistakes tests/bad_inputs

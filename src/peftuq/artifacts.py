@@ -69,17 +69,21 @@ _HEAD_FIELDS = ("out_weight", "out_bias", "dense_weight", "dense_bias")
 
 
 def write_records(
-    path: str | os.PathLike[str], records: Mapping[str, Record], head: Head, metadata: Mapping[str, str] = {}
+    path: str | os.PathLike[str], records: Mapping[str, Record], head: Head | None, metadata: Mapping[str, str] = {}
 ) -> None:
-    """Write an adapter's records by part ("train", "valid", "test", or the name of a shift set) and its head."""
+    """Write an adapter's records by part ("train", "valid", "test", or the name of a shift set) and its head.
+
+    Predictions of other programs have neither `h` nor head.
+    """
     arrays = {
         f"{part}/{field}": getattr(record, field)
         for part, record in records.items()
         for field in _RECORD_FIELDS
         if getattr(record, field) is not None
     }
-    arrays |= {f"head/{f}": getattr(head, f) for f in _HEAD_FIELDS if getattr(head, f) is not None}
-    write_arrays(path, arrays, {**metadata, "activation": head.activation, "parts": json.dumps(list(records))})
+    arrays |= {f"head/{f}": array for f in _HEAD_FIELDS if (array := getattr(head, f, None)) is not None}
+    activation = head.activation if head is not None else ""
+    write_arrays(path, arrays, {**metadata, "activation": activation, "parts": json.dumps(list(records))})
 
 
 class RecordFile:

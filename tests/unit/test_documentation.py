@@ -1,5 +1,6 @@
 """Whatever the documentation, the comments and the messages name exists: parameters of methods, pages, files."""
 
+import argparse
 import itertools
 import re
 import shlex
@@ -10,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from peftuq import cli
 from peftuq.artifacts import Head, Record
 from peftuq.config import load, strict_yaml
 from peftuq.config.methods import Methods, _files, declaration
@@ -140,9 +142,6 @@ def test_yaml_that_is_shown_is_read_as_configuration(text, tmp_path):
         load.validate(Config, {"suites": ["x"], "sources": ["registry"], **content}, "shown")
 
 
-OPTIONS = {"--configfile", "--budget-hours", "--budget-out", "--card", "--jobs", "--help"}
-
-
 @pytest.mark.parametrize("text", blocks("(?:sh|shell|bash|console)"))
 def test_commands_that_are_shown_name_what_there_is(text):
     for line in text.splitlines():
@@ -150,10 +149,17 @@ def test_commands_that_are_shown_name_what_there_is(text):
         commands = [word.rpartition("/")[2] for word in words]
         if "peftuq" in commands:
             rest = words[commands.index("peftuq") + 1 :]
-            assert rest[0] in ("plan", "why", "rehearse"), line
-            assert {word.split("=")[0] for word in rest if word.startswith("--")} <= OPTIONS, line
+            ends = (n for n, word in enumerate(rest) if word in (">", "|", "&&"))
+            cli.parser().parse_args(rest[: next(ends, None)])  # exits for what is no command, or no option of it
         for option, word in itertools.pairwise(words):
             if option == "--configfile" and word.startswith("config/"):
                 assert (ROOT / word).is_file(), line
             if option == "--profile" and "<" not in word and "snakemake" in commands:
                 assert (ROOT / word).is_dir(), line
+
+
+def test_every_command_has_its_place_among_the_commands():
+    (actions,) = (action for action in cli.parser()._actions if isinstance(action, argparse._SubParsersAction))
+    (page,) = (page for page in PAGES if page.name == "commands.md")
+    headed = re.findall(r"^### `peftuq ([\w-]+)", page.read_text(), re.M)
+    assert sorted(headed) == sorted(actions.choices)

@@ -22,7 +22,7 @@ RULES = sorted((ROOT / "workflow" / "rules").glob("*.smk"))
 EXTRAS = {  # parts of the library that need an extra; all others get along with the dependencies
     "report": ("report/",),
     "reference": ("reference_posterior/",),
-    "workflow": ("jobs/why.py",),
+    "workflow": ("jobs/graph.py", "jobs/status.py", "jobs/why.py"),
 }
 
 
@@ -49,6 +49,7 @@ def lock(name: str) -> dict[str, str]:
 
 LOCK, PEERS, EXECUTORS = map(lock, ("requirements.lock", "requirements-peers.lock", "requirements-executors.lock"))
 DECLARED = declared()
+OWN = {folder.name for folder in (ROOT / "src").iterdir()}
 DISTRIBUTIONS = packages_distributions()
 
 
@@ -61,7 +62,7 @@ def third_party(tree: ast.AST, own: Collection[str] = ()) -> set[str]:
     nodes = list(ast.walk(tree))
     modules = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
     modules |= {node.module for node in nodes if isinstance(node, ast.ImportFrom) and node.module}
-    tops = {module.partition(".")[0] for module in modules} - set(sys.stdlib_module_names) - {"peftuq", *own}
+    tops = {module.partition(".")[0] for module in modules} - set(sys.stdlib_module_names) - {*OWN, *own}
     return {canonicalize_name(DISTRIBUTIONS.get(top, [top])[0]) for top in tops}
 
 

@@ -165,6 +165,10 @@ class Nano(Checkout):
         return (self.folder / "results" / "logs" / f"{log}.log").read_text()
 
     def why(self, target: str) -> subprocess.CompletedProcess:
-        command = [sys.executable, "-c", "from peftuq.cli import main; main()", "why", target]
+        return self.peftuq("why", target)
+
+    def peftuq(self, *words: str) -> subprocess.CompletedProcess:
+        """A command of this checkout's library."""
+        command = [sys.executable, "-m", "peftuq.cli", *words]
         environment = {**os.environ, "PYTHONPATH": str(self.folder / "src")}
         return subprocess.run(command, cwd=self.folder, env=environment, capture_output=True, text=True)

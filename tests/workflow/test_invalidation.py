@@ -3,6 +3,7 @@
 `PEFTUQ_WRITE_DOCS=1 pytest tests/workflow/test_invalidation.py` writes the table of docs/invalidation.md anew.
 """
 
+import json
 import os
 
 import pytest
@@ -133,3 +134,21 @@ def test_an_edited_result_does_not_come_back(checkout):
     assert checkout.run("--force", str(scores.relative_to(checkout.folder))).returncode == 0
     assert "reused" not in checkout.log_of(f"fit_baselines/{CELL}/softmax")
     assert scores.read_bytes() == whole
+
+
+# -- how far -------------------------------------------------------------------------------------------
+
+
+def test_status_counts_what_snakemake_would_run_and_names_what_failed(checkout):
+    assert json.loads(checkout.peftuq("status", "--json").stdout)["jobs"] == []
+    EDITS["a parameter of AdUE"][0](checkout)
+    log = checkout.folder / f"results/logs/fit_adue/{CELL}/adue.log"
+    said = log.read_text()
+    log.write_text(f"{said}2026-01-31 12:00:00 error: out of memory\n")
+    found = json.loads(checkout.peftuq("status", "--json").stdout)
+    log.write_text(said)
+    undone = {rule: counts["running"] + counts["failed"] + counts["due"] for rule, counts in found["rules"].items()}
+    assert {rule: count for rule, count in undone.items() if count} == checkout.due()
+    assert [(job["rule"], job["state"], job["last_line"]) for job in found["jobs"]] == [
+        ("fit_adue", "failed", "2026-01-31 12:00:00 error: out of memory")
+    ]

@@ -14,18 +14,10 @@ from peftuq.errors import UserError
 def main() -> None:
     """Runs the command that the first argument names: the module of this package called so, `-` for `_`.
 
-    A module's docstring says what the command does, `add_arguments(parser)` declares what it takes, and `run(args)`
-    gives the lines that it prints. Exits with status 2 and one line for a `UserError`.
+    A module's docstring says what the command does, with examples; `add_arguments(parser)` declares what it takes, and
+    `run(args)` gives the lines that it prints. Exits with status 2 and one line for a `UserError`.
     """
-    parser = argparse.ArgumentParser(prog="peftuq", description=__doc__)
-    commands = parser.add_subparsers(dest="command", required=True)
-    for file in sorted(Path(__file__).parent.glob("[a-z]*.py")):
-        module = importlib.import_module(f"peftuq.cli.{file.stem}")
-        name, text = file.stem.replace("_", "-"), module.__doc__ or ""
-        command = commands.add_parser(name, help=text.split("\n")[0].rstrip("."), description=text)
-        module.add_arguments(command)
-        command.set_defaults(run=module.run)
-    args = parser.parse_args()
+    args = parser().parse_args()
     try:
         print("\n".join(args.run(args)), flush=True)
     except UserError as error:
@@ -36,6 +28,24 @@ def main() -> None:
         _fail("standard output was closed before all was written")
     except OSError as error:
         _fail(f"{error.filename or 'standard output'}: {error.strerror or error}")
+
+
+def parser() -> argparse.ArgumentParser:
+    """The parser of the command line, with every command's own."""
+    whole = argparse.ArgumentParser(prog="peftuq", description=__doc__)
+    commands = whole.add_subparsers(dest="command", required=True)
+    for file in sorted(Path(__file__).parent.glob("[a-z]*.py")):
+        module = importlib.import_module(f"peftuq.cli.{file.stem}")
+        name, text = file.stem.replace("_", "-"), module.__doc__ or ""
+        command = commands.add_parser(
+            name,
+            help=text.split("\n")[0].rstrip("."),
+            description=text,
+            formatter_class=argparse.RawDescriptionHelpFormatter,  # examples stand in lines of their own
+        )
+        module.add_arguments(command)
+        command.set_defaults(run=module.run)
+    return whole
 
 
 def _fail(reason: str, status: int = 2) -> NoReturn:

@@ -1,4 +1,10 @@
-"""Jobs, GPU-hours, memory and disk of a configuration."""
+"""Jobs, GPU-hours, memory and disk of a configuration.
+
+examples:
+  peftuq plan
+  peftuq plan --configfile config/paper.yaml
+  peftuq plan --configfile config/paper.yaml --budget-hours 400 --budget-out trimmed.yaml
+"""
 
 import argparse
 import math
@@ -7,28 +13,35 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from peftuq.cli import _shared
-from peftuq.config import strict_yaml
 from peftuq.errors import UserError
-from peftuq.planning import budget, plan
-from peftuq.planning.cards import CARDS
-from peftuq.planning.rehearsals import Rehearsals
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     _shared.add_configfile(parser)
     parser.add_argument("--budget-hours", type=_hours, help="GPU-hours: what to leave out to need no more")
     parser.add_argument("--budget-out", type=Path, help="file for the configuration that leaves it out")
+    _shared.add_json(parser)
 
 
 def run(args: argparse.Namespace) -> Iterable[str]:
+    from peftuq.config import strict_yaml
+    from peftuq.planning import budget, plan
+    from peftuq.planning.cards import CARDS
+    from peftuq.planning.rehearsals import Rehearsals
+
     config, where = strict_yaml.read(args.configfile), str(args.configfile)
     _check_out(args)
     jobs = _shared.jobs(args.configfile)
     rehearsals = Rehearsals(Path(jobs.study.config.results), CARDS["a100-80"], os.cpu_count() or 1)
     if args.budget_hours is None:
-        return plan.describe(jobs, rehearsals)
+        return _shared.as_json(plan.facts(jobs, rehearsals)) if args.json else plan.describe(jobs, rehearsals)
     steps = budget.fit(config, _shared.ROOT / "config", args.budget_hours, where, rehearsals)
-    return plan.describe_budget(steps, args.budget_hours, args.budget_out)
+    lines = plan.describe_budget(steps, args.budget_hours, args.budget_out)
+    if not args.json:
+        return lines
+    list(lines)  # the configuration is written as they are made
+    taken = [{"without": step.what, "gpu_hours": step.hours} for step in steps[1:]]
+    return _shared.as_json({"gpu_hours": steps[0].hours, "steps": taken, "trim": steps[-1].config.get("trim")})
 
 
 def _check_out(args: argparse.Namespace) -> None:

@@ -13,12 +13,10 @@ from typing import Any
 
 from snakemake.api import SnakemakeApi
 from snakemake.exceptions import RuleException, WorkflowError
-from snakemake.logging import logger
-from snakemake.settings.types import ConfigSettings, DAGSettings, OutputSettings, Quietness, ResourceSettings
 
 from peftuq.errors import UserError
 from peftuq.files import read_json
-from peftuq.jobs import changes, identity
+from peftuq.jobs import changes, graph, identity
 
 _IDENTITY = re.compile(r"[0-9a-f]{16}(:[0-9a-f]{16}){2,}")
 _DIGEST = re.compile(r"[0-9a-f]{16}")
@@ -30,19 +28,13 @@ def explain(target: str, snakefile: Path, configfile: Path) -> list[str]:
 
     Raises `UserError` if no job of the configuration makes it.
     """
-    output = OutputSettings(quiet={Quietness.ALL}, dryrun=True)
-    with SnakemakeApi(output) as api:
+    with SnakemakeApi(graph.QUIET) as api:
         for alone in (True, False):  # a file's own jobs are found quickest; any name, among all jobs
-            opened = api.workflow(ResourceSettings(), ConfigSettings(configfiles=[configfile]), snakefile=snakefile)
-            logger.disabled = True  # its own account of the same is what this one replaces
+            opened = graph.opened(api, snakefile, configfile)
             try:
                 # A result that is missing makes those due that were made of it, as it does in a whole run.
                 targets = {target, *opened._workflow.globals["missing"]} if alone else set()
-                # All contents are compared, as both profiles do: a file that is only newer changes nothing.
-                opened.dag(DAGSettings(targets=targets, max_checksum_file_size=2**62))
-                workflow = opened._workflow
-                workflow._prepare_dag(forceall=False, ignore_incomplete=True, lock_warn_only=True)
-                workflow._build_dag()
+                workflow = graph.built(opened, targets, rerun_incomplete=False)
             except (WorkflowError, RuleException) as error:
                 if alone:
                     continue

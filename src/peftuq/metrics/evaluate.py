@@ -166,6 +166,14 @@ _CONFORMAL: dict[str, Callable[..., float]] = {
 }
 
 
+def function(metric: str) -> Callable[[np.ndarray, np.ndarray], float]:
+    """One metric alone: of a prediction, of (probs (N, C), label (N,)); else of (score (N,), error (N,)).
+
+    Raises `ArithmeticError` where it is undefined, and `KeyError` for one that needs more than these.
+    """
+    return {**_PREDICTION, **_SCORE, **_PROBABILITY}[metric]
+
+
 def prediction_metrics(
     probs: np.ndarray, label: np.ndarray, calibration: tuple[np.ndarray, np.ndarray] | None = None
 ) -> dict[str, float | None]:

@@ -4,6 +4,7 @@ import itertools
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -50,6 +51,24 @@ def peak_memory(work: Workload) -> dict[tuple[str, str], tuple[float, Setting]]:
         if known is None or memory > known[0]:
             peaks[request.rule, request.model] = (memory, request.setting)
     return peaks
+
+
+def facts(jobs: Jobs, rehearsals: Rehearsals) -> dict[str, Any]:
+    """The plan as data: jobs by rule, GPU-hours of an A100, bytes of memory and of disk."""
+    work = Workload(jobs, rehearsals)
+    peaks = [
+        {"rule": rule, "model": model, "bytes": memory, "dataset": setting.dataset, "recipe": setting.recipe}
+        for (rule, model), (memory, setting) in peak_memory(work).items()
+    ]
+    return {
+        "cells": len(jobs.study.cells),
+        "settings": len(jobs.study.settings),
+        "jobs": {rule: count for rule, count in jobs_per_rule(jobs).items() if count},
+        "gpu_hours": work.hours(),
+        "peak_memory": peaks,
+        "usable_memory": rehearsals.card.usable,
+        "disk": Disk(work).all(),
+    }
 
 
 # -- as text --------------------------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 """The plan against files as they are written, arithmetic done by hand, and the workflow's own count of its jobs."""
 
+import json
 import shutil
 import subprocess
 import sys
@@ -259,7 +260,7 @@ def test_a_budget_that_cannot_be_met_is_refused(root):
 
 def test_the_command_line_writes_only_the_file_that_is_named(root, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("peftuq.cli._shared.ROOT", root.parent)
-    monkeypatch.setattr("peftuq.cli.plan.Rehearsals", lambda *_: ClosedForms())
+    monkeypatch.setattr("peftuq.planning.rehearsals.Rehearsals", lambda *_: ClosedForms())
     path, out = tmp_path / "c.yaml", tmp_path / "out.yaml"
     path.write_text(yaml.safe_dump(config(root, GRID, CHOICE)))
     before = set(tmp_path.rglob("*"))
@@ -270,6 +271,25 @@ def test_the_command_line_writes_only_the_file_that_is_named(root, tmp_path, mon
     monkeypatch.setattr(sys, "argv", [*call, "--budget-out", str(out)])
     cli.main()
     assert yaml.safe_load(out.read_text())["trim"]["seeds"] == 3
+
+
+def test_the_plan_as_json_says_what_its_text_says(root, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("peftuq.cli._shared.ROOT", root.parent)
+    monkeypatch.setattr("peftuq.planning.rehearsals.Rehearsals", lambda *_: ClosedForms())
+    path = tmp_path / "c.yaml"
+    path.write_text(yaml.safe_dump(config(root, GRID, CHOICE)))
+    printed = []
+    for more in ([], ["--json"], ["--budget-hours", "6", "--json"]):
+        monkeypatch.setattr(sys, "argv", ["peftuq", "plan", "--configfile", str(path), *more])
+        cli.main()
+        printed.append(capsys.readouterr().out)
+    facts, budgeted = map(json.loads, printed[1:])
+    assert f"{facts['cells']} cells of {facts['settings']} settings, {sum(facts['jobs'].values())} jobs:" in printed[0]
+    assert f"{sum(facts['gpu_hours'].values()):.1f} GPU-hours" in printed[0]
+    assert f"{sum(facts['disk'].values()) / 1e9:.1f} GB of disk" in printed[0]
+    assert len(facts["peak_memory"]) == sum("roberta " in line or "_7b " in line for line in printed[0].splitlines())
+    assert budgeted["gpu_hours"] == pytest.approx(sum(facts["gpu_hours"].values()))
+    assert budgeted["trim"]["seeds"] == 3 and budgeted["steps"][-1]["gpu_hours"] <= 6
 
 
 def test_the_papers_own_costs_stand_beside_the_plan():
