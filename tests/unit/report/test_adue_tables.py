@@ -206,7 +206,7 @@ def test_a_comparison_that_was_not_made_is_missing(run: Run):
     elsewhere.paths = type(run.paths)("nowhere")
     table = rivals.BASELINE(elsewhere, run.settings("adue"))
     assert all(row.entries[0].plain == "missing" for row in table.rows)
-    table = search.search(elsewhere, run.settings("adue"))
+    table = search.SEARCH(elsewhere, run.settings("adue"))
     assert all(row.entries[0].plain == "missing" for row in table.rows)
 
 

@@ -80,7 +80,7 @@ def test_quality_stands_beside_what_the_scores_say_on_average(run: Run):
 
 
 def test_detection_has_every_information_score(run: Run):
-    table = predictives.detection(run, run.settings("ensembles"))
+    table = predictives.DETECTION(run, run.settings("ensembles"))
     found = entries(table, HEADING, "mmlu_social", "ensemble, M = 4")
     for variant, title in predictives.SCORES.items():
         over = run.over_seeds(CSQA, "auroc", variant, "ensemble-4", "mmlu_social")
@@ -92,7 +92,7 @@ def test_missing_cells_are_shown_as_missing(run: Run, tmp_path: Path):
     bare = without(run, predictive="ensemble-4", recipe="lora_map")
     found = entries(predictives.QUALITY_TABLE(bare, bare.settings("ensembles")), HEADING, "csqa", "ensemble, M = 4")
     assert (found["NLL"].plain, found["NLL"].note) == ("missing", "seed 0: not among the run’s metrics")
-    assert entries(predictives.detection(bare, [CSQA]), "Mistral-7B on csqa", "csqa", "ensemble, M = 4")["MI"].gap
+    assert entries(predictives.DETECTION(bare, [CSQA]), "Mistral-7B on csqa", "csqa", "ensemble, M = 4")["MI"].gap
     run.paths = type(run.paths)(str(shutil.copytree(run.paths.results, tmp_path / "results")))
     Path(run.paths.scores(*UNTRACED, 1, "checkpoint_ensemble-2", "information")).unlink()
     table = predictives.QUALITY_TABLE(run, run.settings("ensembles"))
@@ -101,18 +101,18 @@ def test_missing_cells_are_shown_as_missing(run: Run, tmp_path: Path):
 
 
 def test_answer_mass_is_each_choice_cells_own(run: Run):
-    table = predictives.answer_mass(run, run.settings("ensembles"))
+    table = predictives.ANSWER_MASS(run, run.settings("ensembles"))
     rows = {row.labels: row.entries[0] for row in table.rows}
     found = rows["Mistral-7B, lora_map", "csqa", "mmlu_stem"]
     assert found.value == pytest.approx(100 * run.over_seeds(CSQA, "answer_mass", on="mmlu_stem").mean)
     assert len(rows) == 3 + 3 + 2
     for dataset in run.datasets.values():
         dataset["kind"] = "classification"
-    assert predictives.answer_mass(run, run.settings("ensembles")) is None
+    assert predictives.ANSWER_MASS(run, run.settings("ensembles")) is None
 
 
 def test_the_sweep_runs_from_the_weakest_prior_up(run: Run):
-    table = predictives.sweep(run, run.settings("ensembles"))
+    table = predictives.SWEEP(run, run.settings("ensembles"))
     assert [row.labels for row in table.rows] == [
         (title, strength) for title in ("one adapter", "ensemble, M = 4", "last 2 epochs") for strength in ("0.1", "1")
     ]
@@ -124,7 +124,7 @@ def test_the_sweep_runs_from_the_weakest_prior_up(run: Run):
 @pytest.mark.parametrize("changed", [{"prior": None}, {"precision": "fp32"}, {"epoch_records": 5}])
 def test_cells_that_differ_in_more_than_the_prior_are_no_sweep(changed: dict, run: Run):
     run.recipes["lora_map_lambda.0.1"] |= changed
-    assert predictives.sweep(run, run.settings("ensembles")) is None
+    assert predictives.SWEEP(run, run.settings("ensembles")) is None
 
 
 # -- findings -----------------------------------------------------------------------------------------------------

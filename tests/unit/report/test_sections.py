@@ -19,8 +19,8 @@ SECTIONS = ["adue", "costs", "disagreement", "ensembles", "laplace_protocol", "u
 NEW = """
 from typing import NamedTuple
 
-from peftuq.report.declared import DeclaredTable, Field
-from peftuq.report.metric_table import Measure, MetricTable, prediction
+from peftuq.report.declared import Block, DeclaredTable, Field
+from peftuq.report.metric_table import Measure, metric_table, prediction
 from peftuq.report.reference import Printed
 from peftuq.report.sections import PaperSection
 from peftuq.report.tables import Column, Entry, measured
@@ -30,7 +30,7 @@ class Model(NamedTuple):
     name: str
 
 
-def columns(run, settings, rows, key):
+def blocks(run, settings):
     def field(dataset):
         here = {s.model: s for s in settings if s.dataset == dataset}
         return Field(
@@ -40,20 +40,20 @@ def columns(run, settings, rows, key):
             lambda row: Printed(0.5, 0.1) if (row.name, dataset) == ("minilm", "snippets2") else None,
         )
 
-    return [[field(dataset) for dataset in dict.fromkeys(s.dataset for s in settings)]]
+    rows = [Model(run.models[m]["title"], m) for m in dict.fromkeys(s.model for s in settings)]
+    return [Block(rows, [[field(dataset) for dataset in dict.fromkeys(s.dataset for s in settings)]])]
 
 
 BESIDE = DeclaredTable(
     "new_nll",
     "NLL.",
     "In nats.",
-    "Model",
-    rows=lambda run, settings: [Model(run.models[m]["title"], m) for m in dict.fromkeys(s.model for s in settings)],
-    columns=columns,
+    ("Model",),
+    blocks,
     alone="Ours alone.",
     beside="The paper’s below.",
 )
-ACCURACY = MetricTable(
+ACCURACY = metric_table(
     "new_accuracy",
     "Accuracy.",
     "In per cent.",

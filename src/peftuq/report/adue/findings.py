@@ -7,11 +7,11 @@ import numpy as np
 from peftuq.cells import PREDICTION, Setting
 from peftuq.report.adue.paper import paper_auroc
 from peftuq.report.adue.rivals import adue_against_baselines
-from peftuq.report.beside_paper import requested
 from peftuq.report.comparison import Difference
 from peftuq.report.headings import Headings
 from peftuq.report.intervals import compared
 from peftuq.report.methods import ADUE, EVERY, HEADLINE, SR, title
+from peftuq.report.requested import requested
 from peftuq.report.run import Run
 from peftuq.report.words import counted, signed
 

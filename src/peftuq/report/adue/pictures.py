@@ -8,11 +8,11 @@ import numpy as np
 from peftuq.cells import Setting
 from peftuq.report import reference
 from peftuq.report.adue.paper import KIND_TITLES, of_kind, paper_auroc
-from peftuq.report.beside_paper import further, ranked, requested, with_further
 from peftuq.report.figures import aurocs, coverage, ranks, reliability, style
 from peftuq.report.headings import Headings
 from peftuq.report.methods import ADUE, EVERY, HEADLINE, SR, Method
 from peftuq.report.parts import Picture
+from peftuq.report.requested import further, ranked, requested, with_further
 from peftuq.report.run import KINDS, Run
 from peftuq.report.words import counted
 

@@ -28,7 +28,7 @@ SECTION = PaperSection(
             rivals.BEST,
             scores.SOFTMAX,
             scores.LAMBDAS,
-            search.search,
+            search.SEARCH,
             sensitivity.sensitivity,
         ],
         "Calibration": [calibration.calibration, calibration.ERROR_CALIBRATION, pictures.reliability_figures],

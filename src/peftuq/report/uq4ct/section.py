@@ -28,7 +28,7 @@ SECTION = PaperSection(
             pictures.figure3,
             paper.SPUQ,
             further_tables.MEASURES_TABLE,
-            further_tables.recipes,
+            further_tables.RECIPES,
         ],
         "Under shift": [paper.SHIFTS, pictures.shifts],
         "Ablations": [
@@ -41,7 +41,7 @@ SECTION = PaperSection(
         ],
         "FLU as a confidence": [further_tables.FLU_TABLE, pictures.flu_reliability],
         "Cost": [cost.table],
-        "Crossed with the other papers": [further_tables.crossed],
+        "Crossed with the other papers": [further_tables.CROSSED_TABLE],
     },
     findings=findings.findings,
     subject=tasks,
