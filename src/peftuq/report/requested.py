@@ -37,6 +37,11 @@ def with_further(run: Run, settings: Sequence[Setting], methods: Sequence[Method
     return [*requested(run, settings, methods), *further(run, settings)]
 
 
+def with_scores(run: Run, settings: Sequence[Setting], methods: Sequence[Method]) -> list[Method]:
+    """As `with_further`, of the adapter as trained alone."""
+    return [m for m in with_further(run, settings, methods) if m in methods or m.predictive == "point"]
+
+
 def ranked(run: Run, settings: Sequence[Setting], methods: Sequence[Method], metric: str = "auroc") -> Ranks | None:
     """Average ranks, by `Method.key`, of the methods' means over the settings; None where no setting has all.
 

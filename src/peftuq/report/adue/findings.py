@@ -9,7 +9,7 @@ from peftuq.report.adue.paper import paper_auroc
 from peftuq.report.adue.rivals import adue_against_baselines
 from peftuq.report.comparison import Difference
 from peftuq.report.headings import Headings
-from peftuq.report.intervals import compared
+from peftuq.report.intervals import Pair, compared
 from peftuq.report.methods import ADUE, EVERY, HEADLINE, SR, title
 from peftuq.report.requested import requested
 from peftuq.report.run import Run
@@ -45,8 +45,8 @@ def _ranking(run: Run, settings: Sequence[Setting]) -> str:
         return "No setting has an interval between AdUE and the other methods of the paper, so no rank is given here."
     best = f"the best of the {len(shown) - 1} other methods of the paper’s Table 1"
     if len(found) == 1:
-        return f"By error-AUROC AdUE {_rank(found[0])} {best}, {title(found[0].other)}: {_points(found[0])}."
-    sides = [_rank(d) for d in found]
+        return f"By error-AUROC AdUE {side(found[0])} {best}, {title(found[0].other)}: {points(found[0])}."
+    sides = [side(d) for d in found]
     return (
         f"By error-AUROC AdUE, against {best} (paired 95 % interval), {ABOVE} it in {sides.count(ABOVE)} of "
         f"{counted(len(found), 'setting')}, {BELOW} it in {sides.count(BELOW)} and {LEVEL} it in "
@@ -57,14 +57,15 @@ def _ranking(run: Run, settings: Sequence[Setting]) -> str:
 ABOVE, BELOW, LEVEL = "ranks above", "ranks below", "is not distinguishable from"
 
 
-def _rank(d: Difference) -> str:
+def side(d: Difference) -> str:
+    """ABOVE, BELOW or LEVEL, as the interval says."""
     if d.low > 0:
         return ABOVE
     return BELOW if d.high < 0 else LEVEL
 
 
-def _points(d: Difference) -> str:
-    """In points of AUROC."""
+def points(d: Difference) -> str:
+    """The difference with its interval, in points of AUROC."""
     return f"{signed(100 * d.estimate)} points [{signed(100 * d.low)}, {signed(100 * d.high)}]"
 
 
@@ -75,11 +76,11 @@ def _against_best(run: Run, settings: Sequence[Setting]) -> str:
         return ""
     best = "of all scores but AdUE’s own"
     if len(found) == 1:
-        level = ", not distinguishable" if _rank(found[0]) == LEVEL else ""
-        points = f"{_points(found[0])}{level}"
-        return f"AdUE’s error-AUROC minus its best baseline’s ({best}: {title(found[0].other)}): {points}."
-    points, sides = [100 * d.estimate for d in found], [_rank(d) for d in found]
-    span = f"{signed(min(points))} to {signed(max(points))} points (median {signed(float(np.median(points)))})"
+        level = ", not distinguishable" if side(found[0]) == LEVEL else ""
+        baseline = f"{best}: {title(found[0].other)}"
+        return f"AdUE’s error-AUROC minus its best baseline’s ({baseline}): {points(found[0])}{level}."
+    gaps, sides = [100 * d.estimate for d in found], [side(d) for d in found]
+    span = f"{signed(min(gaps))} to {signed(max(gaps))} points (median {signed(float(np.median(gaps)))})"
     return (
         f"Against the best baseline of each of {counted(len(found), 'setting')} ({best}) AdUE’s error-AUROC differs "
         f"by {span}; the paired 95 % interval lies above zero in {sides.count(ABOVE)}, below zero in "
@@ -101,9 +102,15 @@ def _temperature(run: Run, settings: Sequence[Setting]) -> str:
 
 
 def _compared(run: Run, settings: Sequence[Setting], metric: str, a: tuple[str, str], b: tuple[str, str]) -> str:
-    """The difference of two (variant, predictive), in the settings where both have a value."""
+    return compared(values_of_both(run, settings, metric, a, b))
+
+
+def values_of_both(
+    run: Run, settings: Sequence[Setting], metric: str, a: tuple[str, str], b: tuple[str, str]
+) -> list[Pair]:
+    """A metric of two (variant, predictive), in the settings where both have a value."""
     pairs = [(run.over_seeds(s, metric, *a), run.over_seeds(s, metric, *b)) for s in settings]
-    return compared([(x, y) for x, y in pairs if x.values and y.values])
+    return [(x, y) for x, y in pairs if x.values and y.values]
 
 
 def _paper(run: Run, settings: Sequence[Setting]) -> str:

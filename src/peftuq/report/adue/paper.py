@@ -11,7 +11,7 @@ from peftuq.report.headings import SPREAD, Headings
 from peftuq.report.methods import Method
 from peftuq.report.metric_table import metric_field
 from peftuq.report.reference import Printed
-from peftuq.report.requested import rank_entries, ranked, requested, with_further
+from peftuq.report.requested import rank_entries, ranked, requested, with_further, with_scores
 from peftuq.report.run import KINDS, OverSeeds, Run
 from peftuq.report.tables import NOT_REQUESTED, Column, Entry
 
@@ -180,11 +180,10 @@ def _of_kind(number: int, kind: str, key: str, title: str, wanted: Sequence[Meth
 LOSSES = ("ablation", "Ablation of the loss and of the start", methods.ABLATIONS, requested)
 RAW = ("all", "Raw and L2-normalised representations", methods.EVERY)
 TABLES = (  # in the paper's order
-    auroc_table("adue_table1_error_auroc", "Error detection", methods.HEADLINE, "Table 1"),
+    auroc_table("adue_table1_error_auroc", "Error detection", methods.HEADLINE, "Table 1", rows=with_scores),
     ABLATION_RANKS,
     _of_kind(3, "encoder", *LOSSES),
     _of_kind(4, "decoder", *LOSSES),
     ACCURACY,
-    _of_kind(7, "encoder", *RAW),
-    _of_kind(8, "decoder", *RAW),
 )
+EVERY_SCORE = (_of_kind(7, "encoder", *RAW), _of_kind(8, "decoder", *RAW))

@@ -10,6 +10,7 @@ from peftuq.report.ensembles.traces import Trace
 from peftuq.report.headings import Headings
 from peftuq.report.run import Run
 from peftuq.report.tables import Column, Entry, Row, Table
+from peftuq.report.verdicts import FAILS, HOLDS, NOT_RUN, UNKNOWN, Checked
 
 FEW = 2  # settings that a sentence names; of more it gives the number
 
@@ -24,6 +25,7 @@ class Claim(NamedTuple):
     check: Callable[[Trace], list[Verdict]]
     dataset: str = ""  # the one that it is about; any
     interval: str = "holds: all 95 % intervals above zero"  # in a sentence on several checks
+    ours: bool = False  # a generalisation of this report's, which the paper does not make
 
 
 CLAIMS = (
@@ -65,6 +67,7 @@ CLAIMS = (
         "The rule of (3) for the shift set with the lowest accuracy after the last epoch against the one with the "
         "highest (the test split where there is a single shift set).",
         claims.hardest_stays_uncertain,
+        ours=True,
     ),
 )
 
@@ -91,6 +94,27 @@ def _verdicts(claim: Claim, setting: Setting, found: Found) -> list[Verdict]:
     if claim.dataset not in ("", setting.dataset):
         return [Verdict("–", claims.ELSEWHERE, f"is about adapters of {claim.dataset}")]
     return [Verdict("–", claims.UNKNOWN, trace)]
+
+
+def checked(run: Run, settings: Sequence[Setting], judged: Sequence[Judged]) -> list[Checked]:
+    """One verdict a claim, over all settings: it holds where every check says so, and does not where one says not."""
+    headings = Headings(run, settings)
+    return [_checked(headings, claim, [j for j in judged if j.claim is claim]) for claim in CLAIMS if not claim.ours]
+
+
+def _checked(headings: Headings, claim: Claim, judged: Sequence[Judged]) -> Checked:
+    applies = [j for j in judged if j.verdict.answer != claims.ELSEWHERE]
+    if not applies:
+        why = judged[0].verdict.measured if judged else "no setting has an ensemble"
+        return Checked(claim.title, NOT_RUN, why)
+    answers = [j.verdict.answer for j in applies]
+    if len(applies) == 1:
+        return Checked(claim.title, applies[0].verdict.answer, applies[0].verdict.measured)
+    decided = FAILS if claims.FAILS in answers else HOLDS if set(answers) == {claims.HOLDS} else UNKNOWN
+    counts = ", ".join(f"{answer} in {answers.count(answer)}" for answer in claims.ANSWERS if answer in answers)
+    named = [_named(headings, j) for j in applies if j.verdict.answer == claims.FAILS]
+    where = f"; fails on {'; '.join(named)}" if 0 < len(named) <= FEW else ""
+    return Checked(claim.title, decided, f"of {len(applies)} checks {counts}{where}")
 
 
 def tables(run: Run, settings: Sequence[Setting], judged: Sequence[Judged]) -> list[Table]:

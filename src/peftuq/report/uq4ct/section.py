@@ -1,7 +1,7 @@
 """The report's section on UQ4CT (Niu et al., arXiv 2410.06431): calibrated fine-tuning of mixtures of LoRA experts."""
 
 from peftuq.report.sections import PaperSection
-from peftuq.report.uq4ct import ablations, cost, findings, further_tables, paper, pictures
+from peftuq.report.uq4ct import ablations, claims, cost, findings, further_tables, paper, pictures
 from peftuq.report.uq4ct.recipes import tasks
 
 READING = (
@@ -44,5 +44,6 @@ SECTION = PaperSection(
         "Crossed with the other papers": [further_tables.CROSSED_TABLE],
     },
     findings=findings.findings,
+    claims=claims.claims,
     subject=tasks,
 )
