@@ -30,7 +30,7 @@ def table(claims: Sequence[tuple[str, Checked]]) -> Table | None:
     if not claims:
         return None
     rows = tuple(
-        Row((paper, one.claim), (Entry(one.answer, best=one.answer in (HOLDS, FAILS)), Entry(one.measured)))
+        Row((paper,), (Entry(one.claim), Entry(one.answer, best=one.answer in (HOLDS, FAILS)), Entry(one.measured)))
         for paper, one in claims
     )
     caption = (
@@ -38,6 +38,9 @@ def table(claims: Sequence[tuple[str, Checked]]) -> Table | None:
         "so; else it cannot be said. The sections say how each was measured. “Not run”: this run has no task of the "
         "kind that the claim is about."
     )
-    columns = (Column("Verdict", align="left"), Column("This run found", align="left", width=1))
-    return Table("verdicts", "What the papers claim, and what this run found.", caption, ("Paper", "Claim"), columns,
-                 rows)  # fmt: skip
+    columns = (
+        Column("Claim", align="left", width=4),
+        Column("Verdict", align="left"),
+        Column("This run found", align="left", width=7),
+    )
+    return Table("verdicts", "What the papers claim, and what this run found.", caption, ("Paper",), columns, rows)

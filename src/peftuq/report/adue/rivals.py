@@ -9,6 +9,7 @@ from peftuq.report.declared import Block, DeclaredTable, Field
 from peftuq.report.headings import Headings
 from peftuq.report.methods import ADUE, parse
 from peftuq.report.methods import title as title_of
+from peftuq.report.metric_table import SETTING
 from peftuq.report.run import Run
 from peftuq.report.tables import MISSING, NOT_REQUESTED, UNDEFINED, Column, Entry
 
@@ -52,12 +53,20 @@ class Contest(NamedTuple):
 Choice = Callable[[Run, Comparison], Difference | None]
 
 
-def _contests(run: Run, settings: Sequence[Setting], choose: Choice) -> list[Contest]:
+def _contests(
+    run: Run, settings: Sequence[Setting], choose: Choice, fields: Sequence[Field[Contest]]
+) -> list[Block[Contest]]:
     headings, asked = Headings(run, settings), [s for s in settings if run.seeds(s, ADUE.predictive, ADUE.variant)]
     return [
-        _contest(run, setting, on, choose, (headings.model(setting), setting.dataset, on or setting.dataset))
+        Block(
+            [
+                _contest(run, setting, on, choose, (on or setting.dataset,))
+                for on in ("", *run.labelled_shifts(setting))
+            ],
+            [fields],
+            headings.setting(setting),
+        )
         for setting in asked
-        for on in ("", *run.labelled_shifts(setting))
     ]
 
 
@@ -83,8 +92,9 @@ def rival_table(
         name,
         title,
         caption,
-        ("Model", "Trained on", "Evaluated on"),
-        lambda run, settings: [Block(_contests(run, settings, choose), [fields])],
+        ("Evaluated on",),
+        lambda run, settings: _contests(run, settings, choose, fields),
+        SETTING,
         labels=lambda contest: contest.labels,
     )
 

@@ -46,7 +46,7 @@ def _chosen(key: str) -> Field[Fits]:
     def entry(fits: Fits) -> Entry:
         return Entry(_counted([note["selected"][ADUE.variant][key] for note in fits.notes.values()]) or MISSING)
 
-    return Field(Column(_KEYS[key]), entry)
+    return Field(Column(_KEYS[key], width=1), entry)
 
 
 def _counted(values: Sequence[float]) -> str:

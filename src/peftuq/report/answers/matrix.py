@@ -4,10 +4,11 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from peftuq.cells import PREDICTION
+from peftuq.metrics.evaluate import METRICS
 from peftuq.report.answers import methods
 from peftuq.report.answers.leads import Leads
 from peftuq.report.answers.methods import KINDS, SR, Candidate, Task, Unit
-from peftuq.report.answers.questions import BETTER, by_kind
+from peftuq.report.answers.questions import by_kind
 from peftuq.report.declared import Block, DeclaredTable, Field
 from peftuq.report.methods import FORMATS, INFORMATION, title
 from peftuq.report.run import Run
@@ -70,7 +71,7 @@ def _field(leads: Leads, metric: str, units: Sequence[Unit], column: Column) -> 
             return Entry(UNDEFINED if any(over.undefined for over in requested) else MISSING, note=requested[0].note)
         note = f"on {there} of {len(units)} evaluation sets" if there < len(units) else ""
         form, gap = FORMATS[metric], leads.between(*asked, units, metric)
-        better = gap is not None and asked[0] != asked[1] and gap.side() == BETTER[metric]
+        better = gap is not None and asked[0] != asked[1] and gap.side() == METRICS[metric]["better"]
         value = form.scale * (leads.mean(asked[0], units, metric) or 0.0)
         return Entry(value=value, decimals=form.decimals, best=better, note=note)
 

@@ -13,7 +13,8 @@ PLAIN = "LoRA"
 SR = "sr"
 KINDS = {"classification": "Classification", "choice": "Multiple choice"}  # of tasks
 # Beside the softmax response, entropy and margin say little new; AdUE's ablations are no methods of their own.
-_LEFT_OUT = {ENTROPY.variant, MARGIN.variant, *(m.variant for m in [*ABLATIONS, *LAMBDAS] if m != ADUE)}
+_LEFT_OUT = {ENTROPY.variant, MARGIN.variant, *(m.variant for m in [*ABLATIONS, *LAMBDAS])} - {ADUE.variant}
+_SAID = {"mc": "MC", "spuq": "SPUQ", "tfb": "TFB", "vbll": "VBLL", "sngp": "SNGP", "swag": "SWAG", "laplace": "Laplace"}
 
 
 class Candidate(NamedTuple):
@@ -27,12 +28,13 @@ class Candidate(NamedTuple):
     def probabilities(self) -> str:
         """The source of its probabilities in words."""
         name, size = parse_predictive(self.predictive)
-        said = name.replace("_", " ") + (f" of {size}" if size else "")
+        said = " ".join(_SAID.get(word, word) for word in name.split("_")) + (f" of {size}" if size else "")
         return self.family if name == "point" else f"{self.family}, {said}"
 
     @property
     def title(self) -> str:
-        return f"{title(f'point/{self.variant}')} of {self.probabilities}"
+        score = "Softmax response" if self.variant == SR else title(f"point/{self.variant}")
+        return f"{score} of {self.probabilities}"
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,10 @@ from typing import NamedTuple
 import numpy as np
 
 from peftuq.cells import PREDICTION
+from peftuq.metrics.evaluate import METRICS
 from peftuq.report.answers import methods
 from peftuq.report.answers.leads import Lead, Leads
 from peftuq.report.answers.methods import KINDS, SR, Candidate, Task, Unit
-from peftuq.report.intervals import UNDISTINGUISHED
 from peftuq.report.parts import Question
 from peftuq.report.run import Run
 from peftuq.report.words import counted
@@ -30,7 +30,6 @@ ASKED = (
     Asked("Which finds errors under shift?", "auroc", "error-AUROC", True),
     Asked("Which stays calibrated under shift?", "ece_15", "ECE", True),
 )
-BETTER = {"auroc": "higher", "ece_15": "lower"}
 CHOSEN = "The leader is chosen by the same numbers that it is judged by, which favours it."
 
 
@@ -61,23 +60,28 @@ def _answer(leads: Leads, asked: Asked, kind: str, some: list[Task]) -> str:
     rivals = [method for method in every if method != baseline]
     lead = leads.best(rivals, baseline, units, asked.metric)
     where = f"{KINDS[kind]} ({counted(len(units), 'shift set' if asked.under_shift else 'task')})"
+    if lead is not None:
+        return f"{where}: {_led(leads, asked, lead, baseline, units)}"
     plain = leads.mean(baseline, units, asked.metric)
     if plain is None:
         return f"{where}: no {asked.noun} is defined."
-    if lead is None:
-        return f"{where}: nothing stands beside {_named(baseline)} ({asked.noun} {100 * plain:.1f})."
-    return f"{where}: {_led(leads, asked, lead, baseline, units, plain)}"
+    return f"{where}: nothing stands beside {_named(baseline)} ({asked.noun} {100 * plain:.1f})."
 
 
-def _led(leads: Leads, asked: Asked, lead: Lead, baseline: Candidate, units: Sequence[Unit], plain: float) -> str:
-    value = leads.mean(lead.method, units, asked.metric)
-    side, better = lead.gap.side(), BETTER[asked.metric]
-    verdict = side if side == UNDISTINGUISHED else f"{side}, clearly"
-    lower = (lead.gap.estimate < 0) == (better == "lower") and lead.gap.estimate != 0
-    leader = f"{_named(lead.method)} {'leads' if lower else 'comes nearest'} with {asked.noun} {100 * (value or 0):.1f}"
-    beside = f"{lead.gap.text} against {_named(baseline)} ({100 * plain:.1f}): {verdict}"
-    level = f"{lead.level} of the {lead.others} others cannot be told from it" if lead.others else "no other ran"
-    return f"{leader}, {beside}; {level}."
+def _led(leads: Leads, asked: Asked, lead: Lead, baseline: Candidate, units: Sequence[Unit]) -> str:
+    ours, plain = leads.both(lead.method, baseline, units, asked.metric)
+    ahead = ours > plain if METRICS[asked.metric]["better"] == "higher" else ours < plain
+    leader = f"{_named(lead.method)} {'leads' if ahead else 'comes nearest'} with {asked.noun} {100 * ours:.1f}"
+    beside = f"{lead.gap.text} against {_named(baseline)} ({100 * plain:.1f}): {lead.gap.side()}"
+    if not lead.others:
+        return f"{leader}, {beside}."
+    return f"{leader}, {beside}. {_level(lead)}"
+
+
+def _level(lead: Lead) -> str:
+    if lead.level == lead.others:
+        return f"None of the {lead.others} others can be told from it."
+    return f"Of the {lead.others} others {lead.level} cannot be told from it."
 
 
 def _named(method: Candidate) -> str:

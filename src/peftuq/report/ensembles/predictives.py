@@ -115,7 +115,6 @@ DETECTION = DeclaredTable[Sequence[Setting], Line](
     _detection,
     SETTING,
     labels_of,
-    metric_field,
     best="row",
 )
 
