@@ -1,6 +1,7 @@
 """Whatever the documentation, the comments and the messages name exists: parameters of methods, pages, files."""
 
 import itertools
+import json
 import re
 import shlex
 import shutil
@@ -198,11 +199,19 @@ def test_every_plug_in_has_a_card_that_agrees_with_its_declaration():
     }
 
 
+READ = ("python", "yaml", "json", "sh", "shell", "bash", "console")
+
+
 def test_every_code_block_is_of_a_language_that_is_tested():
-    """Blocks of python, yaml and shell are executed, read or looked up by the tests above; others are output alone."""
+    """Blocks of these are executed, read or looked up by the tests above; one without a language is output alone."""
     languages = {
         (page.name, language)
         for page in PAGES
         for language in re.findall(r"^```(\w*)\n.*?^```", page.read_text(), re.M | re.S)
     }
-    assert not {found for found in languages if found[1] not in ("python", "yaml", "sh", "text")}
+    assert not {found for found in languages if found[1] not in ("", *READ)}
+
+
+@pytest.mark.parametrize("text", blocks("json"))
+def test_json_that_is_shown_is_json(text):
+    json.loads(text)

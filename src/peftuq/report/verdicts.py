@@ -30,8 +30,8 @@ def table(claims: Sequence[tuple[str, Checked]]) -> Table | None:
     if not claims:
         return None
     rows = tuple(
-        Row((paper,), (Entry(one.claim), Entry(one.answer, best=one.answer in (HOLDS, FAILS)), Entry(one.measured)))
-        for paper, one in claims
+        Row((str(number),), (Entry(one.claim), _verdict(one.answer), Entry(one.measured)), paper)
+        for number, (paper, one) in enumerate(claims, start=1)
     )
     caption = (
         "A claim holds, or does not hold, where a 95 % interval (or, of the ensembles’ first claim, a tolerance) says "
@@ -43,4 +43,8 @@ def table(claims: Sequence[tuple[str, Checked]]) -> Table | None:
         Column("Verdict", align="left"),
         Column("This run found", align="left", width=7),
     )
-    return Table("verdicts", "What the papers claim, and what this run found.", caption, ("Paper",), columns, rows)
+    return Table("verdicts", "What the papers claim, and what this run found.", caption, ("",), columns, rows, "Paper")
+
+
+def _verdict(answer: Answer) -> Entry:
+    return Entry(answer, best=answer in (HOLDS, FAILS))

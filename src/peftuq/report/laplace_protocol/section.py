@@ -157,7 +157,8 @@ DETECTION = metric_table(
 SECTION = PaperSection(
     title="The Laplace-LoRA protocol",
     reading=(READING, SECONDARY),
-    parts={"Calibration and accuracy": [METHODS], "Error detection": [DETECTION]},
+    parts={"Calibration and accuracy": [METHODS]},
+    appendix={"Error detection": [DETECTION]},
     findings=lambda run, settings: [],
     subject=lambda run, settings: settings,
 )
