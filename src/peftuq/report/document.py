@@ -4,6 +4,7 @@ import json
 import shutil
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ def sections(run: Run, date: str) -> list[Section]:
     absent = [title for title, section in built.items() if section is None]
     content = [summary.section(run, papers, absent), *papers, what_ran.section(run, date)]
     behind = [Section(one.title, [*one.appendix]) for one in content if one.appendix]
+    content = [replace(one, appendix=[]) for one in content]
     return [*content, Section("Appendix: every method in every cell", [*behind])] if behind else content
 
 

@@ -52,7 +52,7 @@ class Section:
 
     def all(self) -> Iterator[Table | Picture]:
         """The tables and pictures of the section and of those inside it, in their order."""
-        for item in self.items:
+        for item in (*self.items, *self.appendix):
             if isinstance(item, Section):
                 yield from item.all()
             elif not isinstance(item, str):

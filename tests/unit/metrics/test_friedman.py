@@ -12,7 +12,7 @@ Q = {2: 1.960, 3: 2.343, 4: 2.569, 5: 2.728, 6: 2.850, 7: 2.949, 8: 3.031, 9: 3.
 
 def test_the_statistic_is_that_of_the_average_ranks():
     """Demšar's formula, for values without ties."""
-    values = np.random.default_rng(0).normal(size=(14, 4)) + [0, 0.5, 1, 0]
+    values = np.random.default_rng(0).normal(size=(14, 4)) + np.array([0, 0.5, 1, 0])
     names = "abcd"
     ranks = average_ranks({name: dict(enumerate(values[:, i])) for i, name in enumerate(names)}).mean
     expected = 12 * 14 / (4 * 5) * (sum(rank**2 for rank in ranks.values()) - 4 * 25 / 4)

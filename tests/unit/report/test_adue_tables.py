@@ -43,7 +43,7 @@ def with_metrics(run: Run, metrics: dict) -> Run:
 
 
 def tables_of(run: Run) -> dict[str, Table]:
-    found = (make(run, run.settings("adue")) for make in paper.TABLES)
+    found = (make(run, run.settings("adue")) for make in (*paper.TABLES, *paper.EVERY_SCORE))
     return {table.name: table for table in found if table is not None}
 
 

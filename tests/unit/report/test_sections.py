@@ -83,9 +83,11 @@ def test_a_new_section_is_one_file(one_more_file, fabricated: dict[str, str], tm
     run = Run.read(**fabricated)
     run.suites["demo"]["sections"] = ["adue", "newpaper"]
     found = document.sections(run, "today")
-    assert [section.title for section in found] == ["What ran", "AdUE", "A new paper"]
-    reading, part = found[-1].items  # the part that has nothing to show is not there
-    assert (reading, part.title, found[-1].findings) == ("How to read it.", "Its tables", ["3 settings."])
+    titles = ["Summary", "AdUE", "A new paper", "What ran", "Appendix: every method in every cell"]
+    assert [section.title for section in found] == titles
+    new = found[2]
+    reading, part = new.items  # the part that has nothing to show is not there
+    assert (reading, part.title, new.findings) == ("How to read it.", "Its tables", ["3 settings."])
     table, beside = part.items
     assert isinstance(table, Table)
     assert beside.caption == "In nats. The paper’s below."
@@ -93,9 +95,9 @@ def test_a_new_section_is_one_file(one_more_file, fabricated: dict[str, str], tm
     ours = run.over_seeds(run.settings("newpaper")[0], "nll").mean
     assert rows["all-MiniLM-L6-v2", "difference"].value == pytest.approx(ours - 0.5)
     (tmp_path / "figures").mkdir()
-    document.write_tables([found[-1]], tmp_path / "tables")
+    document.write_tables([new], tmp_path / "tables")
     template = ROOT / "reports" / "template.typ"
-    document.write_pdf([found[-1]], tmp_path / "figures", template, "today", tmp_path / "report.pdf")
+    document.write_pdf([new], tmp_path / "figures", template, "today", tmp_path / "report.pdf")
     assert "all-MiniLM-L6-v2,paper,0.5,0.1" in (tmp_path / "tables" / "new_nll.csv").read_text()
     assert (tmp_path / "report.pdf").read_bytes().startswith(b"%PDF")
     setting = run.settings("newpaper")[0]
