@@ -42,7 +42,7 @@ def test_the_leader_is_named_with_its_interval():
     found = answers(a_run([0.80, 0.81, 0.82]), "Which score finds the errors?")
     assert found == (
         "Classification (3 tasks): AdUE of LoRA leads with error-AUROC 81.0, +11.0 points [+8.5, +13.5] against "
-        "Softmax response of LoRA (70.0): higher. Of the 6 others 0 cannot be told from it."
+        "softmax response of LoRA (70.0): higher. Of the 6 others 0 cannot be told from it."
     )
     undecided = answers(a_run([0.90, 0.55, 0.72]), "Which score finds the errors?")
     assert "AdUE of LoRA leads" in undecided

@@ -33,7 +33,7 @@ class Candidate(NamedTuple):
 
     @property
     def title(self) -> str:
-        score = "Softmax response" if self.variant == SR else title(f"point/{self.variant}")
+        score = "softmax response" if self.variant == SR else title(f"point/{self.variant}")
         return f"{score} of {self.probabilities}"
 
 

@@ -51,20 +51,21 @@ def questions(run: Run) -> list[Question]:
 
 
 def _answer(leads: Leads, asked: Asked, kind: str, some: list[Task]) -> str:
-    units = methods.shifted(leads.run, some) if asked.under_shift else methods.own(some)
-    if not units:
-        return ""
     of_scores = asked.metric == "auroc"
     baseline = Candidate(some[0].plain, "point", SR if of_scores else PREDICTION)
+    every_unit = methods.shifted(leads.run, some) if asked.under_shift else methods.own(some)
+    units = [unit for unit in every_unit if methods.over(leads.run, baseline, unit, asked.metric).values]
+    if not every_unit:
+        return ""
     every = (methods.of_scores if of_scores else methods.of_probabilities)(leads.run, some)
     rivals = [method for method in every if method != baseline]
     lead = leads.best(rivals, baseline, units, asked.metric)
-    where = f"{KINDS[kind]} ({counted(len(units), 'shift set' if asked.under_shift else 'task')})"
+    where = f"{KINDS[kind]} ({counted(len(units or every_unit), 'shift set' if asked.under_shift else 'task')})"
     if lead is not None:
         return f"{where}: {_led(leads, asked, lead, baseline, units)}"
     plain = leads.mean(baseline, units, asked.metric)
     if plain is None:
-        return f"{where}: no {asked.noun} is defined."
+        return f"{where}: no {asked.noun} is there."
     return f"{where}: nothing stands beside {_named(baseline)} ({asked.noun} {100 * plain:.1f})."
 
 
@@ -98,8 +99,8 @@ def sureness(run: Run) -> Question:
             continue
         halves = [half for task in some if (half := _half_width(leads, task)) is not None]
         width = (
-            f"; the 95 % interval of a difference of two error-AUROCs is ±{100 * float(np.median(halves)):.0f} points "
-            "wide (median)"
+            f"; the 95 % interval of a difference of two error-AUROCs reaches ±{100 * float(np.median(halves)):.0f} points "
+            "to either side (median)"
             if halves
             else ""
         )
