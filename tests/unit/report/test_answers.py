@@ -51,6 +51,17 @@ def test_the_leader_is_named_with_its_interval():
     assert "AdUE of LoRA comes nearest with error-AUROC 65.0, −5.0 points [−5.0, −5.0]" in behind
 
 
+def test_tasks_without_the_baseline_decide_nothing():
+    run = a_run([0.80, 0.81, 0.82])
+    dataset = run.cells[0]["dataset"]
+    table = run._metrics
+    lost = [m == "sr" and d == dataset for m, d in zip(table["method"], table["dataset"], strict=True)]
+    metrics = {name: [v for v, gone in zip(column, lost, strict=True) if not gone] for name, column in table.items()}
+    cells = {name: getattr(run, name) for name in ("suites", "cells", "models", "datasets", "recipes", "methods")}
+    found = answers(Run({**cells, "limit": {}, "limits": {}}, metrics, "nowhere"), "Which score finds the errors?")
+    assert found.startswith("Classification (2 tasks): AdUE of LoRA leads with error-AUROC 81.5, +11.5 points")
+
+
 def test_a_difference_within_one_setting_has_the_bootstraps_interval(run: Run):
     (task,) = [one for one in methods.tasks(run) if one.dataset == "toxigen"]
     found = leads.Leads(run).between(ADUE, PLAIN, [Unit(task)], "auroc")

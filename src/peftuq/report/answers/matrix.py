@@ -70,7 +70,8 @@ def _field(leads: Leads, metric: str, units: Sequence[Unit], column: Column) -> 
                 return Entry(NOT_REQUESTED)
             return Entry(UNDEFINED if any(over.undefined for over in requested) else MISSING, note=requested[0].note)
         note = f"on {there} of {len(units)} evaluation sets" if there < len(units) else ""
-        form, gap = FORMATS[metric], leads.between(*asked, units, metric)
+        both = [unit for unit in units if all(methods.over(leads.run, one, unit, metric).values for one in asked)]
+        form, gap = FORMATS[metric], leads.between(*asked, both, metric)
         better = gap is not None and asked[0] != asked[1] and gap.side() == METRICS[metric]["better"]
         value = form.scale * (leads.mean(asked[0], units, metric) or 0.0)
         return Entry(value=value, decimals=form.decimals, best=better, note=note)

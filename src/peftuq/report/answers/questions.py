@@ -99,8 +99,8 @@ def sureness(run: Run) -> Question:
             continue
         halves = [half for task in some if (half := _half_width(leads, task)) is not None]
         width = (
-            f"; the 95 % interval of a difference of two error-AUROCs reaches ±{100 * float(np.median(halves)):.0f} points "
-            "to either side (median)"
+            f"; the 95 % interval of a difference of two error-AUROCs is ±{100 * float(np.median(halves)):.0f} points "
+            "(median)"
             if halves
             else ""
         )
