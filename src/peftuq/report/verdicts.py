@@ -1,4 +1,4 @@
-"""What papers claim and what a run found, as one table: its rows are gathered from the sections."""
+"""Verdicts on the papers' claims, gathered from the sections as one table."""
 
 from collections.abc import Sequence
 from typing import Literal, NamedTuple, get_args

@@ -1,4 +1,4 @@
-"""What the AdUE paper claims, judged by this run's intervals."""
+"""Claims of the AdUE paper, judged by this run's intervals."""
 
 from collections.abc import Sequence
 

@@ -41,7 +41,7 @@ def by_kind(run: Run) -> dict[str, list[Task]]:
 
 
 def questions(run: Run) -> list[Question]:
-    """What can be answered of ASKED."""
+    """Those of ASKED that can be answered."""
     leads, kinds = Leads(run), by_kind(run)
     found = [
         Question(asked.title, [text for kind, some in kinds.items() if (text := _answer(leads, asked, kind, some))])

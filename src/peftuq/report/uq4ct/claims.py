@@ -1,4 +1,4 @@
-"""What the UQ4CT paper claims, judged by this run's intervals."""
+"""Claims of the UQ4CT paper, judged by this run's intervals."""
 
 from collections.abc import Sequence
 
