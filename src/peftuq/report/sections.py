@@ -31,8 +31,8 @@ class PaperSection(Generic[S]):
     title: str
     reading: tuple[str, ...]  # paragraphs on how to read the section
     parts: Mapping[str, Sequence[Maker[S]]]
-    findings: Callable[[Run, S], list[str]]
     subject: Callable[[Run, list[Setting]], S]
+    findings: Callable[[Run, S], list[str]] = lambda run, subject: []
     claims: Callable[[Run, S], list[Checked]] = lambda run, subject: []
     appendix: Mapping[str, Sequence[Maker[S]]] = field(default_factory=dict)
     question: str = ""

@@ -10,15 +10,14 @@ from peftuq.report.adue.rivals import adue_against_baselines
 from peftuq.report.comparison import Difference
 from peftuq.report.headings import Headings
 from peftuq.report.intervals import Pair, compared
-from peftuq.report.methods import ADUE, EVERY, HEADLINE, SR, title
-from peftuq.report.requested import requested
+from peftuq.report.methods import EVERY, title
 from peftuq.report.run import Run
 from peftuq.report.words import counted, signed
 
 
 def findings(run: Run, settings: Sequence[Setting]) -> list[str]:
     """One sentence a question, of those that the run can answer."""
-    questions = (_completeness, _ranking, _against_best, _error_calibration, _temperature, _paper)
+    questions = (_completeness, _against_best, _temperature, _paper)
     return [sentence for question in questions if (sentence := question(run, settings))]
 
 
@@ -31,26 +30,6 @@ def _completeness(run: Run, settings: Sequence[Setting]) -> str:
     return (
         f"AdUE study: of {pairs} pairs of setting and method in the paper’s tables, {missing} error-AUROCs (one a "
         f"seed) are missing and {undefined} undefined; the tables mark them."
-    )
-
-
-def _ranking(run: Run, settings: Sequence[Setting]) -> str:
-    """AdUE's rank among the paper's methods, as far as the interval to the best of them allows."""
-    shown = requested(run, settings, HEADLINE)
-    if ADUE not in shown or len(shown) < 2:
-        return ""
-    keys = [method.key for method in shown]
-    found = [d for setting in settings if (c := run.comparison(setting)) and (d := c.best_other(ADUE.key, keys))]
-    if not found:
-        return "No setting has an interval between AdUE and the other methods of the paper, so no rank is given here."
-    best = f"the best of the {len(shown) - 1} other methods of the paper’s Table 1"
-    if len(found) == 1:
-        return f"By error-AUROC AdUE {side(found[0])} {best}, {title(found[0].other)}: {points(found[0])}."
-    sides = [side(d) for d in found]
-    return (
-        f"By error-AUROC AdUE, against {best} (paired 95 % interval), {ABOVE} it in {sides.count(ABOVE)} of "
-        f"{counted(len(found), 'setting')}, {BELOW} it in {sides.count(BELOW)} and {LEVEL} it in "
-        f"{sides.count(LEVEL)}."
     )
 
 
@@ -85,14 +64,6 @@ def _against_best(run: Run, settings: Sequence[Setting]) -> str:
         f"Against the best baseline of each of {counted(len(found), 'setting')} ({best}) AdUE’s error-AUROC differs "
         f"by {span}; the paired 95 % interval lies above zero in {sides.count(ABOVE)}, below zero in "
         f"{sides.count(BELOW)}, and holds zero, not distinguishable, in {sides.count(LEVEL)}."
-    )
-
-
-def _error_calibration(run: Run, settings: Sequence[Setting]) -> str:
-    found = _compared(run, settings, "error_ece_15", (ADUE.variant, "point"), (SR.variant, "point"))
-    return found and (
-        "Read as a probability of error, AdUE’s score has a calibration error (ECE-15) that differs from the softmax "
-        f"response’s by {found}."
     )
 
 

@@ -76,7 +76,6 @@ SECTION = PaperSection(
         "Through fine-tuning": [untraced, drawn],
         "How good an approximation is an ensemble?": [lambda run, subject: reference_posterior.items(run)],
     },
-    findings=lambda run, subject: findings.sentences(run, subject.settings, subject.judged),
     claims=lambda run, subject: findings.checked(run, subject.settings, subject.judged),
     subject=study,
 )

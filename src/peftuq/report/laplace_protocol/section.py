@@ -159,6 +159,5 @@ SECTION = PaperSection(
     reading=(READING, SECONDARY),
     parts={"Calibration and accuracy": [METHODS]},
     appendix={"Error detection": [DETECTION]},
-    findings=lambda run, settings: [],
     subject=lambda run, settings: settings,
 )
