@@ -1,6 +1,17 @@
 """The report's section on AdUE (Zabolotnyi et al., arXiv 2505.15443)."""
 
-from peftuq.report.adue import calibration, claims, findings, paper, pictures, rivals, scores, search, selective
+from peftuq.report.adue import (
+    calibration,
+    claims,
+    findings,
+    paper,
+    pictures,
+    rivals,
+    scores,
+    search,
+    selective,
+    sensitivity,
+)
 from peftuq.report.sections import PaperSection
 
 READING = (
@@ -23,7 +34,14 @@ SECTION = PaperSection(
     reading=(READING, GAPS),
     parts={
         "Error detection: the paper’s tables": [*paper.TABLES, pictures.ranks_figures, pictures.aurocs_figures],
-        "Which score, which λ": [rivals.BASELINE, rivals.BEST, scores.SOFTMAX, scores.LAMBDAS, search.SEARCH, sensitivity.sensitivity],
+        "Which score, which λ": [
+            rivals.BASELINE,
+            rivals.BEST,
+            scores.SOFTMAX,
+            scores.LAMBDAS,
+            search.SEARCH,
+            sensitivity.sensitivity,
+        ],
         "Calibration": [calibration.calibration, pictures.reliability_figures],
         "Selective prediction": [pictures.coverage_figures],
     },
