@@ -2,6 +2,7 @@
 
 import argparse
 import itertools
+import json
 import re
 import shlex
 import shutil
@@ -163,3 +164,60 @@ def test_every_command_has_its_place_among_the_commands():
     (page,) = (page for page in PAGES if page.name == "commands.md")
     headed = re.findall(r"^### `peftuq ([\w-]+)", page.read_text(), re.M)
     assert sorted(headed) == sorted(actions.choices)
+
+
+# -- a card for every method -------------------------------------------------------------------------------
+
+CARD = re.compile(r"^### `(\w+)`: .+\n\n(.+)\n\n((?:- .+\n)+)", re.M)
+LINES = ["Computes", "When", "Cost", "Pitfalls"]
+
+
+def facts(name: str) -> str:
+    """The line of a method's card that follows from its declaration."""
+    kind = METHODS._kinds.get(name)
+    return kind_facts(kind) if kind is not None else method_facts(METHODS[name])
+
+
+def method_facts(declared: Score | Predictive) -> str:
+    parts = [f"Reads {declared.reads}"]
+    parts += [f"needs {', '.join(declared.needs)}"] if declared.needs else []
+    if isinstance(declared, Score):
+        plain = [variant for variant in declared.variants if variant not in declared.probabilities]
+        parts += [f"scores {', '.join(plain)}"] if plain else []
+        parts += [f"probabilities of error {', '.join(declared.probabilities)}"] if declared.probabilities else []
+    else:
+        parts += ["named with a size"] if declared.sized else []
+        parts += ["several samples" if declared.samples else "one distribution"]
+    return f"*{'; '.join(parts)}.*"
+
+
+def kind_facts(declared: AdapterKind) -> str:
+    section = "no section of its own" if declared.section is None else f"section {declared.section}"
+    return f"*A recipe's adapter with {section}; provides {', '.join(declared.provides) or 'nothing to sample from'}.*"
+
+
+def test_every_plug_in_has_a_card_that_agrees_with_its_declaration():
+    """A new plug-in's card: what the equation is, when it is worth it, what it costs, what goes wrong."""
+    cards = CARD.findall((ROOT / "docs" / "methods.md").read_text())
+    assert {name: said for name, said, _ in cards} == {name: facts(name) for name in (*METHODS.files, *METHODS._kinds)}
+    assert {name: re.findall(r"^- \*\*(\w+)\*\* \S", lines, re.M) for name, _, lines in cards} == {
+        name: LINES for name, *_ in cards
+    }
+
+
+READ = ("python", "yaml", "json", "sh", "shell", "bash", "console")
+
+
+def test_every_code_block_is_of_a_language_that_is_tested():
+    """Blocks of these are executed, read or looked up by the tests above; one without a language is output alone."""
+    languages = {
+        (page.name, language)
+        for page in PAGES
+        for language in re.findall(r"^```(\w*)\n.*?^```", page.read_text(), re.M | re.S)
+    }
+    assert not {found for found in languages if found[1] not in ("", *READ)}
+
+
+@pytest.mark.parametrize("text", blocks("json"))
+def test_json_that_is_shown_is_json(text):
+    json.loads(text)

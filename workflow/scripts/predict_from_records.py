@@ -25,8 +25,8 @@ def main(args: Arguments, log: Log) -> None:
 
     spec = args.spec
     method = plugins.load(spec.module, FilePredictive)
-    files = {"records": artifacts.RecordFile, "epochs": artifacts.EpochFile, "laplace": LaplaceFile}
-    read = {**files, "samples": artifacts.SampleFile}[spec.reads]
+    kinds = {"records": artifacts.RecordFile, "epochs": artifacts.EpochFile, "laplace": LaplaceFile}
+    read = {**kinds, "samples": artifacts.SampleFile}[spec.reads]
     inputs: list[Any] = [read(file) for file in args.inputs]
     started = time.monotonic()
     found = method.predict(inputs, spec.evals, spec.params, spec.seed, spec.size)

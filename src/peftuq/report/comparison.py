@@ -45,6 +45,10 @@ class Comparison:
         ]
         return float(np.mean(values)) if values else None
 
+    def difference(self, method: str, other: str) -> Difference | None:
+        """The difference of two methods; None where they have no seed in common."""
+        return self._differences.get(method, {}).get(other)
+
     def best_other(self, method: str, among: Container[str]) -> Difference | None:
         """The difference to the best of the methods `among`, itself left out: the one it loses most to, or beats least.
 

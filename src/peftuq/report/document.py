@@ -4,11 +4,13 @@ import json
 import shutil
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from peftuq import files
 from peftuq.report import formats, what_ran
+from peftuq.report.answers import summary
 from peftuq.report.figures import style
 from peftuq.report.parts import Picture, Section
 from peftuq.report.run import Run
@@ -20,9 +22,14 @@ SUBTITLE = "Uncertainty of parameter-efficient adapters: benchmark report"
 
 
 def sections(run: Run, date: str) -> list[Section]:
-    """The section on what ran, then the sections of the papers that the run's suites feed."""
-    found = (section.build(run, paper) for paper, section in declared().items())
-    return [what_ran.section(run, date), *(section for section in found if section is not None)]
+    """The summary, the papers that the run's suites feed, what ran, and the appendix of tables of every cell."""
+    built = {section.title: section.build(run, paper) for paper, section in declared().items()}
+    papers = [section for section in built.values() if section is not None]
+    absent = [title for title, section in built.items() if section is None]
+    content = [summary.section(run, papers, absent), *papers, what_ran.section(run, date)]
+    behind = [Section(one.title, [*one.appendix]) for one in content if one.appendix]
+    content = [replace(one, appendix=[]) for one in content]
+    return [*content, Section("Appendix: every method in every cell", [*behind])] if behind else content
 
 
 def write_tables(content: Sequence[Section], folder: Path) -> None:
@@ -50,7 +57,7 @@ def write_pdf(content: Sequence[Section], figures: Path, template: Path, date: s
         "title": TITLE,
         "subtitle": SUBTITLE,
         "date": date,
-        "findings": [sentence for section in content for sentence in section.findings],
+        "questions": [question._asdict() for section in content for question in section.questions],
         "sections": [_described(section) for section in content],
     }
     with tempfile.TemporaryDirectory() as name, files.atomic(pdf) as temporary:
@@ -74,4 +81,5 @@ def _described(item: Section | Table | Picture | str) -> dict[str, Any]:
         return formats.to_document(item)
     if isinstance(item, Picture):
         return {"kind": "figure", "name": item.name, "title": item.title, "caption": item.caption}
-    return {"kind": "section", "title": item.title, "items": [_described(inner) for inner in item.items]}
+    items = [_described(inner) for inner in item.items]
+    return {"kind": "section", "title": item.title, "findings": item.findings, "items": items}

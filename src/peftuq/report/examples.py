@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from peftuq.cells import Setting
-from peftuq.report.declared import DeclaredTable, Field
+from peftuq.report.declared import Block, DeclaredTable, Field
 from peftuq.report.headings import Headings
 from peftuq.report.run import Run
 from peftuq.report.tables import NOT_REQUESTED, Column, Entry
@@ -54,9 +54,8 @@ EXAMPLES = DeclaredTable[Sequence[str], Split](
     "Of each split as prepared: examples without a text or question; whose content, but for the label, an earlier one "
     "of the split has; whose content another one of the split has with another label; whose content is a training "
     "example’s, too. All are kept.",
-    "Split",
-    _splits,
-    lambda run, datasets, rows, heading: [[_count(key) for key in COUNTS]],
+    ("Split",),
+    lambda run, datasets: [Block(_splits(run, datasets), [[_count(key) for key in COUNTS]])],
 )
 
 
@@ -105,9 +104,11 @@ CUT = DeclaredTable[Sequence[Setting], Inputs](
     "Inputs that were cut.",
     "Share of the inputs that were longer than the model may read and lost their end, or, of a question, the end of "
     "its passage.",
-    "Model and dataset",
-    _inputs,
-    lambda run, settings, rows, heading: [
-        [Field(Column("Tokens at most"), lambda inputs: Entry(inputs.tokens)), *map(_share, PARTS)]
+    ("Model and dataset",),
+    lambda run, settings: [
+        Block(
+            _inputs(run, settings),
+            [[Field(Column("Tokens at most"), lambda inputs: Entry(inputs.tokens)), *map(_share, PARTS)]],
+        )
     ],
 )

@@ -37,7 +37,7 @@ class Gap(NamedTuple):
     def text(self) -> str:
         """The difference in points of per cent."""
         estimate = f"{signed(100 * self.estimate)} points"
-        if self.number < FEWEST:
+        if math.isinf(self.low):
             return f"{estimate} ({counted(self.number, self.unit)}: no interval)"
         return f"{estimate} [{signed(100 * self.low)}, {signed(100 * self.high)}]"
 

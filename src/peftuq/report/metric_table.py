@@ -1,18 +1,21 @@
-"""A table that is declared: a heading for each setting, a row for each line, a column for each metric."""
+"""Tables of metrics: a heading for each setting, a row for each source of numbers, a column for each metric."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import groupby
-from typing import NamedTuple
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import NamedTuple, TypeVar
 
 from peftuq.cells import PREDICTION, Setting
 from peftuq.metrics.evaluate import METRICS
-from peftuq.report.beside_paper import with_further
+from peftuq.report.declared import Block, DeclaredTable, Field
 from peftuq.report.headings import Headings
 from peftuq.report.methods import FORMATS, Method
-from peftuq.report.run import Run
-from peftuq.report.tables import Column, Entry, Row, Table, mark_best, measured
+from peftuq.report.reference import Printed
+from peftuq.report.requested import with_further
+from peftuq.report.run import OverSeeds, Run
+from peftuq.report.tables import Column, Entry, measured
 
+R = TypeVar("R")
 SETTING = "Model and dataset"  # what the headings over rows of one setting are
 
 
@@ -24,7 +27,33 @@ class Source(NamedTuple):
     on: str = ""
 
 
+class Line(NamedTuple):
+    """A row: `first` of its setting and evaluation set, or not."""
+
+    labels: tuple[str, ...]
+    setting: Setting
+    source: Source
+    first: bool
+
+
 Lines = Mapping[tuple[str, ...], Source]  # the labels of a row → its source
+MetricTable = DeclaredTable[Sequence[Setting], Line]
+
+
+def metric_field(
+    metric: str,
+    over: Callable[[R], OverSeeds],
+    column: Column | None = None,
+    compared_with: Callable[[R], Printed | None] = lambda row: None,
+    among: Callable[[R], Hashable] = lambda row: None,
+) -> Field[R]:
+    """A column of a metric, in its print units, of what a row has `over` its seeds."""
+    form = FORMATS[metric]
+
+    def entry(row: R) -> Entry:
+        return measured(over(row), form.scale, form.decimals)
+
+    return Field(column or Column(form.label), entry, METRICS[metric]["better"], compared_with, among)
 
 
 @dataclass(frozen=True)
@@ -43,15 +72,14 @@ class Measure:
     def column(self) -> Column:
         return Column(self.label or FORMATS[self.metric].label, self.group)
 
-    def entries(self, run: Run, setting: Setting, sources: Sequence[Source]) -> list[Entry]:
-        """An entry a source; the best on each evaluation set is bold."""
-        form, found = FORMATS[self.metric], []
-        better = METRICS[self.metric]["better"] if self.better is None else self.better
-        for _, here in groupby(sources, key=lambda source: source.on):
-            over = [run.over_seeds(setting, self.metric, *source) for source in here]
-            entries = [measured(one, form.scale, form.decimals) for one in over]
-            found += mark_best(entries, better)
-        return found
+    def field(self, run: Run) -> Field[Line]:
+        """The best on each evaluation set is bold."""
+
+        def over(line: Line) -> OverSeeds:
+            return run.over_seeds(line.setting, self.metric, *line.source)
+
+        field = metric_field(self.metric, over, self.column, among=lambda line: line.source.on)
+        return field if self.better is None else replace(field, better=self.better)
 
 
 @dataclass(frozen=True)
@@ -59,32 +87,40 @@ class Derived:
     """A column that no metric of the long table fills."""
 
     column: Column
-    entries: Callable[[Run, Setting, Sequence[Source]], list[Entry]]
+    entry: Callable[[Run, Line], Entry]
+
+    def field(self, run: Run) -> Field[Line]:
+        return Field(self.column, partial(self.entry, run))
 
 
-@dataclass(frozen=True)
-class MetricTable:
-    """Called with a run and its settings it is the table; None where no setting has a line."""
+def metric_table(
+    name: str,
+    title: str,
+    caption: str,
+    stub: tuple[str, ...],
+    lines: Callable[[Run, Setting], Lines],
+    columns: Sequence[Measure | Derived],
+    over: str = SETTING,
+) -> MetricTable:
+    """The table of some settings; none where no setting has a line."""
 
-    name: str
-    title: str
-    caption: str
-    stub: tuple[str, ...]
-    lines: Callable[[Run, Setting], Lines]
-    columns: tuple[Measure | Derived, ...]
-    over: str = SETTING
+    def blocks(run: Run, settings: Sequence[Setting]) -> list[Block[Line]]:
+        headings = Headings(run, settings)
+        fields = [column.field(run) for column in columns]
+        return [Block(rows_of(lines(run, s), s), [fields], headings.setting(s)) for s in settings]
 
-    def __call__(self, run: Run, settings: Sequence[Setting]) -> Table | None:
-        headings, rows = Headings(run, settings), []
-        for setting in settings:
-            lines = self.lines(run, setting)
-            columns = [column.entries(run, setting, list(lines.values())) for column in self.columns]
-            entries = zip(*columns, strict=True)
-            rows += [Row(labels, e, headings.setting(setting)) for labels, e in zip(lines, entries, strict=True)]
-        if not rows:
-            return None
-        heads = tuple(column.column for column in self.columns)
-        return Table(self.name, self.title, self.caption, self.stub, heads, tuple(rows), self.over)
+    return DeclaredTable(name, title, caption, stub, blocks, over, labels_of, widest=len(columns))
+
+
+def labels_of(line: Line) -> tuple[str, ...]:
+    """The labels of a row."""
+    return line.labels
+
+
+def rows_of(lines: Lines, setting: Setting) -> list[Line]:
+    """The rows of a setting."""
+    first = {source.on: labels for labels, source in reversed(lines.items())}
+    return [Line(labels, setting, source, first[source.on] == labels) for labels, source in lines.items()]
 
 
 def prediction(predictive: str, on: str = "") -> Source:

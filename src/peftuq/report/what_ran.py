@@ -151,7 +151,7 @@ def _training(run: Run) -> Table:
     trained = [setting for setting in run.all_settings if run.adapters(setting)]
     rows = [Row((headings.model(setting), setting.dataset), _trained(run, setting)) for setting in trained]
     columns = [Column(label) for label in ("Adapters", "Trainable", "Epochs", "Seconds each")]
-    columns += [Column("Train loss"), Column("Valid loss"), Column("Valid acc., %"), Column("Device", align="left")]
+    columns += [Column("Train loss"), Column("Valid loss"), Column("Valid acc., %"), _text("Device")]
     caption = (
         "Adapters trained of those asked for; trainable parameters, the head’s included; wall time, losses and "
         "accuracy after the last epoch as means over seeds."

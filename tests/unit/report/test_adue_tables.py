@@ -43,7 +43,7 @@ def with_metrics(run: Run, metrics: dict) -> Run:
 
 
 def tables_of(run: Run) -> dict[str, Table]:
-    found = (make(run, run.settings("adue")) for make in paper.TABLES)
+    found = (make(run, run.settings("adue")) for make in (*paper.TABLES, *paper.EVERY_SCORE))
     return {table.name: table for table in found if table is not None}
 
 
@@ -178,7 +178,7 @@ def test_conformal_sets_are_never_called_best(run: Run):
 
 def test_the_comparison_prints_what_the_bootstrap_found(run: Run):
     table = rivals.BASELINE(run, run.settings("adue"))
-    (row,) = [row for row in table.rows if row.labels == ("LLaMA-2-7B", "sst2", "sst2")]
+    (row,) = [row for row in table.rows if (row.heading, row.labels) == ("LLaMA-2-7B on sst2", ("sst2",))]
     found = files.read_json(run.paths.comparison(*LLAMA))["test"]
     means = {name: np.mean(list(by_seed.values())) for name, by_seed in found["auroc"].items() if "adue" not in name}
     best = {methods.title(name): name for name in means}[row.entries[2].plain]
@@ -194,7 +194,7 @@ def test_the_comparison_prints_what_the_bootstrap_found(run: Run):
 
 def test_the_best_score_stands_against_the_next(run: Run):
     table = rivals.BEST(run, run.settings("adue"))
-    (row,) = [row for row in table.rows if row.labels == ("LLaMA-2-7B", "sst2", "sst2")]
+    (row,) = [row for row in table.rows if (row.heading, row.labels) == ("LLaMA-2-7B on sst2", ("sst2",))]
     found = files.read_json(run.paths.comparison(*LLAMA))["test"]
     means = sorted({round(float(np.mean(list(by_seed.values()))), 9) for by_seed in found["auroc"].values()})
     assert [row.entries[1].value, row.entries[3].value] == pytest.approx([100 * means[-1], 100 * means[-2]])
@@ -206,7 +206,7 @@ def test_a_comparison_that_was_not_made_is_missing(run: Run):
     elsewhere.paths = type(run.paths)("nowhere")
     table = rivals.BASELINE(elsewhere, run.settings("adue"))
     assert all(row.entries[0].plain == "missing" for row in table.rows)
-    table = search.search(elsewhere, run.settings("adue"))
+    table = search.SEARCH(elsewhere, run.settings("adue"))
     assert all(row.entries[0].plain == "missing" for row in table.rows)
 
 

@@ -105,6 +105,6 @@ def test_the_figure_and_the_first_page_name_the_front(run, section):
         ("blob, posterior samples-5, SR", 74),
         ("lora, ensemble-3, SR", 77),
     ]
-    assert "blob, posterior samples-5, SR (74.0 at 2 times the cost)" in section.findings[0]
+    assert "blob, posterior samples-5, SR (74.0 at 2 times the cost)" in section.questions[0].answers[0]
     training = pictures.panel(group, pictures.QUALITIES[1], pictures.AXES[0])
     assert "untuned" not in {p.title for p in training.points}  # nothing was trained

@@ -12,7 +12,7 @@ import pytest
 
 from peftuq import files
 from peftuq.report import document
-from peftuq.report.parts import Section
+from peftuq.report.parts import Question, Section
 from peftuq.report.run import Run
 from peftuq.report.tables import Column, Entry, Row, Table
 
@@ -106,7 +106,7 @@ def test_no_words_leave_the_page(rendered: Path):
 
 def test_the_same_results_give_the_same_document(rendered: Path, fabricated: dict[str, str], tmp_path: Path):
     run = Run.read(**fabricated)
-    section = Section("S", [document.sections(run, "1 May 2026")[0]])
+    section = Section("S", [document.sections(run, "1 May 2026")[-2]])
     for name in ("first.pdf", "second.pdf"):
         document.write_pdf([section], rendered / "figures", TEMPLATE, "1 May 2026", tmp_path / name)
     assert (tmp_path / "first.pdf").read_bytes() == (tmp_path / "second.pdf").read_bytes()
@@ -124,10 +124,12 @@ def test_a_failed_render_leaves_the_old_report(rendered: Path, fabricated: dict[
 
 def test_a_section_without_cells_is_not_printed(fabricated: dict[str, str]):
     run = Run.read(**fabricated)
-    assert [section.title for section in document.sections(run, "today")] == ["What ran", "AdUE"]
+    assert [section.title for section in document.sections(run, "today")] == [
+        "Summary", "AdUE", "What ran", "Appendix: every method in every cell",
+    ]  # fmt: skip
     for suite in run.suites.values():
         suite["sections"] = []
-    assert [section.title for section in document.sections(run, "today")] == ["What ran"]
+    assert [section.title for section in document.sections(run, "today")] == ["Summary", "What ran"]
 
 
 def test_texts_are_set_as_they_are_never_as_markup(tmp_path: Path):
@@ -135,7 +137,7 @@ def test_texts_are_set_as_they_are_never_as_markup(tmp_path: Path):
     rows = (Row((hostile,), (Entry(hostile, note=hostile),)),)
     table = Table("t", hostile, hostile, (hostile,), (Column(hostile, hostile),), rows, remarks=(hostile,))
     (tmp_path / "figures").mkdir()
-    content = [Section(hostile, [hostile, table], [hostile])]
+    content = [Section(hostile, [hostile, table], [hostile], questions=[Question(hostile, [hostile])])]
     document.write_pdf(content, tmp_path / "figures", TEMPLATE, hostile, tmp_path / "x.pdf")
     assert words(tmp_path / "x.pdf").count('#panic("x") *bold* $x^2$') >= 8
 

@@ -14,6 +14,7 @@ from peftuq.report.ensembles import findings, predictives, section, traces
 from peftuq.report.parts import Section
 from peftuq.report.run import Run
 from peftuq.report.tables import Entry, Table
+from peftuq.report.verdicts import Checked
 
 CSQA = Setting("mistral_7b", "csqa", "lora_map")
 WEAK = Setting("mistral_7b", "csqa", "lora_map_lambda.0.1")
@@ -80,7 +81,7 @@ def test_quality_stands_beside_what_the_scores_say_on_average(run: Run):
 
 
 def test_detection_has_every_information_score(run: Run):
-    table = predictives.detection(run, run.settings("ensembles"))
+    table = predictives.DETECTION(run, run.settings("ensembles"))
     found = entries(table, HEADING, "mmlu_social", "ensemble, M = 4")
     for variant, title in predictives.SCORES.items():
         over = run.over_seeds(CSQA, "auroc", variant, "ensemble-4", "mmlu_social")
@@ -92,7 +93,7 @@ def test_missing_cells_are_shown_as_missing(run: Run, tmp_path: Path):
     bare = without(run, predictive="ensemble-4", recipe="lora_map")
     found = entries(predictives.QUALITY_TABLE(bare, bare.settings("ensembles")), HEADING, "csqa", "ensemble, M = 4")
     assert (found["NLL"].plain, found["NLL"].note) == ("missing", "seed 0: not among the run’s metrics")
-    assert entries(predictives.detection(bare, [CSQA]), "Mistral-7B on csqa", "csqa", "ensemble, M = 4")["MI"].gap
+    assert entries(predictives.DETECTION(bare, [CSQA]), "Mistral-7B on csqa", "csqa", "ensemble, M = 4")["MI"].gap
     run.paths = type(run.paths)(str(shutil.copytree(run.paths.results, tmp_path / "results")))
     Path(run.paths.scores(*UNTRACED, 1, "checkpoint_ensemble-2", "information")).unlink()
     table = predictives.QUALITY_TABLE(run, run.settings("ensembles"))
@@ -101,18 +102,18 @@ def test_missing_cells_are_shown_as_missing(run: Run, tmp_path: Path):
 
 
 def test_answer_mass_is_each_choice_cells_own(run: Run):
-    table = predictives.answer_mass(run, run.settings("ensembles"))
+    table = predictives.ANSWER_MASS(run, run.settings("ensembles"))
     rows = {row.labels: row.entries[0] for row in table.rows}
     found = rows["Mistral-7B, lora_map", "csqa", "mmlu_stem"]
     assert found.value == pytest.approx(100 * run.over_seeds(CSQA, "answer_mass", on="mmlu_stem").mean)
     assert len(rows) == 3 + 3 + 2
     for dataset in run.datasets.values():
         dataset["kind"] = "classification"
-    assert predictives.answer_mass(run, run.settings("ensembles")) is None
+    assert predictives.ANSWER_MASS(run, run.settings("ensembles")) is None
 
 
 def test_the_sweep_runs_from_the_weakest_prior_up(run: Run):
-    table = predictives.sweep(run, run.settings("ensembles"))
+    table = predictives.SWEEP(run, run.settings("ensembles"))
     assert [row.labels for row in table.rows] == [
         (title, strength) for title in ("one adapter", "ensemble, M = 4", "last 2 epochs") for strength in ("0.1", "1")
     ]
@@ -124,7 +125,7 @@ def test_the_sweep_runs_from_the_weakest_prior_up(run: Run):
 @pytest.mark.parametrize("changed", [{"prior": None}, {"precision": "fp32"}, {"epoch_records": 5}])
 def test_cells_that_differ_in_more_than_the_prior_are_no_sweep(changed: dict, run: Run):
     run.recipes["lora_map_lambda.0.1"] |= changed
-    assert predictives.sweep(run, run.settings("ensembles")) is None
+    assert predictives.SWEEP(run, run.settings("ensembles")) is None
 
 
 # -- findings -----------------------------------------------------------------------------------------------------
@@ -153,14 +154,16 @@ def judged(answers: list[str], claim=findings.CLAIMS[1]) -> list[findings.Judged
     return [findings.Judged(claim, CSQA, findings.Verdict("csqa", a, f"number {i}")) for i, a in enumerate(answers)]
 
 
-def test_sentences_count_and_name_few(run: Run):
-    settings = [CSQA]
-    (said,) = findings.sentences(run, settings, judged(["holds", "holds", "holds", "does not hold", "does not apply"]))
-    assert "overfits” (holds: all 95 % intervals above zero) holds in 3 of 4 checks" in said
-    assert said.endswith(", does not hold in 1 (Mistral-7B on csqa).")
-    (said,) = findings.sentences(run, settings, judged(["does not hold"]))
-    assert said.endswith("overfits” does not hold for Mistral-7B on csqa: number 0.")
-    assert findings.sentences(run, settings, judged(["does not apply"])) == []
+def test_a_claim_fails_where_one_check_says_so(run: Run):
+    def verdict(answers: list[str]) -> Checked:
+        return findings.checked(run, [CSQA], judged(answers))[1]
+
+    mixed = verdict(["holds", "holds", "holds", "does not hold", "does not apply"])
+    counts = "of 4 checks holds in 3, does not hold in 1; fails on Mistral-7B on csqa"
+    assert (mixed.answer, mixed.measured) == ("does not hold", counts)
+    assert verdict(["holds", "cannot be said"]).answer == "cannot be said"
+    assert verdict(["holds"])[1:] == ("holds", "number 0")
+    assert verdict(["does not apply"])[1:] == ("not run", "number 0")
 
 
 def test_a_cell_that_is_checked_on_several_sets_says_on_how_many(run: Run):
@@ -199,7 +202,6 @@ def test_the_document_is_set_with_every_figure_and_table(results: dict[str, str]
         "Figure 4.",
         "Answer mass",
         "cannot be said",
-        "LoRA ensembles: “",
     ):
         assert expected in text
     names = {path.stem for path in (tmp_path / "figures").iterdir()}

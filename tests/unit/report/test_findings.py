@@ -1,4 +1,4 @@
-"""Sentences of the first page: each follows from the numbers, and changes with them."""
+"""Sentences and verdicts: each follows from the numbers, and changes with them."""
 
 from pathlib import Path
 
@@ -6,6 +6,7 @@ import fabricate
 import pytest
 
 from peftuq import files
+from peftuq.report.adue.claims import claims
 from peftuq.report.adue.findings import findings
 from peftuq.report.run import Run
 
@@ -29,7 +30,9 @@ def run_of(adue: dict[str, float], folder: str = "nowhere", **extra) -> Run:
 
 
 def sentences(run: Run) -> str:
-    return " ".join(findings(run, run.settings("adue")))
+    settings = run.settings("adue")
+    verdicts = [f"{one.answer}: {one.measured}." for one in claims(run, settings)]
+    return " ".join([*findings(run, settings), *verdicts])
 
 
 def test_calibration_is_compared_with_its_interval():
@@ -38,9 +41,10 @@ def test_calibration_is_compared_with_its_interval():
         "Temperature scaling changes the predictions’ ECE-15 by −5.0 points [−5.0, −5.0] over 3 settings: lower on "
         "average; by setting, lower in 0, higher in 0, not distinguishable in 3."  # of one seed there is no interval
     ) in better
-    assert "response’s by −8.0 points [−8.0, −8.0] over 3 settings: lower on average;" in better
+    assert "holds: ECE-15 −8.0 points [−8.0, −8.0] over 3 settings: lower on average;" in better
     worse = sentences(run_of({"cola": 0.85}, ece=0.2, error_ece=0.2))
     assert "ECE-15 by +10.0 points (1 seed: no interval) in one setting: not distinguishable." in worse
+    assert "cannot be said: ECE-15 +10.0 points (1 seed: no interval)" in worse
 
 
 def test_the_distance_to_the_paper_is_measured():
@@ -90,29 +94,31 @@ def test_intervals_are_counted_by_the_side_of_zero(tmp_path):
         "−5.0 to +5.0 points (median +1.2); the paired 95 % interval lies above zero in 1, below zero in 1, and holds "
         "zero, not distinguishable, in 1."
     ) in found
-    assert "ranks above it in 1 of 3 settings, ranks below it in 1 and is not distinguishable from it in 1." in found
+    assert (
+        "does not hold: against the best other of each of 3 settings, error-AUROC above in 1, below in 1, not "
+        "distinguishable in 1."
+    ) in found
 
 
 @pytest.mark.parametrize(
-    ("interval", "place", "points"),
+    ("interval", "answer", "points"),
     [
-        (ABOVE, "ranks above", "+5.0 points [+1.0, +9.0]"),
-        (BELOW, "ranks below", "−5.0 points [−9.0, −1.0]"),
-        (ROUND_ZERO, "is not distinguishable from", "+1.2 points [−13.0, +10.0]"),
+        (ABOVE, "holds", "+5.0 points [+1.0, +9.0]"),
+        (BELOW, "does not hold", "−5.0 points [−9.0, −1.0]"),
+        (ROUND_ZERO, "cannot be said", "+1.2 points [−13.0, +10.0]"),
     ],
 )
-def test_a_rank_is_given_with_the_interval_that_allows_it(interval, place: str, points: str, tmp_path: Path):
+def test_a_claim_is_judged_by_the_interval(interval, answer: str, points: str, tmp_path: Path):
     found = sentences(compared_run(tmp_path, [interval] * 3))
-    assert "ranks first" not in found
-    assert f"{place} it in 3" in found
+    assert f"{answer}: against the best other of each of 3 settings, error-AUROC" in found
     run = compared_run(tmp_path / "alone", [interval])
     run.cells = [cell for cell in run.cells if cell["dataset"] == "cola"]
     alone = sentences(Run({name: getattr(run, name) for name in KEYS}, run._metrics, run.paths.results))
-    assert f"AdUE {place} the best of the 4 other methods of the paper’s Table 1, SR: {points}." in alone
+    assert f"{answer}: against the best other, SR, error-AUROC {points}." in alone
 
 
-def test_without_intervals_no_rank_is_given():
-    assert "so no rank is given here" in sentences(run_of({"cola": 0.99}))
+def test_without_intervals_nothing_is_judged():
+    assert "not run: no setting has AdUE beside another of these scores." in sentences(run_of({"cola": 0.99}))
 
 
 def test_the_best_baseline_is_any_score_but_adues_own(tmp_path: Path):

@@ -44,7 +44,7 @@ def run() -> Run:
 
 @pytest.fixture(scope="module")
 def tables(run: Run) -> dict[str, Table]:
-    found = (make(run, run.settings("adue")) for make in paper.TABLES)
+    found = (make(run, run.settings("adue")) for make in (*paper.TABLES, *paper.EVERY_SCORE))
     return {table.name: table for table in found if table is not None}
 
 

@@ -19,8 +19,8 @@ SECTIONS = ["adue", "costs", "disagreement", "ensembles", "laplace_protocol", "u
 NEW = """
 from typing import NamedTuple
 
-from peftuq.report.declared import DeclaredTable, Field
-from peftuq.report.metric_table import Measure, MetricTable, prediction
+from peftuq.report.declared import Block, DeclaredTable, Field
+from peftuq.report.metric_table import Measure, metric_table, prediction
 from peftuq.report.reference import Printed
 from peftuq.report.sections import PaperSection
 from peftuq.report.tables import Column, Entry, measured
@@ -30,7 +30,7 @@ class Model(NamedTuple):
     name: str
 
 
-def columns(run, settings, rows, key):
+def blocks(run, settings):
     def field(dataset):
         here = {s.model: s for s in settings if s.dataset == dataset}
         return Field(
@@ -40,20 +40,20 @@ def columns(run, settings, rows, key):
             lambda row: Printed(0.5, 0.1) if (row.name, dataset) == ("minilm", "snippets2") else None,
         )
 
-    return [[field(dataset) for dataset in dict.fromkeys(s.dataset for s in settings)]]
+    rows = [Model(run.models[m]["title"], m) for m in dict.fromkeys(s.model for s in settings)]
+    return [Block(rows, [[field(dataset) for dataset in dict.fromkeys(s.dataset for s in settings)]])]
 
 
 BESIDE = DeclaredTable(
     "new_nll",
     "NLL.",
     "In nats.",
-    "Model",
-    rows=lambda run, settings: [Model(run.models[m]["title"], m) for m in dict.fromkeys(s.model for s in settings)],
-    columns=columns,
+    ("Model",),
+    blocks,
     alone="Ours alone.",
     beside="The paper’s below.",
 )
-ACCURACY = MetricTable(
+ACCURACY = metric_table(
     "new_accuracy",
     "Accuracy.",
     "In per cent.",
@@ -83,9 +83,11 @@ def test_a_new_section_is_one_file(one_more_file, fabricated: dict[str, str], tm
     run = Run.read(**fabricated)
     run.suites["demo"]["sections"] = ["adue", "newpaper"]
     found = document.sections(run, "today")
-    assert [section.title for section in found] == ["What ran", "AdUE", "A new paper"]
-    reading, part = found[-1].items  # the part that has nothing to show is not there
-    assert (reading, part.title, found[-1].findings) == ("How to read it.", "Its tables", ["3 settings."])
+    titles = ["Summary", "AdUE", "A new paper", "What ran", "Appendix: every method in every cell"]
+    assert [section.title for section in found] == titles
+    new = found[2]
+    reading, part = new.items  # the part that has nothing to show is not there
+    assert (reading, part.title, new.findings) == ("How to read it.", "Its tables", ["3 settings."])
     table, beside = part.items
     assert isinstance(table, Table)
     assert beside.caption == "In nats. The paper’s below."
@@ -93,9 +95,9 @@ def test_a_new_section_is_one_file(one_more_file, fabricated: dict[str, str], tm
     ours = run.over_seeds(run.settings("newpaper")[0], "nll").mean
     assert rows["all-MiniLM-L6-v2", "difference"].value == pytest.approx(ours - 0.5)
     (tmp_path / "figures").mkdir()
-    document.write_tables([found[-1]], tmp_path / "tables")
+    document.write_tables([new], tmp_path / "tables")
     template = ROOT / "reports" / "template.typ"
-    document.write_pdf([found[-1]], tmp_path / "figures", template, "today", tmp_path / "report.pdf")
+    document.write_pdf([new], tmp_path / "figures", template, "today", tmp_path / "report.pdf")
     assert "all-MiniLM-L6-v2,paper,0.5,0.1" in (tmp_path / "tables" / "new_nll.csv").read_text()
     assert (tmp_path / "report.pdf").read_bytes().startswith(b"%PDF")
     setting = run.settings("newpaper")[0]

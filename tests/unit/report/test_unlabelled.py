@@ -51,7 +51,7 @@ def test_ensembles_are_followed_by_their_uncertainty(ensemble_run):
     check_no_gaps(section, "mmlu_stem")
     quality = entries(section, "ensembles_quality", "mmlu_stem", "ensemble, M = 4")
     assert quality["Accuracy, %"] == "–" and float(quality["Mean, nats Entropy"]) > 0
-    detection = predictives.detection(ensemble_run, ensemble_run.settings("ensembles"))
+    detection = predictives.DETECTION(ensemble_run, ensemble_run.settings("ensembles"))
     assert {row.labels[0] for row in detection.rows} == {"csqa", "mmlu_social"}
     (plane,) = [p for p in section.all() if isinstance(p, Picture) and p.name.startswith("ensembles_plane")]
     assert "without labels" in plane.caption

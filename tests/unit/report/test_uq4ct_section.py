@@ -13,7 +13,8 @@ from peftuq.report.figures import bars, curves, reliability, style
 from peftuq.report.parts import Picture, Section
 from peftuq.report.run import Run
 from peftuq.report.tables import Entry, Table
-from peftuq.report.uq4ct import cost, findings, pictures, recipes, section
+from peftuq.report.uq4ct import claims, cost, findings, pictures, recipes, section
+from peftuq.report.verdicts import Checked
 
 
 @pytest.fixture(scope="module")
@@ -145,26 +146,27 @@ def numbers(uq4ct: tuple[float, float], lora: tuple[float, float]) -> Run:
 
 
 SAME, LESS = "0.0 points [0.0, 0.0], not distinguishable", "−10.0 points [−10.0, −10.0], lower"
-AGREES = "This agrees with the paper’s claim (over 25 % lower, accuracy kept)"
+
+
+def verdict(run: Run, place: int = 0) -> Checked:
+    return claims.claims(run, recipes.tasks(run, run.settings("uq4ct")))[place]
 
 
 @pytest.mark.parametrize(
-    ("uq4ct", "verdict"),
+    ("uq4ct", "answer", "accuracy"),
     [
-        ((0.80, 0.05), f"(67 % lower in the mean); its accuracy differs by {SAME}. {AGREES}."),
-        ((0.70, 0.05), f"(67 % lower in the mean); its accuracy differs by {LESS}. {AGREES} in part."),
-        ((0.80, 0.14), f"(7 % lower in the mean); its accuracy differs by {SAME}. {AGREES} in part."),
-        (
-            (0.80, 0.20),
-            f"(33 % higher in the mean); its accuracy differs by {SAME}. This contradicts the paper’s claim",
-        ),
+        ((0.80, 0.05), "holds", SAME),
+        ((0.70, 0.05), "holds in part", LESS),
+        ((0.80, 0.14), "holds in part", SAME),
+        ((0.80, 0.20), "does not hold", SAME),
     ],
 )
-def test_the_verdict_follows_the_numbers(uq4ct: tuple[float, float], verdict: str):
-    run = numbers(uq4ct, (0.80, 0.15))
-    (sentence,) = [s for s in findings.findings(run, recipes.tasks(run, run.settings("uq4ct"))) if "of LoRA is" in s]
-    assert f"over 3 seeds of one choice task: {'lower' if uq4ct[1] < 0.15 else 'higher'} (" in sentence
-    assert verdict in sentence
+def test_the_verdict_follows_the_numbers(uq4ct: tuple[float, float], answer: str, accuracy: str):
+    found = verdict(numbers(uq4ct, (0.80, 0.15)))
+    assert found.claim == "UQ4CT’s ECE is over 25 % lower than that of LoRA, its accuracy is kept"
+    assert found.answer == answer
+    assert f"over 3 seeds of one choice task: {'lower' if uq4ct[1] < 0.15 else 'higher'};" in found.measured
+    assert found.measured.endswith(f"accuracy {accuracy}")
 
 
 def test_without_an_interval_nothing_is_decided():
@@ -184,9 +186,9 @@ def test_without_an_interval_nothing_is_decided():
         (run, "over 3 seeds of one choice task: not distinguishable"),
         (Run(cells, alone, "nowhere"), "(1 seed: no interval) in one choice task: not distinguishable"),
     ):
-        text = " ".join(findings.findings(one, recipes.tasks(one, one.settings("uq4ct"))))
-        assert expected in text
-        assert "This neither agrees with nor contradicts the paper’s claim" in text
+        found = verdict(one)
+        assert expected in found.measured
+        assert found.answer == "cannot be said"
 
 
 def test_findings_count_what_is_missing(run: Run):
@@ -203,10 +205,19 @@ def test_findings_count_what_is_missing(run: Run):
 
 
 def test_every_question_that_the_run_answers_is_answered(built: Section):
-    text = " ".join(built.findings)
-    questions = ["MixLoRA", "temperature scaling", "Under shift", "β on", "growing β", "Active experts", "FLU itself"]
-    for expected in (*questions, "classification task", "Training UQ4CT took 1.6 times"):
+    text = " ".join([*built.findings, *(f"{one.claim}: {one.answer}, {one.measured}" for one in built.claims)])
+    questions = [
+        "MixLoRA",
+        "temperature scaling",
+        "Under shift",
+        "(β = 1)",
+        "growing β",
+        "active experts",
+        "FLU itself",
+    ]
+    for expected in (*questions, "FLU itself", "classification task", "Training UQ4CT took 1.6 times"):
         assert expected in text
+    assert "not run" not in {one.answer for one in built.claims}
 
 
 # -- figures ---------------------------------------------------------------------------------------------------

@@ -1,12 +1,11 @@
 """Calibration of the probabilities before and after temperature, of the error scores, and conformal sets."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from peftuq.cells import Setting
 from peftuq.report.headings import SPREAD
 from peftuq.report.methods import ADUE, SR, SR_TEMPERATURE
-from peftuq.report.metric_table import Derived, Lines, Measure, MetricTable, Source, of_probabilities, prediction
+from peftuq.report.metric_table import Derived, Line, Lines, Measure, metric_table, of_probabilities, prediction
 from peftuq.report.run import OverSeeds, Run
 from peftuq.report.tables import NOT_REQUESTED, Column, Entry, Table, measured
 
@@ -26,8 +25,8 @@ def _everywhere(run: Run, setting: Setting) -> Lines:
     }
 
 
-def _temperatures(run: Run, setting: Setting, sources: Sequence[Source]) -> list[Entry]:
-    return [measured(_temperature(run, setting, source.predictive), decimals=2) for source in sources]
+def _temperatures(run: Run, line: Line) -> Entry:
+    return measured(_temperature(run, line.setting, line.source.predictive), decimals=2)
 
 
 def _temperature(run: Run, setting: Setting, predictive: str) -> OverSeeds:
@@ -42,40 +41,32 @@ def _temperature(run: Run, setting: Setting, predictive: str) -> OverSeeds:
     )
 
 
-def _answer_mass(run: Run, setting: Setting, sources: Sequence[Source]) -> list[Entry]:
+def _answer_mass(run: Run, line: Line) -> Entry:
     """The mass of choice tasks, as the adapter gives it: a temperature works on the answers alone."""
-    mass = measured(run.over_seeds(setting, "answer_mass"), 100)
-    choice = run.task(setting) == "choice"
-    return [mass if choice and source.predictive == "point" else Entry(NOT_REQUESTED) for source in sources]
+    if run.task(line.setting) != "choice" or line.source.predictive != "point":
+        return Entry(NOT_REQUESTED)
+    return measured(run.over_seeds(line.setting, "answer_mass"), 100)
 
 
-CALIBRATION = MetricTable(
-    "adue_calibration",
-    "Calibration of the predictions.",
+CAPTION = (
     "Calibration errors (15 and 10 bins of equal width; 15 of equal mass; classwise), negative log-likelihood in "
     "nats and Brier score summed over classes, before and after temperature scaling; T: the temperature fitted "
-    f"on the validation split; {SPREAD}. All: lower is better. Bold: best of a setting.",
-    stub=("Probabilities",),
-    lines=_predictives,
-    columns=(
-        *map(Measure, ("ece_15", "ece_10", "adaptive_ece", "classwise_ece", "nll", "brier")),
-        Derived(Column("T"), _temperatures),
-    ),
+    f"on the validation split; {SPREAD}. All: lower is better. Bold: best of a setting."
 )
-CALIBRATION_WITH_MASS = replace(
-    CALIBRATION,
-    caption=f"{CALIBRATION.caption} Mass: the share of the whole vocabulary’s probability that falls on the answer "
-    "letters, in per cent.",
-    columns=(*CALIBRATION.columns, Derived(Column("Mass, %"), _answer_mass)),
-)
+MASS = " Mass: the share of the whole vocabulary’s probability that falls on the answer letters, in per cent."
 
 
 def calibration(run: Run, settings: Sequence[Setting]) -> Table | None:
     choice = any(run.task(setting) == "choice" for setting in settings)
-    return (CALIBRATION_WITH_MASS if choice else CALIBRATION)(run, settings)
+    errors = map(Measure, ("ece_15", "ece_10", "adaptive_ece", "classwise_ece", "nll", "brier"))
+    columns = [*errors, Derived(Column("T"), _temperatures)]
+    mass = [Derived(Column("Mass, %"), _answer_mass)] if choice else []
+    caption = CAPTION + (MASS if choice else "")
+    title, stub = "Calibration of the predictions.", ("Probabilities",)
+    return metric_table("adue_calibration", title, caption, stub, _predictives, [*columns, *mass])(run, settings)
 
 
-ERROR_CALIBRATION = MetricTable(
+ERROR_CALIBRATION = metric_table(
     "adue_error_calibration",
     "Is the score a calibrated probability of error?",
     "The score U read as the probability that the prediction is wrong: calibration error of the confidence 1 − U "
@@ -86,7 +77,7 @@ ERROR_CALIBRATION = MetricTable(
     columns=tuple(map(Measure, ("error_ece_15", "error_ece_10", "error_nll", "error_brier"))),
 )
 
-CONFORMAL = MetricTable(
+CONFORMAL = metric_table(
     "adue_conformal",
     "Conformal prediction sets at 90 %.",
     "Share of labels inside the prediction sets (nominal: 90 %) and mean number of classes in a set, calibrated "

@@ -7,18 +7,17 @@ import numpy as np
 from peftuq.cells import PREDICTION, Setting
 from peftuq.report.adue.paper import paper_auroc
 from peftuq.report.adue.rivals import adue_against_baselines
-from peftuq.report.beside_paper import requested
 from peftuq.report.comparison import Difference
 from peftuq.report.headings import Headings
-from peftuq.report.intervals import compared
-from peftuq.report.methods import ADUE, EVERY, HEADLINE, SR, title
+from peftuq.report.intervals import Pair, compared
+from peftuq.report.methods import EVERY, title
 from peftuq.report.run import Run
 from peftuq.report.words import counted, signed
 
 
 def findings(run: Run, settings: Sequence[Setting]) -> list[str]:
     """One sentence a question, of those that the run can answer."""
-    questions = (_completeness, _ranking, _against_best, _error_calibration, _temperature, _paper)
+    questions = (_completeness, _against_best, _temperature, _paper)
     return [sentence for question in questions if (sentence := question(run, settings))]
 
 
@@ -34,37 +33,18 @@ def _completeness(run: Run, settings: Sequence[Setting]) -> str:
     )
 
 
-def _ranking(run: Run, settings: Sequence[Setting]) -> str:
-    """AdUE's rank among the paper's methods, as far as the interval to the best of them allows."""
-    shown = requested(run, settings, HEADLINE)
-    if ADUE not in shown or len(shown) < 2:
-        return ""
-    keys = [method.key for method in shown]
-    found = [d for setting in settings if (c := run.comparison(setting)) and (d := c.best_other(ADUE.key, keys))]
-    if not found:
-        return "No setting has an interval between AdUE and the other methods of the paper, so no rank is given here."
-    best = f"the best of the {len(shown) - 1} other methods of the paper’s Table 1"
-    if len(found) == 1:
-        return f"By error-AUROC AdUE {_rank(found[0])} {best}, {title(found[0].other)}: {_points(found[0])}."
-    sides = [_rank(d) for d in found]
-    return (
-        f"By error-AUROC AdUE, against {best} (paired 95 % interval), {ABOVE} it in {sides.count(ABOVE)} of "
-        f"{counted(len(found), 'setting')}, {BELOW} it in {sides.count(BELOW)} and {LEVEL} it in "
-        f"{sides.count(LEVEL)}."
-    )
-
-
 ABOVE, BELOW, LEVEL = "ranks above", "ranks below", "is not distinguishable from"
 
 
-def _rank(d: Difference) -> str:
+def side(d: Difference) -> str:
+    """ABOVE, BELOW or LEVEL, as the interval says."""
     if d.low > 0:
         return ABOVE
     return BELOW if d.high < 0 else LEVEL
 
 
-def _points(d: Difference) -> str:
-    """In points of AUROC."""
+def points(d: Difference) -> str:
+    """The difference with its interval, in points of AUROC."""
     return f"{signed(100 * d.estimate)} points [{signed(100 * d.low)}, {signed(100 * d.high)}]"
 
 
@@ -75,23 +55,15 @@ def _against_best(run: Run, settings: Sequence[Setting]) -> str:
         return ""
     best = "of all scores but AdUE’s own"
     if len(found) == 1:
-        level = ", not distinguishable" if _rank(found[0]) == LEVEL else ""
-        points = f"{_points(found[0])}{level}"
-        return f"AdUE’s error-AUROC minus its best baseline’s ({best}: {title(found[0].other)}): {points}."
-    points, sides = [100 * d.estimate for d in found], [_rank(d) for d in found]
-    span = f"{signed(min(points))} to {signed(max(points))} points (median {signed(float(np.median(points)))})"
+        level = ", not distinguishable" if side(found[0]) == LEVEL else ""
+        baseline = f"{best}: {title(found[0].other)}"
+        return f"AdUE’s error-AUROC minus its best baseline’s ({baseline}): {points(found[0])}{level}."
+    gaps, sides = [100 * d.estimate for d in found], [side(d) for d in found]
+    span = f"{signed(min(gaps))} to {signed(max(gaps))} points (median {signed(float(np.median(gaps)))})"
     return (
         f"Against the best baseline of each of {counted(len(found), 'setting')} ({best}) AdUE’s error-AUROC differs "
         f"by {span}; the paired 95 % interval lies above zero in {sides.count(ABOVE)}, below zero in "
         f"{sides.count(BELOW)}, and holds zero, not distinguishable, in {sides.count(LEVEL)}."
-    )
-
-
-def _error_calibration(run: Run, settings: Sequence[Setting]) -> str:
-    found = _compared(run, settings, "error_ece_15", (ADUE.variant, "point"), (SR.variant, "point"))
-    return found and (
-        "Read as a probability of error, AdUE’s score has a calibration error (ECE-15) that differs from the softmax "
-        f"response’s by {found}."
     )
 
 
@@ -101,9 +73,15 @@ def _temperature(run: Run, settings: Sequence[Setting]) -> str:
 
 
 def _compared(run: Run, settings: Sequence[Setting], metric: str, a: tuple[str, str], b: tuple[str, str]) -> str:
-    """The difference of two (variant, predictive), in the settings where both have a value."""
+    return compared(values_of_both(run, settings, metric, a, b))
+
+
+def values_of_both(
+    run: Run, settings: Sequence[Setting], metric: str, a: tuple[str, str], b: tuple[str, str]
+) -> list[Pair]:
+    """A metric of two (variant, predictive), in the settings where both have a value."""
     pairs = [(run.over_seeds(s, metric, *a), run.over_seeds(s, metric, *b)) for s in settings]
-    return compared([(x, y) for x, y in pairs if x.values and y.values])
+    return [(x, y) for x, y in pairs if x.values and y.values]
 
 
 def _paper(run: Run, settings: Sequence[Setting]) -> str:

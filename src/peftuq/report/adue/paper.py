@@ -5,15 +5,15 @@ from functools import partial
 from typing import NamedTuple
 
 from peftuq.cells import Setting
-from peftuq.metrics.evaluate import METRICS
 from peftuq.report import methods, reference
-from peftuq.report.beside_paper import rank_entries, ranked, requested, with_further
-from peftuq.report.declared import DeclaredTable, Field
+from peftuq.report.declared import Block, DeclaredTable, Field
 from peftuq.report.headings import SPREAD, Headings
-from peftuq.report.methods import FORMATS, Method
+from peftuq.report.methods import Method
+from peftuq.report.metric_table import metric_field
 from peftuq.report.reference import Printed
-from peftuq.report.run import KINDS, Run
-from peftuq.report.tables import NOT_REQUESTED, Column, Entry, measured
+from peftuq.report.requested import rank_entries, ranked, requested, with_further, with_scores
+from peftuq.report.run import KINDS, OverSeeds, Run
+from peftuq.report.tables import NOT_REQUESTED, Column, Entry
 
 KIND_TITLES = {"encoder": "Encoders", "decoder": "Generative models"}
 AUROC = f"ROC-AUC ×100 of telling errors from correct predictions, {SPREAD}."
@@ -46,13 +46,11 @@ Rows = Callable[[Run, Settings, Sequence[Method]], list[Method]]
 
 def auroc_field(run: Run, setting: Setting, headings: Headings) -> Field[Method]:
     """A setting's error-AUROC, beside the paper's where the setting is the paper's own."""
-    form = FORMATS["auroc"]
 
-    def entry(method: Method) -> Entry:
-        over = run.over_seeds(setting, "auroc", method.variant, method.predictive)
-        return measured(over, form.scale, form.decimals)
+    def over(method: Method) -> OverSeeds:
+        return run.over_seeds(setting, "auroc", method.variant, method.predictive)
 
-    return Field(headings.column(setting), entry, METRICS["auroc"]["better"], partial(paper_auroc, run, setting))
+    return metric_field("auroc", over, headings.column(setting), partial(paper_auroc, run, setting))
 
 
 def rank_fields(
@@ -87,13 +85,11 @@ def auroc_table(
     default. Ranks are among the paper's methods.
     """
 
-    def shown(run: Run, settings: Settings) -> list[Method]:
-        return rows(run, [s for s in settings if run.kind(s) in kinds], wanted)
-
-    def columns(run: Run, settings: Settings, shown: Sequence[Method], _: str) -> list[list[Field[Method]]]:
-        headings = Headings(run, [s for s in settings if run.kind(s) in kinds])
+    def blocks(run: Run, settings: Settings) -> list[Block[Method]]:
+        here = [s for s in settings if run.kind(s) in kinds]
+        shown, headings = rows(run, here, wanted), Headings(run, here)
         among = [method for method in shown if method.paper]
-        return [
+        runs = [
             [
                 *(auroc_field(run, setting, headings) for setting in alike),
                 *rank_fields(run, alike, among, (printed, kind), KIND_TITLES[kind]),
@@ -101,18 +97,23 @@ def auroc_table(
             for kind in kinds
             if (alike := of_kind(run, settings, kind))
         ]
+        return [Block(shown, runs)]
 
     return DeclaredTable(
         name,
         f"{title} (the paper’s {printed}).",
         f"{AUROC} {RANK}",
-        "Method",
-        shown,
-        columns,
+        ("Method",),
+        blocks,
         alone=ALONE,
         beside=BESIDE,
         remarks=partial(_not_requested, wanted),
     )
+
+
+def _ablations(run: Run, settings: Settings) -> list[Block[Method]]:
+    shown = requested(run, settings, methods.ABLATIONS)
+    return [Block(shown, [rank_fields(run, settings, shown, ("Table 2", "all"), decimals=2)])]
 
 
 ABLATION_RANKS = DeclaredTable[Settings, Method](
@@ -120,9 +121,8 @@ ABLATION_RANKS = DeclaredTable[Settings, Method](
     "Ranks of the ablations (the paper’s Table 2).",
     "Average rank by error-AUROC over the settings of this run in which every one has a value (1 is best, ties share "
     "the mean), and the paper’s over its twenty. Bold: best of each column.",
-    "Method",
-    rows=lambda run, settings: requested(run, settings, methods.ABLATIONS),
-    columns=lambda run, settings, shown, _: [rank_fields(run, settings, shown, ("Table 2", "all"), decimals=2)],
+    ("Method",),
+    _ablations,
     remarks=lambda shown: _not_requested(methods.ABLATIONS, shown),
 )
 
@@ -140,29 +140,27 @@ def _adapted(run: Run, settings: Settings) -> list[Adapted]:
     return list(dict.fromkeys(Adapted(s.model, s.recipe, headings.model(s)) for s in settings))
 
 
-def _accuracies(run: Run, settings: Settings, shown: Sequence[Adapted], _: str) -> list[list[Field[Adapted]]]:
+def _accuracies(run: Run, settings: Settings) -> list[Block[Adapted]]:
     def field(dataset: str) -> Field[Adapted]:
         def printed(row: Adapted) -> Printed | None:
             name = run.models[row.model]["paper_names"].get("adue")
             there = Setting(row.model, dataset, row.recipe) in settings
             return reference.adue_accuracy().get((name, dataset)) if there else None
 
-        def entry(row: Adapted) -> Entry:
-            return measured(
-                run.over_seeds(Setting(row.model, dataset, row.recipe), "accuracy"), FORMATS["accuracy"].scale
-            )
+        def over(row: Adapted) -> OverSeeds:
+            return run.over_seeds(Setting(row.model, dataset, row.recipe), "accuracy")
 
-        return Field(Column(dataset), entry, METRICS["accuracy"]["better"], printed)
+        return metric_field("accuracy", over, Column(dataset), printed)
 
-    return [[field(dataset) for dataset in dict.fromkeys(setting.dataset for setting in settings)]]
+    datasets = dict.fromkeys(setting.dataset for setting in settings)
+    return [Block(_adapted(run, settings), [list(map(field, datasets))])]
 
 
 ACCURACY = DeclaredTable[Settings, Adapted](
     "adue_table6_accuracy",
     "Accuracy of the fine-tuned models (the paper’s Table 6).",
     f"Accuracy on the test split in per cent, {SPREAD}.",
-    "Model",
-    _adapted,
+    ("Model",),
     _accuracies,
     alone=ALONE,
     beside=BESIDE,
@@ -182,11 +180,10 @@ def _of_kind(number: int, kind: str, key: str, title: str, wanted: Sequence[Meth
 LOSSES = ("ablation", "Ablation of the loss and of the start", methods.ABLATIONS, requested)
 RAW = ("all", "Raw and L2-normalised representations", methods.EVERY)
 TABLES = (  # in the paper's order
-    auroc_table("adue_table1_error_auroc", "Error detection", methods.HEADLINE, "Table 1"),
+    auroc_table("adue_table1_error_auroc", "Error detection", methods.HEADLINE, "Table 1", rows=with_scores),
     ABLATION_RANKS,
     _of_kind(3, "encoder", *LOSSES),
     _of_kind(4, "decoder", *LOSSES),
     ACCURACY,
-    _of_kind(7, "encoder", *RAW),
-    _of_kind(8, "decoder", *RAW),
 )
+EVERY_SCORE = (_of_kind(7, "encoder", *RAW), _of_kind(8, "decoder", *RAW))

@@ -8,11 +8,11 @@ import numpy as np
 from peftuq.cells import Setting
 from peftuq.report import reference
 from peftuq.report.adue.paper import KIND_TITLES, of_kind, paper_auroc
-from peftuq.report.beside_paper import further, ranked, requested, with_further
 from peftuq.report.figures import aurocs, coverage, ranks, reliability, style
 from peftuq.report.headings import Headings
 from peftuq.report.methods import ADUE, EVERY, HEADLINE, SR, Method
 from peftuq.report.parts import Picture
+from peftuq.report.requested import further, ranked, requested, with_scores
 from peftuq.report.run import KINDS, Run
 from peftuq.report.words import counted
 
@@ -44,12 +44,12 @@ def ranks_figures(run: Run, settings: Sequence[Setting]) -> Iterator[Picture]:
 
 
 def aurocs_figures(run: Run, settings: Sequence[Setting]) -> Iterator[Picture]:
-    shown = with_further(run, settings, EVERY)
+    shown = with_scores(run, settings, EVERY)
     for suffix, part, page in style.pages(settings, PER_PAGE):
         panels = [_dots(run, setting, shown, _title(run, settings, setting)) for setting in page]
         caption = (
             "Error-AUROC ×100 on the test split: a ring a seed, a bar at their mean, a diamond at the paper’s mean "
-            "where the setting is the paper’s own. The panels’ axes differ."
+            "where the setting is the paper’s own; scores of the adapter as trained. The panels’ axes differ."
         )
         yield Picture(
             f"adue_auroc{suffix}", f"Error detection by method and setting{part}.", caption, aurocs.draw(panels)
@@ -100,13 +100,13 @@ def coverage_figures(run: Run, settings: Sequence[Setting]) -> Iterator[Picture]
             "Error rate among the examples with the lowest scores, by the share of examples that are answered; mean "
             "over the seeds, for AdUE and the softmax response with a band of ± one standard deviation. Lower is "
             f"better; at 100 % every score meets the model’s error rate. From {100 * coverage.LEAST:.0f} % coverage "
-            "on. The panels’ axes differ."
+            "on; scores of the adapter as trained. The panels’ axes differ."
         )
         yield Picture(f"adue_risk_coverage{suffix}", f"Risk against coverage{part}.", caption, coverage.draw(panels))
 
 
 def _panel(run: Run, setting: Setting, title: str) -> coverage.Panel:
-    found = ((method, _runs(run, setting, method)) for method in with_further(run, [setting], HEADLINE))
+    found = ((method, _runs(run, setting, method)) for method in with_scores(run, [setting], HEADLINE))
     curves = [coverage.Curve(method.look, method.title, runs) for method, runs in found if runs]
     return coverage.Panel(title, curves, (ADUE.variant, SR.variant))
 

@@ -4,25 +4,23 @@ from collections.abc import Sequence
 
 from peftuq.report import methods
 from peftuq.report.adue.paper import AurocTable, Settings, auroc_field, rank_fields
-from peftuq.report.beside_paper import requested
-from peftuq.report.declared import DeclaredTable, Field
+from peftuq.report.declared import Block, DeclaredTable, Field
 from peftuq.report.headings import SPREAD, Headings
 from peftuq.report.methods import Method
+from peftuq.report.requested import requested
 from peftuq.report.run import Run
-
-
-def _columns(run: Run, settings: Settings, shown: Sequence[Method], _: str) -> list[list[Field[Method]]]:
-    headings = Headings(run, settings)
-    rank, _ = rank_fields(run, settings, shown, ("", ""), "All settings")
-    fields = (auroc_field(run, setting, headings) for setting in settings)
-    return [[*(Field(one.column, one.entry, one.better) for one in fields), rank]]
 
 
 def _score_table(name: str, title: str, caption: str, wanted: Sequence[Method]) -> AurocTable:
     """Error-AUROC of scores × settings with the average rank; of at least two scores."""
-    return DeclaredTable(
-        name, title, caption, "Score", lambda run, settings: requested(run, settings, wanted), _columns, fewest=2
-    )
+
+    def blocks(run: Run, settings: Settings) -> list[Block[Method]]:
+        shown, headings = requested(run, settings, wanted), Headings(run, settings)
+        rank, _ = rank_fields(run, settings, shown, ("", ""), "All settings")
+        fields = (auroc_field(run, setting, headings) for setting in settings)
+        return [Block(shown, [[*(Field(one.column, one.entry, one.better) for one in fields), rank]])]
+
+    return DeclaredTable(name, title, caption, ("Score",), blocks, fewest=2)
 
 
 SOFTMAX = _score_table(

@@ -1,6 +1,17 @@
 """The report's section on AdUE (Zabolotnyi et al., arXiv 2505.15443)."""
 
-from peftuq.report.adue import calibration, findings, paper, pictures, rivals, scores, search, selective, sensitivity
+from peftuq.report.adue import (
+    calibration,
+    claims,
+    findings,
+    paper,
+    pictures,
+    rivals,
+    scores,
+    search,
+    selective,
+    sensitivity,
+)
 from peftuq.report.sections import PaperSection
 
 READING = (
@@ -28,13 +39,19 @@ SECTION = PaperSection(
             rivals.BEST,
             scores.SOFTMAX,
             scores.LAMBDAS,
-            search.search,
+            search.SEARCH,
             sensitivity.sensitivity,
         ],
-        "Calibration": [calibration.calibration, calibration.ERROR_CALIBRATION, pictures.reliability_figures],
-        "Selective prediction": [selective.SELECTIVE, pictures.coverage_figures],
+        "Calibration": [calibration.calibration, pictures.reliability_figures],
+        "Selective prediction": [pictures.coverage_figures],
+    },
+    appendix={
+        "Error detection by every score": paper.EVERY_SCORE,
+        "Scores as probabilities of error": [calibration.ERROR_CALIBRATION],
+        "Selective prediction": [selective.SELECTIVE],
         "Shift and prediction sets": [selective.SHIFTS, calibration.CONFORMAL],
     },
     findings=findings.findings,
+    claims=claims.claims,
     subject=lambda run, settings: settings,
 )

@@ -1,17 +1,14 @@
 """Selective prediction, and the scores under shift."""
 
-from collections.abc import Sequence
-from itertools import groupby
-
 from peftuq.cells import Setting
-from peftuq.report.beside_paper import with_further
 from peftuq.report.headings import SPREAD
 from peftuq.report.methods import HEADLINE
-from peftuq.report.metric_table import Derived, Lines, Measure, MetricTable, Source, of_scores
+from peftuq.report.metric_table import Derived, Line, Lines, Measure, Source, metric_table, of_scores
+from peftuq.report.requested import with_further
 from peftuq.report.run import Run
 from peftuq.report.tables import Column, Entry, measured
 
-SELECTIVE = MetricTable(
+SELECTIVE = metric_table(
     "adue_selective",
     "Selective prediction.",
     "Answering only the examples with the lowest scores: area under the risk–coverage curve and its excess over "
@@ -31,15 +28,12 @@ def _on_shifts(run: Run, setting: Setting) -> Lines:
     }
 
 
-def _accuracy(run: Run, setting: Setting, sources: Sequence[Source]) -> list[Entry]:
+def _accuracy(run: Run, line: Line) -> Entry:
     """The model's accuracy, once for each evaluation set: it is the same for every score."""
-    found: list[Entry] = []
-    for on, rows in groupby(sources, key=lambda source: source.on):
-        found += [measured(run.over_seeds(setting, "accuracy", on=on), 100), *(Entry() for _ in list(rows)[1:])]
-    return found
+    return measured(run.over_seeds(line.setting, "accuracy", on=line.source.on), 100) if line.first else Entry()
 
 
-SHIFTS = MetricTable(
+SHIFTS = metric_table(
     "adue_shifts",
     "Under shift.",
     "Accuracy on the shifted set in per cent; ROC-AUC ×100 of telling errors from correct predictions within it; "

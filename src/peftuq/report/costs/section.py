@@ -17,4 +17,5 @@ SECTION = PaperSection(
     parts={"Cost of each method": [tables.predictives, tables.scores], "Quality and cost": [pictures.pictures]},
     findings=pictures.findings,
     subject=groups,
+    question="At what cost?",
 )

@@ -10,38 +10,35 @@ from peftuq.report.ensembles.traces import Trace
 from peftuq.report.headings import Headings
 from peftuq.report.run import Run
 from peftuq.report.tables import Column, Entry, Row, Table
+from peftuq.report.verdicts import FAILS, HOLDS, NOT_RUN, UNKNOWN, Checked
 
 FEW = 2  # settings that a sentence names; of more it gives the number
 
 
 class Claim(NamedTuple):
-    """A finding, as a column's head and in a sentence; its rule in words, and how it is checked."""
+    """A finding, and as a column's head; its rule in words, and how it is checked."""
 
     title: str
     short: str
-    sentence: str
     rule: str
     check: Callable[[Trace], list[Verdict]]
     dataset: str = ""  # the one that it is about; any
-    interval: str = "holds: all 95 % intervals above zero"  # in a sentence on several checks
+    ours: bool = False  # a generalisation of this report's, which the paper does not make
 
 
 CLAIMS = (
     Claim(
         "A small ensemble is enough (“M = 5 ≈ M = 20”)",
         "Small suffices",
-        "a small ensemble is as good as a large one",
         "Every disjoint ensemble of five members (or of the second largest size traced) has, after every epoch and on "
         "every test and shift set, an NLL within "
         f"{100 * claims.NLL_TOLERANCE:.0f} % of the largest ensemble’s, and a mean entropy and a mean mutual "
         f"information within {100 * claims.NATS_TOLERANCE:.0f} % of log C of its.",
         claims.size_is_enough,
-        interval="holds: the largest gap of any ensemble within the tolerance",
     ),
     Claim(
         "Wrong answers keep high mutual information while the model overfits",
         "Wrong: high MI",
-        "wrong answers keep high mutual information while the model overfits",
         "After every epoch past the lowest validation NLL, the mean mutual information of the wrong answers exceeds "
         "that of the right ones, with a 95 % interval of the difference above zero; and after the last epoch it is at "
         f"least {100 * claims.KEPT:.0f} % of what it was at the best, with such an interval. "
@@ -52,7 +49,6 @@ CLAIMS = (
     Claim(
         "STEM stays uncertain, social science does not",
         "STEM uncertain",
-        "STEM stays uncertain, social science does not",
         "For adapters of csqa: after every epoch the mean entropy on mmlu_stem exceeds that on mmlu_social, and from "
         "the first epoch to the last mmlu_social loses more of it, both with 95 % intervals above zero.",
         claims.stem_stays_uncertain,
@@ -61,10 +57,10 @@ CLAIMS = (
     Claim(
         "In general: the ensemble stays uncertain on the shift that it gets wrong most",
         "Hardest shift uncertain",
-        "the ensemble stays uncertain on the shift that it gets wrong most",
         "The rule of (3) for the shift set with the lowest accuracy after the last epoch against the one with the "
         "highest (the test split where there is a single shift set).",
         claims.hardest_stays_uncertain,
+        ours=True,
     ),
 )
 
@@ -91,6 +87,27 @@ def _verdicts(claim: Claim, setting: Setting, found: Found) -> list[Verdict]:
     if claim.dataset not in ("", setting.dataset):
         return [Verdict("–", claims.ELSEWHERE, f"is about adapters of {claim.dataset}")]
     return [Verdict("–", claims.UNKNOWN, trace)]
+
+
+def checked(run: Run, settings: Sequence[Setting], judged: Sequence[Judged]) -> list[Checked]:
+    """One verdict a claim, over all settings: it holds where every check says so, and does not where one says not."""
+    headings = Headings(run, settings)
+    return [_checked(headings, claim, [j for j in judged if j.claim is claim]) for claim in CLAIMS if not claim.ours]
+
+
+def _checked(headings: Headings, claim: Claim, judged: Sequence[Judged]) -> Checked:
+    applies = [j for j in judged if j.verdict.answer != claims.ELSEWHERE]
+    if not applies:
+        why = judged[0].verdict.measured if judged else "no setting has an ensemble"
+        return Checked(claim.title, NOT_RUN, why)
+    answers = [j.verdict.answer for j in applies]
+    if len(applies) == 1:
+        return Checked(claim.title, applies[0].verdict.answer, applies[0].verdict.measured)
+    decided = FAILS if claims.FAILS in answers else HOLDS if set(answers) == {claims.HOLDS} else UNKNOWN
+    counts = ", ".join(f"{answer} in {answers.count(answer)}" for answer in claims.ANSWERS if answer in answers)
+    named = [_named(headings, j) for j in applies if j.verdict.answer == claims.FAILS]
+    where = f"; fails on {'; '.join(named)}" if 0 < len(named) <= FEW else ""
+    return Checked(claim.title, decided, f"of {len(applies)} checks {counts}{where}")
 
 
 def tables(run: Run, settings: Sequence[Setting], judged: Sequence[Judged]) -> list[Table]:
@@ -132,28 +149,6 @@ def _table(number: int, claim: Claim, headings: Headings, judged: Sequence[Judge
     )
     title = f"({number}) {claim.title}."
     return Table(f"ensembles_finding{number}", title, claim.rule, ("Verdict",), columns, tuple(rows))
-
-
-def sentences(run: Run, settings: Sequence[Setting], judged: Sequence[Judged]) -> list[str]:
-    """One sentence a claim that applies to a setting of the run."""
-    headings = Headings(run, settings)
-    found = (_sentence(headings, claim, [j for j in judged if j.claim is claim]) for claim in CLAIMS)
-    return [sentence for sentence in found if sentence]
-
-
-def _sentence(headings: Headings, claim: Claim, judged: Sequence[Judged]) -> str:
-    applies = [j for j in judged if j.verdict.answer != claims.ELSEWHERE]
-    answers = {answer: [j for j in applies if j.verdict.answer == answer] for answer in claims.ANSWERS}
-    parts = []
-    for answer, here in answers.items():
-        if len(applies) == 1 and here:
-            parts.append(f"{answer} for {_named(headings, here[0])}: {here[0].verdict.measured}")
-        elif here:
-            of = f"{len(here)} of {len(applies)} checks" if not parts else str(len(here))
-            names = "; ".join(_named(headings, j) for j in here)
-            parts.append(f"{answer} in {of}" + (f" ({names})" if len(here) <= FEW else ""))
-    meaning = f" ({claim.interval})" if len(applies) > 1 else ""
-    return f"LoRA ensembles: “{claim.sentence}”{meaning} {', '.join(parts)}." if parts else ""
 
 
 def _named(headings: Headings, judged: Judged) -> str:

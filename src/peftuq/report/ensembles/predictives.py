@@ -1,17 +1,29 @@
 """The gain of several members over one adapter: predictions, uncertainties, and the errors these find."""
 
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from peftuq.artifacts import read_scores
 from peftuq.cells import PREDICTION, Setting, parse_predictive
 from peftuq.files import canonical
-from peftuq.metrics.evaluate import METRICS
-from peftuq.report.beside_paper import further_variants
+from peftuq.report.declared import Block, DeclaredTable, Field
 from peftuq.report.headings import SPREAD, Headings
-from peftuq.report.methods import ENTROPY, FORMATS, INFORMATION
-from peftuq.report.metric_table import SETTING, Derived, Lines, Measure, MetricTable, Source, prediction
+from peftuq.report.methods import ENTROPY, INFORMATION
+from peftuq.report.metric_table import (
+    SETTING,
+    Derived,
+    Line,
+    Lines,
+    Measure,
+    labels_of,
+    metric_field,
+    metric_table,
+    prediction,
+    rows_of,
+)
+from peftuq.report.requested import further_variants
 from peftuq.report.run import OverSeeds, Run
-from peftuq.report.tables import Column, Entry, Row, Table, in_blocks, mark_best, measured
+from peftuq.report.tables import Column, Entry, measured
 
 QUALITY = ("accuracy", "nll", "ece_10")
 SCORES = {ENTROPY.variant: ENTROPY.title, **INFORMATION}  # variant → title
@@ -58,13 +70,13 @@ def _mean(run: Run, setting: Setting, predictive: str, variant: str, on: str) ->
 
 
 def _mean_column(variant: str) -> Derived:
-    def entries(run: Run, setting: Setting, sources: Sequence[Source]) -> list[Entry]:
-        return [measured(_mean(run, setting, s.predictive, variant, s.on), decimals=3) for s in sources]
+    def entry(run: Run, line: Line) -> Entry:
+        return measured(_mean(run, line.setting, line.source.predictive, variant, line.source.on), decimals=3)
 
-    return Derived(Column(SCORES[variant], "Mean, nats"), entries)
+    return Derived(Column(SCORES[variant], "Mean, nats"), entry)
 
 
-QUALITY_TABLE = MetricTable(
+QUALITY_TABLE = metric_table(
     "ensembles_quality",
     "One adapter and ensembles.",
     f"Accuracy, negative log-likelihood in nats and ECE with 10 bins (the paper’s), {SPREAD}; means over the "
@@ -76,71 +88,128 @@ QUALITY_TABLE = MetricTable(
 )
 
 
-def detection(run: Run, settings: Sequence[Setting]) -> Table:
-    """Error-AUROC of each information score; the best of a predictive's scores is bold."""
-    headings, rows, form = Headings(run, settings), [], FORMATS["auroc"]
-    shown = SCORES | further_variants(run, settings)
-    for setting in settings:
-        for labels, source in _on(run, setting, run.labelled_shifts(setting)).items():
-            found = [run.over_seeds(setting, "auroc", variant, source.predictive, source.on) for variant in shown]
-            entries = [measured(over, form.scale, form.decimals) for over in found]
-            best = mark_best(entries, METRICS["auroc"]["better"])
-            rows.append(Row(labels, tuple(best), headings.setting(setting)))
-    caption = (
-        "Error-AUROC ×100 of the entropy of the mean prediction, the members’ mean entropy, their mutual information, "
-        "the share of them that do not vote for the modal answer, and of any further score of the run; "
-        f"{SPREAD}. One adapter has its entropy only, and further scores. "
-        "Bold: best of a row."
-    )
-    columns = in_blocks([list(map(Column, shown.values()))])
-    heading, stub = "Which uncertainty finds the errors.", ("Evaluated on", "Probabilities")
-    return Table("ensembles_error_auroc", heading, caption, stub, columns, tuple(rows), SETTING)
+def _detection(run: Run, settings: Sequence[Setting]) -> list[Block[Line]]:
+    headings, variants = Headings(run, settings), SCORES | further_variants(run, settings)
+    fields = [_auroc(run, variant, title) for variant, title in variants.items()]
+    return [
+        Block(rows_of(_on(run, setting, run.labelled_shifts(setting)), setting), [fields], headings.setting(setting))
+        for setting in settings
+    ]
 
 
-def answer_mass(run: Run, settings: Sequence[Setting]) -> Table | None:
-    """The share of the vocabulary's probability that the answers of choice settings get from each adapter."""
-    requested = [s for s in settings if run.task(s) == "choice" and run.seeds(s, "point")]
-    if not requested:
-        return None
-    headings, rows = Headings(run, settings), []
-    for setting in requested:
-        for on in ("", *run.shifts(setting)):
-            mass = measured(run.over_seeds(setting, "answer_mass", on=on), 100)
-            rows.append(Row((headings.model(setting), setting.dataset, on or setting.dataset), (mass,)))
-    caption = (
-        "Share of the whole vocabulary’s probability that falls on the answer letters before the predictions are "
-        f"normalised over them; adapters on their own, {SPREAD}. Where it is low, the model did not mean to answer, "
-        "and its uncertainty over the letters means little."
-    )
-    stub, columns = ("Model", "Trained on", "Evaluated on"), (Column("Answer mass, %"),)
-    return Table("ensembles_answer_mass", "Does the model answer?", caption, stub, columns, tuple(rows))
+def _auroc(run: Run, variant: str, title: str) -> Field[Line]:
+    def over(line: Line) -> OverSeeds:
+        return run.over_seeds(line.setting, "auroc", variant, line.source.predictive, line.source.on)
+
+    return metric_field("auroc", over, Column(title))
+
+
+DETECTION = DeclaredTable[Sequence[Setting], Line](
+    "ensembles_error_auroc",
+    "Which uncertainty finds the errors.",
+    "Error-AUROC ×100 of the entropy of the mean prediction, the members’ mean entropy, their mutual information, "
+    "the share of them that do not vote for the modal answer, and of any further score of the run; "
+    f"{SPREAD}. One adapter has its entropy only, and further scores. "
+    "Bold: best of a row.",
+    ("Evaluated on", "Probabilities"),
+    _detection,
+    SETTING,
+    labels_of,
+    best="row",
+)
+
+
+def _masses(run: Run, settings: Sequence[Setting]) -> list[Block[Line]]:
+    """Choice settings, whose answers are a few of the vocabulary's tokens."""
+    headings = Headings(run, settings)
+    rows = [
+        Line((headings.model(s), s.dataset, on or s.dataset), s, prediction("point", on), first=True)
+        for s in settings
+        if run.task(s) == "choice" and run.seeds(s, "point")
+        for on in ("", *run.shifts(s))
+    ]
+
+    def mass(line: Line) -> Entry:
+        return measured(run.over_seeds(line.setting, "answer_mass", on=line.source.on), 100)
+
+    return [Block(rows, [[Field(Column("Answer mass, %"), mass)]])]
+
+
+ANSWER_MASS = DeclaredTable[Sequence[Setting], Line](
+    "ensembles_answer_mass",
+    "Does the model answer?",
+    "Share of the whole vocabulary’s probability that falls on the answer letters before the predictions are "
+    f"normalised over them; adapters on their own, {SPREAD}. Where it is low, the model did not mean to answer, "
+    "and its uncertainty over the letters means little.",
+    ("Model", "Trained on", "Evaluated on"),
+    _masses,
+    labels=labels_of,
+)
 
 
 # -- how strong the prior is --------------------------------------------------------------------------------
 
 
-def sweep(run: Run, settings: Sequence[Setting]) -> Table | None:
-    """Settings that differ in the prior's strength alone, from the weakest up; None where there are none."""
-    headings, rows = Headings(run, []), []
+class Strength(NamedTuple):
+    """A row: a predictive of the recipe whose prior has the strength λ/2 = `value`."""
+
+    labels: tuple[str, str]
+    setting: Setting
+    predictive: str
+
+
+def _strengths(run: Run, settings: Sequence[Setting]) -> list[Block[Strength]]:
+    """Settings that differ in the prior's strength alone, from the weakest up."""
+    headings, fields = Headings(run, []), _strength_fields(run)
+    found = []
     for by_strength in swept(run, settings):
         titles = {name: title for setting in by_strength.values() for name, title in shown(run, setting).items()}
-        for predictive, title in titles.items():
-            found = [_strength(run, setting, predictive) for setting in by_strength.values()]
-            better = [*(METRICS[metric]["better"] for metric in QUALITY), "", "", METRICS["auroc"]["better"]]
-            marked = zip(*(mark_best(c, b) for c, b in zip(zip(*found, strict=True), better, strict=True)), strict=True)
-            heading = headings.setting(next(iter(by_strength.values())))
-            rows += [Row((title, f"{value:g}"), e, heading) for value, e in zip(by_strength, marked, strict=True)]
-    if not rows:
-        return None
-    caption = (
-        f"The prior’s strength λ/2, all else in the recipe the same; on the test split, {SPREAD}; mean entropy and "
-        "mutual information in nats; error-AUROC ×100 of the mutual information, or of the entropy for one adapter. "
-        "Bold: best of a setting and its kind of probabilities."
-    )
-    columns = (*(Measure(m).column for m in QUALITY), Column("Entropy", "Mean, nats"), Column("MI", "Mean, nats"))
-    columns += (Column("Error-AUROC"),)
-    stub = ("Probabilities", "λ/2")
-    return Table("ensembles_lambda", "How strong the prior is.", caption, stub, columns, tuple(rows), SETTING)
+        rows = [
+            Strength((title, f"{value:g}"), setting, predictive)
+            for predictive, title in titles.items()
+            for value, setting in by_strength.items()
+        ]
+        found.append(Block(rows, [fields], headings.setting(next(iter(by_strength.values())))))
+    return found
+
+
+def _strength_fields(run: Run) -> list[Field[Strength]]:
+    def quality(metric: str) -> Field[Strength]:
+        def over(row: Strength) -> OverSeeds:
+            return run.over_seeds(row.setting, metric, PREDICTION, row.predictive)
+
+        return metric_field(metric, over, among=_predictive)
+
+    def mean(variant: str, title: str) -> Field[Strength]:
+        def entry(row: Strength) -> Entry:
+            return measured(_mean(run, row.setting, row.predictive, variant, ""), decimals=3)
+
+        return Field(Column(title, "Mean, nats"), entry)
+
+    def auroc(row: Strength) -> OverSeeds:
+        score = "mutual_information" if run.seeds(row.setting, row.predictive, "mutual_information") else "entropy"
+        return run.over_seeds(row.setting, "auroc", score, row.predictive)
+
+    means = [mean("entropy", "Entropy"), mean("mutual_information", "MI")]
+    detected = metric_field("auroc", auroc, Column("Error-AUROC"), among=_predictive)
+    return [*map(quality, QUALITY), *means, detected]
+
+
+def _predictive(row: Strength) -> str:
+    return row.predictive
+
+
+SWEEP = DeclaredTable[Sequence[Setting], Strength](
+    "ensembles_lambda",
+    "How strong the prior is.",
+    f"The prior’s strength λ/2, all else in the recipe the same; on the test split, {SPREAD}; mean entropy and "
+    "mutual information in nats; error-AUROC ×100 of the mutual information, or of the entropy for one adapter. "
+    "Bold: best of a setting and its kind of probabilities.",
+    ("Probabilities", "λ/2"),
+    _strengths,
+    SETTING,
+    lambda row: row.labels,
+)
 
 
 def swept(run: Run, settings: Sequence[Setting]) -> list[Mapping[float, Setting]]:
@@ -154,14 +223,3 @@ def swept(run: Run, settings: Sequence[Setting]) -> list[Mapping[float, Setting]
             same = canonical([setting.model, setting.dataset, rest])
             groups.setdefault(same, {})[float(prior["half_lambda"])] = setting
     return [dict(sorted(by_strength.items())) for by_strength in groups.values() if len(by_strength) > 1]
-
-
-def _strength(run: Run, setting: Setting, predictive: str) -> list[Entry]:
-    forms = {metric: FORMATS[metric] for metric in QUALITY}
-    quality = [
-        measured(run.over_seeds(setting, metric, PREDICTION, predictive), form.scale, form.decimals)
-        for metric, form in forms.items()
-    ]
-    means = [measured(_mean(run, setting, predictive, v, ""), decimals=3) for v in ("entropy", "mutual_information")]
-    score = "mutual_information" if run.seeds(setting, predictive, "mutual_information") else "entropy"
-    return [*quality, *means, measured(run.over_seeds(setting, "auroc", score, predictive), 100)]

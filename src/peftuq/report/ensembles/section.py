@@ -69,13 +69,13 @@ SECTION = PaperSection(
         ],
         "One adapter, ensembles, checkpoints": [
             _of_settings(predictives.QUALITY_TABLE),
-            _of_settings(predictives.detection),
-            _of_settings(predictives.sweep),
-            _of_settings(predictives.answer_mass),
+            _of_settings(predictives.DETECTION),
+            _of_settings(predictives.SWEEP),
+            _of_settings(predictives.ANSWER_MASS),
         ],
         "Through fine-tuning": [untraced, drawn],
         "How good an approximation is an ensemble?": [lambda run, subject: reference_posterior.items(run)],
     },
-    findings=lambda run, subject: findings.sentences(run, subject.settings, subject.judged),
+    claims=lambda run, subject: findings.checked(run, subject.settings, subject.judged),
     subject=study,
 )

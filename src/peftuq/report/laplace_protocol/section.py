@@ -7,9 +7,9 @@ from typing import NamedTuple
 from peftuq.cells import Setting, parse_predictive
 from peftuq.metrics.evaluate import METRICS as DIRECTIONS
 from peftuq.report import methods
-from peftuq.report.declared import DeclaredTable, Field
+from peftuq.report.declared import Block, DeclaredTable, Field
 from peftuq.report.headings import SPREAD
-from peftuq.report.metric_table import Measure, MetricTable, of_scores
+from peftuq.report.metric_table import Measure, metric_table, of_scores
 from peftuq.report.reference import Printed, rows_of
 from peftuq.report.run import Run
 from peftuq.report.sections import PaperSection
@@ -117,7 +117,12 @@ def _entry(run: Run, evaluation: Evaluation, metric: str, method: Method) -> Ent
     return measured(over, _SCALE[metric], 2)
 
 
-def _columns(run: Run, settings: Sequence[Setting], _: Sequence[Method], metric: str) -> list[list[Field[Method]]]:
+def _blocks(run: Run, settings: Sequence[Setting]) -> list[Block[Method]]:
+    rows = present(run, settings)
+    return [Block(rows, _runs(run, settings, metric), heading) for heading, metric in HEADINGS.items()]
+
+
+def _runs(run: Run, settings: Sequence[Setting], metric: str) -> list[list[Field[Method]]]:
     def field(one: Evaluation) -> Field[Method]:
         column = Column(one.on or one.dataset, f"{run.models[one.model]['title']}, trained on {one.dataset}")
         ours, theirs = partial(_entry, run, one, metric), partial(of_papers, run, one, metric)
@@ -132,17 +137,15 @@ METHODS = DeclaredTable[Sequence[Setting], Method](
     "laplace_protocol",
     "The protocol’s numbers, ours beside those that are printed.",
     f"A row is a recipe and a source of probabilities. On the evaluation split, {SPREAD}.",
-    "Method",
-    rows=present,
-    columns=_columns,
-    headings=HEADINGS,
+    ("Method",),
+    _blocks,
     over="Metric",
     decimals=2,
     alone="Bold: best of a column.",
     beside="Below ours the printed number (secondary, see above), and ours minus it. A method with a dash for ours is "
     "printed and did not run. Bold: best of a column, ours and the printed apart.",
 )
-DETECTION = MetricTable(
+DETECTION = metric_table(
     "laplace_protocol_detection",
     "Telling errors from correct predictions, which the protocol’s papers do not report.",
     f"Every score of every source of probabilities, {SPREAD}.",
@@ -154,7 +157,7 @@ DETECTION = MetricTable(
 SECTION = PaperSection(
     title="The Laplace-LoRA protocol",
     reading=(READING, SECONDARY),
-    parts={"Calibration and accuracy": [METHODS], "Error detection": [DETECTION]},
-    findings=lambda run, settings: [],
+    parts={"Calibration and accuracy": [METHODS]},
+    appendix={"Error detection": [DETECTION]},
     subject=lambda run, settings: settings,
 )

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from peftuq.cells import PREDICTION
 from peftuq.metrics.evaluate import METRICS as DIRECTIONS
 from peftuq.report import reference
-from peftuq.report.declared import DeclaredTable, Field
+from peftuq.report.declared import Block, DeclaredTable, Field
 from peftuq.report.headings import SPREAD
 from peftuq.report.reference import Printed
 from peftuq.report.run import OverSeeds, Run
@@ -47,13 +47,14 @@ class Factor:
             self.title,
             f"{self.reading} Nothing else differs between the rows. In per cent on the test split, "
             f"{SPREAD}. {paper.BESIDE if self.printed else ''}{paper.BOLD}",
-            self.symbol,
-            lambda run, tasks: _values(run, tasks, self),
-            lambda run, tasks, rows, _: [
-                [_field(run, task, self, metric) for metric in METRICS] for task in swept(run, tasks, self)
-            ],
+            (self.symbol,),
+            self._blocks,
             decimals=DECIMALS,
         )
+
+    def _blocks(self, run: Run, tasks: Sequence[Task]) -> list[Block["Value"]]:
+        runs = [[_field(run, task, self, metric) for metric in METRICS] for task in swept(run, tasks, self)]
+        return [Block(_values(run, tasks, self), runs)]
 
 
 BETA = Factor(

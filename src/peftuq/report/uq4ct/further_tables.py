@@ -1,20 +1,19 @@
 """Tables that the paper does not have: recipes by method, more measures, FLU itself, crossed methods."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from peftuq.cells import PREDICTION
-from peftuq.metrics.evaluate import METRICS as DIRECTIONS
-from peftuq.report.beside_paper import further_variants
+from peftuq.report.declared import Block, DeclaredTable, Field
 from peftuq.report.headings import SPREAD
-from peftuq.report.methods import ADUE, FORMATS, MD_L2, RDE_L2, RMD_L2, SR
-from peftuq.report.metric_table import SETTING, Measure
-from peftuq.report.run import Run
-from peftuq.report.tables import NOT_REQUESTED, Column, Entry, Row, Table, in_blocks, mark_best, measured
+from peftuq.report.methods import ADUE, MD_L2, RDE_L2, RMD_L2, SR
+from peftuq.report.metric_table import SETTING, Measure, metric_field
+from peftuq.report.requested import further_variants
+from peftuq.report.run import OverSeeds, Run
+from peftuq.report.tables import NOT_REQUESTED, Column, Entry
 from peftuq.report.uq4ct import approaches
 from peftuq.report.uq4ct.approaches import Approach, Evaluation
-from peftuq.report.uq4ct.recipes import Task, beta, flu_tokens, is_incremental, mixture
+from peftuq.report.uq4ct.recipes import Recipe, Task, beta, flu_tokens, is_incremental, mixture
 
 Columns = Sequence[tuple[Measure, str]]  # a measure, and the variant it is of
 MEASURES = [
@@ -69,46 +68,41 @@ def _crossed(run: Run, evaluation: Evaluation, every: Sequence[Approach]) -> lis
     return here if any(_is_new(run, evaluation, method) for method in here) else []
 
 
-@dataclass(frozen=True)
-class MethodTable:
-    """A heading a task and a row a method, with the best of each column bold; None where no task has a row.
+def _field(run: Run, evaluation: Evaluation, measure: Measure, variant: str) -> Field[Approach]:
+    def over(method: Approach) -> OverSeeds:
+        return approaches.measure(run, evaluation, method, measure.metric, variant)
+
+    return metric_field(measure.metric, over, measure.column)
+
+
+def _block(run: Run, task: Task, methods: Sequence[Approach], columns: Columns) -> Block[Approach]:
+    fields = [_field(run, Evaluation(task), *column) for column in columns]
+    return Block(methods, [fields], approaches.title_of(run, task))
+
+
+def _method_table(
+    name: str,
+    title: str,
+    caption: str,
+    columns: Columns,
+    further: Callable[[Run, Sequence[Task]], Columns] = lambda run, tasks: (),
+    methods: Callable[[Run, Sequence[Task]], list[Approach]] = approaches.present,
+) -> DeclaredTable[Sequence[Task], Approach]:
+    """A heading a task and a row a method.
 
     `further` are columns after the others. `methods` are those that may have a row; on a task those have one whose
     accuracy the run was asked for.
     """
 
-    name: str
-    title: str
-    caption: str
-    columns: Columns
-    further: Callable[[Run, Sequence[Task]], Columns] = lambda run, tasks: ()
-    methods: Callable[[Run, Sequence[Task]], list[Approach]] = approaches.present
+    def blocks(run: Run, tasks: Sequence[Task]) -> list[Block[Approach]]:
+        every, shown = methods(run, tasks), [*columns, *further(run, tasks)]
+        return [_block(run, task, _measured(run, Evaluation(task), every), shown) for task in tasks]
 
-    def __call__(self, run: Run, tasks: Sequence[Task]) -> Table | None:
-        every, columns, rows = self.methods(run, tasks), [*self.columns, *self.further(run, tasks)], []
-        for evaluation in map(Evaluation, tasks):
-            here = _measured(run, evaluation, every)
-            found = [[_entry(run, evaluation, method, *column) for method in here] for column in columns]
-            best = [
-                mark_best(entries, DIRECTIONS[measure.metric]["better"])
-                for (measure, _), entries in zip(columns, found, strict=True)
-            ]
-            heading = approaches.title_of(run, evaluation.task)
-            entries = zip(*best, strict=True)
-            rows += [Row((m.title,), of_method, heading) for m, of_method in zip(here, entries, strict=True)]
-        if not rows:
-            return None
-        heads = in_blocks([[measure.column for measure, _ in columns]])
-        return Table(self.name, self.title, self.caption, ("Method",), heads, tuple(rows), SETTING)
+    return DeclaredTable(name, title, caption, ("Method",), blocks, SETTING)
 
 
 def _requested(run: Run, evaluation: Evaluation, method: Approach, variant: str) -> bool:
     return approaches.measure(run, evaluation, method, "auroc", variant).requested
-
-
-def _entry(run: Run, evaluation: Evaluation, method: Approach, measure: Measure, variant: str) -> Entry:
-    form = FORMATS[measure.metric]
-    return measured(approaches.measure(run, evaluation, method, measure.metric, variant), form.scale, form.decimals)
 
 
 def _is_new(run: Run, evaluation: Evaluation, method: Approach) -> bool:
@@ -121,7 +115,7 @@ def _is_new(run: Run, evaluation: Evaluation, method: Approach) -> bool:
     return any(_requested(run, evaluation, method, variant) for variant in variants)
 
 
-MEASURES_TABLE = MethodTable(
+MEASURES_TABLE = _method_table(
     "uq4ct_measures",
     "Other measures of the same predictions.",
     "Negative log-likelihood in nats, Brier score summed over classes, ECE of 10 bins and of 15 of equal mass; "
@@ -131,7 +125,7 @@ MEASURES_TABLE = MethodTable(
     further_auroc,
 )
 # FLU as the probability of being right that the paper's Proposition 3.2 makes of it.
-FLU_TABLE = MethodTable(
+FLU_TABLE = _method_table(
     "uq4ct_flu",
     "Functional-level uncertainty as a confidence.",
     "If the calibration loss does what the paper’s Proposition 3.2 says, FLU is the probability that the answer "
@@ -143,33 +137,37 @@ FLU_TABLE = MethodTable(
 )
 
 
-def crossed(run: Run, tasks: Sequence[Task]) -> Table | None:
+def _crosses(run: Run, tasks: Sequence[Task]) -> list[Block[Approach]]:
     """Mixtures on classification tasks, scores of representations on choice tasks, and AdUE on mixtures."""
     every, columns = _point(run, tasks), [*CROSSED, *further_auroc(run, tasks)]
-    rows = [
-        Row((method.title,), _best_score(run, evaluation, method, columns), approaches.title_of(run, evaluation.task))
-        for evaluation in map(Evaluation, tasks)
-        for method in _crossed(run, evaluation, every)
-    ]
-    if not rows:
-        return None
-    caption = (
-        "Error-AUROC ×100 on the test split: UQ4CT’s adapters on classification tasks, and AdUE and the distances of "
-        f"the representation (L2-normalised) on choice tasks and on mixtures; {SPREAD}. No paper has any of "
-        "these. Bold: best score of an adapter."
-    )
-    spec = ("uq4ct_crossed", "Crossed: every score on every adapter.", caption)
-    return Table(*spec, ("Adapter",), in_blocks([[measure.column for measure, _ in columns]]), tuple(rows), SETTING)
+    return [_block(run, task, _crossed(run, Evaluation(task), every), columns) for task in tasks]
 
 
-def _best_score(run: Run, evaluation: Evaluation, method: Approach, columns: Columns) -> tuple[Entry, ...]:
-    return tuple(mark_best([_entry(run, evaluation, method, *column) for column in columns], "higher"))
+CROSSED_TABLE = DeclaredTable[Sequence[Task], Approach](
+    "uq4ct_crossed",
+    "Crossed: every score on every adapter.",
+    "Error-AUROC ×100 on the test split: UQ4CT’s adapters on classification tasks, and AdUE and the distances of "
+    f"the representation (L2-normalised) on choice tasks and on mixtures; {SPREAD}. No paper has any of "
+    "these. Bold: best score of an adapter.",
+    ("Adapter",),
+    _crosses,
+    SETTING,
+    best="row",
+)
 
 
 # -- which recipe stands for which method --------------------------------------------------------------------
 
 
-def recipes(run: Run, tasks: Sequence[Task]) -> Table:
+class Role(NamedTuple):
+    """A row: a recipe in a role, and the tasks on which it has it."""
+
+    labels: tuple[str, str]
+    recipe: Recipe
+    on: str
+
+
+def _roles(run: Run, tasks: Sequence[Task]) -> list[Role]:
     """Each role's recipes, and what of them the comparison is about."""
     titles = {method.role: method.title for method in approaches.present(run, tasks) if method.predictive == "point"}
     found: dict[tuple[str, str], list[Task]] = {}
@@ -177,30 +175,47 @@ def recipes(run: Run, tasks: Sequence[Task]) -> Table:
         for role, setting in task.roles.items():
             found.setdefault((role, setting.recipe), []).append(task)
     order = {role: index for index, role in enumerate(titles)}
-    rows = [
-        Row((titles.get(role, role), recipe), (*_content(run.recipes[recipe]), Entry(_where(run, here, tasks))))
+    return [
+        Role((titles.get(role, role), recipe), run.recipes[recipe], _where(run, here, tasks))
         for (role, recipe), here in sorted(found.items(), key=lambda item: order.get(item[0][0], len(order)))
     ]
-    labels = ("Rank", "E", "K", "β", "Tokens of FLU")
-    columns = (*map(Column, labels), Column("On", align="left", width=1))
-    caption = (
-        "Recognised by what stands in the recipes. E: experts, K: active ones, β: weight of the calibration loss, "
-        "which takes FLU over these tokens of the prompt. All keys: the table of recipes."
-    )
-    return Table("uq4ct_recipes", "Which recipe is which method.", caption, ("Method", "Recipe"), columns, tuple(rows))
 
 
-def _content(recipe: dict[str, Any]) -> tuple[Entry, ...]:
-    experts, rank = mixture(recipe), (recipe["adapter"] or {}).get("rank")
-    growing = ", growing" if is_incremental(recipe) else ""
-    values = (
-        rank,
-        experts and experts["experts"],
-        experts and experts["top_k"],
-        f"{beta(recipe):g}{growing}" if experts else None,
-        flu_tokens(recipe) or None,
-    )
-    return tuple(Entry(NOT_REQUESTED if value is None else str(value)) for value in values)
+def _growing(recipe: Recipe) -> str | None:
+    return f"{beta(recipe):g}{', growing' if is_incremental(recipe) else ''}" if mixture(recipe) else None
+
+
+def _key(label: str, value: Callable[[Recipe], Any]) -> Field[Role]:
+    def entry(role: Role) -> Entry:
+        found = value(role.recipe)
+        return Entry(NOT_REQUESTED if found is None else str(found))
+
+    return Field(Column(label), entry)
+
+
+RECIPES = DeclaredTable[Sequence[Task], Role](
+    "uq4ct_recipes",
+    "Which recipe is which method.",
+    "Recognised by what stands in the recipes. E: experts, K: active ones, β: weight of the calibration loss, "
+    "which takes FLU over these tokens of the prompt. All keys: the table of recipes.",
+    ("Method", "Recipe"),
+    lambda run, tasks: [
+        Block(
+            _roles(run, tasks),
+            [
+                [
+                    _key("Rank", lambda recipe: (recipe["adapter"] or {}).get("rank")),
+                    _key("E", lambda recipe: (mixture(recipe) or {}).get("experts")),
+                    _key("K", lambda recipe: (mixture(recipe) or {}).get("top_k")),
+                    _key("β", _growing),
+                    _key("Tokens of FLU", lambda recipe: flu_tokens(recipe) or None),
+                    Field(Column("On", align="left", width=1), lambda role: Entry(role.on)),
+                ]
+            ],
+        )
+    ],
+    labels=lambda role: role.labels,
+)
 
 
 def _where(run: Run, tasks: Sequence[Task], every: Sequence[Task]) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from itertools import groupby
 
 from peftuq.metrics.evaluate import METRICS as DIRECTIONS
-from peftuq.report.declared import DeclaredTable, Field
+from peftuq.report.declared import Block, DeclaredTable, Field
 from peftuq.report.headings import SPREAD
 from peftuq.report.reference import Printed
 from peftuq.report.run import Run
@@ -103,21 +103,16 @@ def _paper_table(
 
         return Field(Column(evaluation.title, group(run, evaluation)), entry, DIRECTIONS[metric]["better"], of_paper)
 
-    def columns(run: Run, tasks: Sequence[Task], _: Sequence[Approach], metric: str) -> list[list[Field[Approach]]]:
-        grouped = groupby(shown(run, tasks)[0], key=lambda evaluation: group(run, evaluation))
-        return [[field(run, evaluation, metric) for evaluation in of_group] for _, of_group in grouped]
+    def blocks(run: Run, tasks: Sequence[Task]) -> list[Block[Approach]]:
+        evaluations, ran = shown(run, tasks)
+        rows = approaches.complete(run, evaluations, ran, printed)
+        groups = [list(several) for _, several in groupby(evaluations, key=lambda one: group(run, one))]
+        return [
+            Block(rows, [[field(run, evaluation, metric) for evaluation in several] for several in groups], heading)
+            for metric, heading in HEADINGS.items()
+        ]
 
-    return DeclaredTable(
-        name,
-        title,
-        caption,
-        "Method",
-        lambda run, tasks: approaches.complete(run, *shown(run, tasks), printed),
-        columns,
-        headings={HEADINGS[metric]: metric for metric in HEADINGS},
-        over="Metric",
-        decimals=DECIMALS,
-    )
+    return DeclaredTable(name, title, caption, ("Method",), blocks, "Metric", decimals=DECIMALS)
 
 
 IN_DISTRIBUTION_TABLE = _paper_table(

@@ -1,7 +1,7 @@
 """The report's section on UQ4CT (Niu et al., arXiv 2410.06431): calibrated fine-tuning of mixtures of LoRA experts."""
 
 from peftuq.report.sections import PaperSection
-from peftuq.report.uq4ct import ablations, cost, findings, further_tables, paper, pictures
+from peftuq.report.uq4ct import ablations, claims, cost, findings, further_tables, paper, pictures
 from peftuq.report.uq4ct.recipes import tasks
 
 READING = (
@@ -28,7 +28,7 @@ SECTION = PaperSection(
             pictures.figure3,
             paper.SPUQ,
             further_tables.MEASURES_TABLE,
-            further_tables.recipes,
+            further_tables.RECIPES,
         ],
         "Under shift": [paper.SHIFTS, pictures.shifts],
         "Ablations": [
@@ -41,8 +41,9 @@ SECTION = PaperSection(
         ],
         "FLU as a confidence": [further_tables.FLU_TABLE, pictures.flu_reliability],
         "Cost": [cost.table],
-        "Crossed with the other papers": [further_tables.crossed],
+        "Crossed with the other papers": [further_tables.CROSSED_TABLE],
     },
     findings=findings.findings,
+    claims=claims.claims,
     subject=tasks,
 )

@@ -1,7 +1,6 @@
-"""Rows of methods × settings: ours, the paper's numbers where it has any, and the difference."""
+"""The methods that a run was asked for in some settings: the paper's, what a user added, and their ranks."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -11,66 +10,8 @@ from peftuq.metrics.evaluate import METRICS
 from peftuq.metrics.ranks import Ranks, average_ranks
 from peftuq.report.headings import Headings
 from peftuq.report.methods import NAMED, NAMED_VARIANTS, Method, title
-from peftuq.report.reference import Printed
 from peftuq.report.run import Run
-from peftuq.report.tables import NOT_REQUESTED, UNDEFINED, Entry, Row, mark_best
-
-
-@dataclass(frozen=True)
-class Line:
-    """A method's (or model's) numbers, one a column, in print units; the paper's own where the setting is the paper's.
-
-    The paper's and the difference are printed with `decimals`.
-    """
-
-    title: str
-    ours: list[Entry]
-    paper: list[Printed | None]
-    decimals: int = 1
-
-
-def beside_paper(lines: Sequence[Line], better: Sequence[str]) -> list[Row]:
-    """A row a line; where the paper has any of the settings, three: ours, the paper's, and the difference.
-
-    `better` says of each column whether "higher" or "lower" is, for its best to be bold.
-    """
-    ours = _marked([line.ours for line in lines], better)
-    paper = _marked([[_printed(number, line.decimals) for number in line.paper] for line in lines], better)
-    if all(entry.empty for row in paper for entry in row):
-        return [Row((line.title,), row) for line, row in zip(lines, ours, strict=True)]
-    rows = []
-    for line, own, printed in zip(lines, ours, paper, strict=True):
-        rows += [
-            Row((line.title, "ours"), own),
-            Row((line.title, "paper"), printed),
-            Row((line.title, "difference"), tuple(map(_difference, own, printed))),
-        ]
-    return rows
-
-
-def _marked(rows: Sequence[Sequence[Entry]], better: Sequence[str]) -> list[tuple[Entry, ...]]:
-    columns = zip(*rows, strict=True)
-    return list(zip(*(mark_best(column, best) for column, best in zip(columns, better, strict=True)), strict=True))
-
-
-def _printed(number: Printed | None, decimals: int) -> Entry:
-    return Entry() if number is None else Entry(value=number.mean, std=number.std, decimals=decimals)
-
-
-def _difference(ours: Entry, paper: Entry) -> Entry:
-    if paper.value is None:
-        return Entry()
-    if ours.value is None:
-        return Entry(NOT_REQUESTED)
-    return Entry(value=ours.value - paper.value, decimals=paper.decimals, signed=True)
-
-
-def stub(head: str, rows: Sequence[Row]) -> tuple[str, ...]:
-    """The heads of `beside_paper` rows' labels: a second label has none."""
-    return (head, "") if rows and len(rows[0].labels) == 2 else (head,)
-
-
-# -- methods × settings ---------------------------------------------------------------------------------
+from peftuq.report.tables import UNDEFINED, Entry
 
 
 def requested(run: Run, settings: Sequence[Setting], methods: Sequence[Method]) -> list[Method]:
@@ -94,6 +35,11 @@ def further_variants(run: Run, settings: Sequence[Setting]) -> dict[str, str]:
 def with_further(run: Run, settings: Sequence[Setting], methods: Sequence[Method]) -> list[Method]:
     """The methods that the run was asked for, and after them its further scores."""
     return [*requested(run, settings, methods), *further(run, settings)]
+
+
+def with_scores(run: Run, settings: Sequence[Setting], methods: Sequence[Method]) -> list[Method]:
+    """As `with_further`, of the adapter as trained alone."""
+    return [m for m in with_further(run, settings, methods) if m in methods or m.predictive == "point"]
 
 
 def ranked(run: Run, settings: Sequence[Setting], methods: Sequence[Method], metric: str = "auroc") -> Ranks | None:
