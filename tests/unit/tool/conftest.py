@@ -1,0 +1,47 @@
+"""One fitted adapter for all tests of the tool."""
+
+import sys
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pandas as pd
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+import own
+
+import peftuq
+from peftuq.progress import Log
+from peftuq.specs.task import Task
+from peftuq.tool import adapter as adapters
+from peftuq.tool.columns import stacked
+
+
+class Own(NamedTuple):
+    """A user's files, and the bundle and the comparison that were fitted to them."""
+
+    model: Path
+    adapter: Path
+    data: pd.DataFrame
+    new: pd.DataFrame
+    uq: Path
+    compared: pd.DataFrame
+
+
+def labelled(model: Path, adapter: Path, n: int, seed: int) -> pd.DataFrame:
+    task = Task(kind="classification", classes=own.CLASSES, max_length=40, prompt=None, precision="fp32",
+                batch_tokens=4096)  # fmt: skip
+    adapted: Any = adapters.load(model, adapter, task, Log(None, "test"))
+    texts = own.texts(n, seed)
+    record = adapted.run(adapted.encode(stacked([{"text": text} for text in texts])))
+    names = [own.CLASSES[label] for label in own.noisy(record.logits, seed)]
+    return pd.DataFrame({"text": texts, "label": names})
+
+
+@pytest.fixture(scope="session")
+def mine(tmp_path_factory) -> Own:
+    folder = tmp_path_factory.mktemp("own")
+    model, adapter = own.save(folder)
+    data, new = labelled(model, adapter, 300, 1), labelled(model, adapter, 200, 2)
+    compared = peftuq.fit(model, adapter, data, folder / "uq", classes=own.CLASSES, precision="fp32")
+    return Own(model, adapter, data, new, folder / "uq", compared)
