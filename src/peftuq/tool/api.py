@@ -63,8 +63,8 @@ def score(
     `model`, `adapter`: where they lie now, if not where they did when the bundle `uq` was fitted. Raises
     `peftuq.errors.UserError`.
     """
-    folders = [None if folder is None else Path(folder) for folder in (model, adapter)]
-    scorer = scoring.Scorer.load(Path(uq), *folders, risk, confidence, Log(None, "score"))
+    model, adapter = (None if folder is None else Path(folder) for folder in (model, adapter))
+    scorer = scoring.Scorer.load(Path(uq), model, adapter, risk, confidence, Log(None, "score"))
     return scoring.score_frame(scorer, data)
 
 

@@ -23,7 +23,7 @@ class Curve(NamedTuple):
     y: np.ndarray
 
     def __call__(self, score: np.ndarray) -> np.ndarray:
-        return np.interp(score, self.x, self.y)
+        return np.asarray(np.interp(score, self.x, self.y))
 
 
 def logistic(score: np.ndarray, error: np.ndarray) -> Curve:

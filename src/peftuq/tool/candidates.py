@@ -34,7 +34,7 @@ class Source(NamedTuple):
 
     def error(self, part: str) -> np.ndarray:
         sample = self.samples[part]
-        return sample.mean.argmax(axis=1) != sample.label
+        return np.asarray(sample.mean.argmax(axis=1) != sample.label)
 
 
 class Candidate(NamedTuple):

@@ -93,7 +93,7 @@ def _options(row: Row, columns: Columns) -> list[str]:
     if len(columns.options) == 1:
         (column,) = columns.options
         values = row.get(column)
-        if hasattr(values, "tolist"):
+        if isinstance(values, np.ndarray):
             values = values.tolist()
         if not isinstance(values, list | tuple):
             raise ValueError(f"{column} is no list")

@@ -198,7 +198,7 @@ def _record(adapted: Any, data: Labelled, what: str, log: Log) -> Record:
 
 
 def _rows(record: Record, rows: np.ndarray) -> Record:
-    fields = {name: None if value is None else value[rows] for name, value in vars(record).items()}
+    fields: dict[str, Any] = {name: None if value is None else value[rows] for name, value in vars(record).items()}
     return Record(**fields)
 
 

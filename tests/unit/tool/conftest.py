@@ -11,9 +11,12 @@ sys.path.insert(0, str(Path(__file__).parent))
 import own
 
 import peftuq
+from peftuq.config.methods import Methods
+from peftuq.config.study import PACKAGE
 from peftuq.progress import Log
 from peftuq.specs.task import Task
 from peftuq.tool import adapter as adapters
+from peftuq.tool import candidates
 from peftuq.tool.columns import stacked
 
 
@@ -38,8 +41,21 @@ def labelled(model: Path, adapter: Path, n: int, seed: int) -> pd.DataFrame:
     return pd.DataFrame({"text": texts, "label": names})
 
 
+SMALL = {"adue": {"lr": [1e-3], "epochs": [2], "alpha": [0.1], "beta": [0.1]}, "sngp": {"features": 16, "draws": 100}}
+SMALL |= {"vbll": {"draws": 100}, "linear_probe": {"strengths": 2}, "mlp_probe": {"hidden": [4], "epochs": 2}}
+SMALL |= {"matrix_scaling": {"strengths": [0.1]}}
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _small_searches():
+    """Every method, in sizes that take no time."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(candidates, "methods", lambda: Methods(PACKAGE, SMALL, "test"))
+        yield
+
+
 @pytest.fixture(scope="session")
-def mine(tmp_path_factory) -> Own:
+def mine(_small_searches, tmp_path_factory) -> Own:
     folder = tmp_path_factory.mktemp("own")
     model, adapter = own.save(folder)
     data, new = labelled(model, adapter, 300, 1), labelled(model, adapter, 200, 2)
