@@ -27,7 +27,7 @@ from peftuq.metrics.detection import auroc
 from peftuq.metrics.risk_control import answered, answered_error
 from peftuq.progress import Log
 from peftuq.tool import adapter as adapters
-from peftuq.tool import bundle
+from peftuq.tool import bundle, labelled
 from peftuq.tool import fit as fitting
 from peftuq.tool.columns import stacked
 
@@ -129,8 +129,8 @@ def repeat(args: argparse.Namespace, adapter: Path, rows: list[dict[str, Any]]) 
     broken = 0
     for seed in range(args.repetitions):
         started, order = time.monotonic(), np.random.default_rng(seed).permutation(len(rows))
-        dealt = fitting.split(fitting._rows(record, order[: args.labelled]), seed)
-        new = fitting._rows(record, order[args.labelled :])
+        dealt = labelled.split(labelled.take(record, order[: args.labelled]), seed)
+        new = labelled.take(record, order[args.labelled :])
         chosen = fitting.select(dealt, head, "error-detection", seed, lambda line: None)  # type: ignore[arg-type]
         picked = chosen.choice.picked
         names = SimpleNamespace(predictive=picked.source.name, score=picked.score, variant=picked.variant)

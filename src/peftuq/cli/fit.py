@@ -34,6 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--prompt", type=Path, help="prompt of a choice (default: config/prompts/letters.yaml)")
     add("--max-length", type=_count, help="tokens that an input is cut to (default: 1024, or the model's positions)")
     add("--precision", choices=("auto", "bf16", "fp32"), default="auto")
+    add("--samples", type=_samples, default=0, help="also compare methods that run the model so many times, or Laplace")
     add("--seed", type=int, default=0, help="of the split of the rows, and of the methods that draw")
 
 
@@ -46,10 +47,14 @@ def run(args: argparse.Namespace) -> Iterable[str]:
     columns = Columns(text=args.text, options=args.options, context=args.context)
     request = Request(
         args.model, args.adapter, args.data, args.out, args.train, args.purpose, columns, args.label,
-        args.classes, args.prompt, args.max_length, args.precision, args.seed,
+        args.classes, args.prompt, args.max_length, args.precision, args.samples, args.seed,
     )  # fmt: skip
     written = fit(request, Log(None, "fit"))
     return [*card.summary(written), f"Bundle and card: {args.out / card.NAME}"]
+
+
+def _samples(text: str) -> int:
+    return 0 if text == "0" else _count(text)
 
 
 def _count(text: str) -> int:

@@ -56,7 +56,7 @@ class ExportedPredictive(Protocol):
     """A predictive of one sample (M = 1) that can be computed without this library, from arrays: its state."""
 
     def fit_state(self, inputs: Any, params: Mapping[str, Any], seed: int) -> "dict[str, np.ndarray]":
-        """What is fitted to `inputs`, the records of one adapter."""
+        """The arrays that are fitted to `inputs`, the records of one adapter."""
 
     def apply(
         self,

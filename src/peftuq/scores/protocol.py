@@ -39,7 +39,7 @@ class ExportedScore(Protocol):
         logits: "Float[np.ndarray, 'N C']",
         h: "Float[np.ndarray, 'N d']",
     ) -> "Float[np.ndarray, ' N']":
-        """What `score` gives as `variant`: plain NumPy whose source stands alone, for people to copy.
+        """The score that `score` gives as `variant`: plain NumPy whose source stands alone, for people to copy.
 
         `probs`: the predictive distribution that is scored; `logits`, -inf where an option is missing, and `h`: the
         adapter's own.

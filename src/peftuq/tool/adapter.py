@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from peftuq.data.model_files import INDEX, TOKENIZERS, WEIGHTS, json_object, safetensors_header
+from peftuq.data.model_files import INDEX, TOKENIZERS, WEIGHTS, ModelFolder, json_object, safetensors_header
 from peftuq.errors import UserError
 from peftuq.specs.task import Kind, Task
 
@@ -20,10 +20,12 @@ _TASKS: dict[str, Kind] = {"SEQ_CLS": "classification", "CAUSAL_LM": "choice"}
 
 
 class Description(NamedTuple):
-    """`classes`: outputs of a classification head, None for a choice task."""
+    """`classes`: outputs of a classification head, None for a choice task; `provides`: what methods may need of the
+    adapter, of lora (plain factors) and dropout."""
 
     kind: Kind
     classes: int | None
+    provides: list[str]
 
 
 def describe(model: Path, adapter: Path) -> Description:
@@ -33,6 +35,9 @@ def describe(model: Path, adapter: Path) -> Description:
             raise UserError(
                 f"{option}: there is no folder {folder}: download it from its hub first, or correct the name"
             )
+    files = ModelFolder.of(model, ANOTHER)
+    files.configuration()
+    files.weights()
     config = json_object(adapter / CONFIG, RESAVE)
     tensors = safetensors_header(adapter / TENSORS, RESAVE)
     _check_type(config.get("peft_type"), adapter / CONFIG)
@@ -42,14 +47,21 @@ def describe(model: Path, adapter: Path) -> Description:
         raise UserError(f"{adapter / CONFIG}: task_type is {config.get('task_type')}, and the adapter has no "
                         "classification head: only SEQ_CLS and CAUSAL_LM can be scored")  # fmt: skip
     if kind == "choice":
-        return Description(kind, None)
+        return Description(kind, None, _provides(config))
     classes = head if head is not None else _classes(_model_tensors(model))
     if classes is None:
         raise UserError(f"{adapter / TENSORS}: holds no classification head, and neither do the model's weights: train "
                         "with modules_to_save=[...] naming the head, so that it is saved")  # fmt: skip
     if classes < 2:
         raise UserError(f"{adapter / TENSORS}: its head has one output, a regression: two classes or more are scored")
-    return Description(kind, classes)
+    return Description(kind, classes, _provides(config))
+
+
+def _provides(config: dict[str, Any]) -> list[str]:
+    changed = ("use_dora", "lora_bias", "alora_invocation_tokens", "use_qalora", "arrow_config")
+    if config.get("peft_type") != "LORA" or any(config.get(key) for key in changed):
+        return []
+    return ["lora", "dropout"] if config.get("lora_dropout") else ["lora"]
 
 
 def class_names(model: Path, count: int) -> list[str] | None:
@@ -109,8 +121,11 @@ def _weights(model: Path) -> set[str]:
 
 
 def _model_tensors(model: Path) -> dict[str, Any]:
-    names = _weights(model) - {INDEX} if (model / WEIGHTS).is_file() or (model / INDEX).is_file() else set()
-    return {key: value for name in names for key, value in safetensors_header(model / name, ANOTHER).items()}
+    return {
+        key: value
+        for name in _weights(model) - {INDEX}
+        for key, value in safetensors_header(model / name, ANOTHER).items()
+    }
 
 
 def _classes(tensors: dict[str, Any]) -> int | None:

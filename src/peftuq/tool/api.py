@@ -29,6 +29,7 @@ def fit(
     prompt: str | Path | None = None,
     max_length: int | None = None,
     precision: str = "auto",
+    samples: int = 0,
     seed: int = 0,
 ) -> "pd.DataFrame":
     """Fit every method that applies to an adapter, pick one for a `purpose`, write its bundle into the folder `out`.
@@ -41,7 +42,7 @@ def fit(
     request = fitting.Request(
         Path(model), Path(adapter), _table(data), Path(out), None if train is None else _table(train), purpose,
         Columns(text=text, options=list(options), context=context), label, classes,
-        None if prompt is None else Path(prompt), max_length, precision, seed,
+        None if prompt is None else Path(prompt), max_length, precision, samples, seed,
     )  # fmt: skip
     written = fitting.fit(request, Log(None, "fit"))
     content = written.content

@@ -1,4 +1,4 @@
-"""What a fit leaves behind: a method, the curve to P(wrong), and the rows that a risk is controlled with.
+"""The bundle that a fit leaves behind: a method, the curve to P(wrong), and the rows that a risk is controlled with.
 
 A folder with `bundle.json` and `arrays.safetensors`. The arrays are named by what they belong to: "predictive/…" and
 "score/…", the states of the picked method; "p_wrong/x" and "p_wrong/y", the curve's knots; "held_out/score" and

@@ -4,7 +4,8 @@ A method is known by its declaration alone. What needs an ensemble, other adapte
 said to be.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,6 +20,8 @@ from peftuq.plugins import Predictive, Score
 from peftuq.predictives.protocol import ExportedPredictive, FilePredictive
 from peftuq.progress import Log
 from peftuq.scores.protocol import ExportedScore, ScoreModule, states
+from peftuq.tool import rerun
+from peftuq.tool.rerun import Model
 
 POINT = "point"  # the adapter's own probabilities
 State = dict[str, np.ndarray]
@@ -60,33 +63,51 @@ class Candidate(NamedTuple):
         return sum(array.size for state in (self.state, self.source.state) if state for array in state.values())
 
 
+@cache
 def methods() -> Methods:
     return Methods(PACKAGE, {}, "peftuq")
 
 
-def missing(declared: Score | Predictive) -> str | None:
-    """Why a method does not apply to one adapter's records; None where it does."""
-    absent = [need for need in declared.needs if need not in ("train", "valid", "head")]
-    if isinstance(declared, Predictive):
-        if declared.reads != "records" or declared.sized:
-            return "runs the model again" if declared.reads in ("adapter", "laplace") else "needs other trainings"
-        return f"needs {', '.join(absent)}" if absent else None
-    return f"needs {', '.join(absent)}" if [need for need in absent if need != "members"] else None
+def missing(declared: Score | Predictive, provided: Collection[str]) -> str | None:
+    """Why a method does not apply; None where it does. `provided`: of what declarations may need, and "model"."""
+    given = {*provided, "members"} if isinstance(declared, Score) else set(provided)  # a source may have several
+    absent = [need for need in declared.needs if need not in given]
+    if absent:
+        return f"needs {', '.join(absent)}"
+    if isinstance(declared, Predictive) and declared.reads == "epochs":
+        return "needs records of every epoch"
+    if isinstance(declared, Predictive) and declared.reads != "records" and "model" not in provided:
+        return "runs the model again: see --samples"
+    return None
 
 
-def fit(file: Path, evals: Sequence[str], seed: int, folder: Path, log: Log) -> tuple[list[Candidate], dict[str, str]]:
+def fit(
+    file: Path, evals: Sequence[str], seed: int, folder: Path, log: Log, model: Model | None, kind: Collection[str]
+) -> tuple[list[Candidate], dict[str, str]]:
     """All candidates with their values on `evals`, and why each other method was left out.
 
-    `file`: records with the parts train and valid. `folder`: for what is only needed meanwhile.
+    `file`: records with the parts train and valid. `folder`: for what is only needed meanwhile. `model`: for methods
+    that run it again, None to leave them out; `kind`: what the adapter provides, of lora and dropout.
     """
     known, records = methods(), RecordFile(file)
-    left_out = {name: why for name in known.files if (why := missing(known[name])) is not None}  # type: ignore[arg-type]
+    provided = {"train", "valid", "head", *kind, *(["model"] if model else [])}
+    declared: dict[str, Score | Predictive] = {
+        **{n: known.predictive(n) for n in known.predictives},
+        **{n: known.score(n) for n in known.scores},
+    }
+    left_out = {name: why for name, one in declared.items() if (why := missing(one, provided)) is not None}
     point = {part: Samples(r.id, r.label, softmax(r.logits)[None]) for part in evals for r in (records[part],)}
     sources = [Source(POINT, point, {})]
+    again = []
     for name in known.predictives:
-        if name not in left_out:
+        if name not in left_out and known.predictive(name).reads != "records":
+            again.append(name)
+        elif name not in left_out:
             log(f"fits {name}")
             sources.append(_source(known, name, records, evals, seed))
+    if model is not None:
+        found_again = rerun.samples(known, again, model, evals, seed, folder)
+        sources += [Source(name, dict(samples), None) for name, samples in found_again]
     found: list[Candidate] = []
     for name in known.scores:
         if name not in left_out:

@@ -35,7 +35,7 @@ class Columns(Strict):
 
 
 def example(row: Row, columns: Columns, task: Task) -> dict[str, Any]:
-    """What a model reads of a row. Raises `ValueError` saying why there is nothing to be read."""
+    """The part of a row that a model reads. Raises `ValueError` saying why there is nothing to be read."""
     if task.kind == "classification":
         return {"text": _text(row, columns.text)}
     options = _options(row, columns)
@@ -48,7 +48,7 @@ def example(row: Row, columns: Columns, task: Task) -> dict[str, Any]:
 def label(row: Row, column: str, classes: Sequence[str], options: int) -> int:
     """A row's label: the name of a class, else its place, counted from 0. Raises `ValueError` for neither."""
     value = row.get(column)
-    if _is_missing(value):
+    if _is_missing(value) or not str(value).strip():
         raise ValueError(f"{column} is missing")
     name = str(int(value)) if isinstance(value, float) and value.is_integer() else str(value).strip()
     place = classes.index(name) if name in classes else int(name) if name.isascii() and name.isdigit() else -1

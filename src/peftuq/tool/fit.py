@@ -4,7 +4,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -17,25 +17,25 @@ from peftuq.errors import UserError
 from peftuq.metrics import calibration as metrics
 from peftuq.metrics.bootstrap import resample_counts, resampled
 from peftuq.metrics.detection import auroc
-from peftuq.progress import Log, Progress
+from peftuq.progress import Log
 from peftuq.specs.task import Task
 from peftuq.tool import adapter as adapters
-from peftuq.tool import bundle, calibration, candidates, card, choice
-from peftuq.tool.columns import Columns, example, label, stacked
+from peftuq.tool import bundle, calibration, candidates, card, choice, labelled
+from peftuq.tool.columns import Columns
+from peftuq.tool.rerun import Model
 from peftuq.tool.tables import Rows, scan
 
 if TYPE_CHECKING:
     import pandas as pd
 
-SHARES = {"train": 0.24, "valid": 0.16, "choose": 0.25, "held_out": 0.35}  # of the labelled rows
-LEAST = 60  # labelled rows
 BATCH_TOKENS = 8192
 LONGEST = 1024  # tokens of an input, unless the model has fewer positions
 PROMPT = PACKAGE.parents[1] / "config" / "prompts" / "letters.yaml"
 
 
 class Request(NamedTuple):
-    """What a user asks for; `data` and `train`: files or data frames; `classes` in the order of the head's outputs."""
+    """What a user asks for; `data` and `train`: files or data frames; `classes` in the order of the head's outputs;
+    `samples`: of methods that run the model again, 0 to leave them out."""
 
     model: Path
     adapter: Path
@@ -49,34 +49,30 @@ class Request(NamedTuple):
     prompt: Path | None = None
     max_length: int | None = None
     precision: str = "auto"
+    samples: int = 0
     seed: int = 0
-
-
-class Labelled(NamedTuple):
-    """Examples and their labels, of one table."""
-
-    examples: list[dict[str, Any]]
-    labels: list[int]
-
-    def __len__(self) -> int:
-        return len(self.labels)
 
 
 def fit(request: Request, log: Log) -> bundle.Bundle:
     """Write the bundle and its card. Raises `UserError` for any mistake in what was given."""
     _check(request)
     task = _task(request)
-    data = _labelled(request, request.data, "--data", task)
-    train = None if request.train is None else _labelled(request, request.train, "--train", task)
-    _check_labels(data, task)
+    data = labelled.read(request.data, "--data", request.columns, request.label, task)
+    train = (
+        None if request.train is None else labelled.read(request.train, "--train", request.columns, request.label, task)
+    )
+    labelled.check(data, task)
     digests = adapters.digests(request.model, request.adapter)
     adapted = adapters.load(request.model, request.adapter, task, log)
     if task.max_length == LONGEST and adapted.limits.positions is not None:
         task = task.model_copy(update={"max_length": min(LONGEST, adapted.limits.positions)})
         adapted = replace(adapted, task=task)
-    record = _record(adapted, data, "labelled rows", log)
-    parts = split(record, request.seed, None if train is None else _record(adapted, train, "training rows", log))
-    chosen = select(parts, adapted.read_out.head(), request.purpose, request.seed, log)
+    record = labelled.record(adapted, data, "labelled rows", log)
+    trained = None if train is None else labelled.record(adapted, train, "training rows", log)
+    parts = labelled.split(record, request.seed, trained)
+    model = None if request.samples == 0 else Model(adapted, labelled.prepared(parts, data, train), request.samples)
+    provided = adapters.describe(request.model, request.adapter).provides
+    chosen = select(parts, adapted.read_out.head(), request.purpose, request.seed, log, model, provided)
     content = {
         "format": bundle.FORMAT,
         "version": __version__,
@@ -159,63 +155,6 @@ def _most_options(rows: Rows, columns: Columns) -> int:
     return max(counts)
 
 
-def _labelled(request: Request, table: "Path | pd.DataFrame", option: str, task: Task) -> Labelled:
-    """All rows of a table; each must be an example with a label. Raises `UserError` naming the first that is none."""
-    rows = Rows(table, option)
-    request.columns.check(scan(rows)[1], rows.where, request.label)
-    found, bad = Labelled([], []), 0
-    first = ""
-    for number, row in enumerate(rows, 1):
-        try:
-            read = example(row, request.columns, task)
-            options = len(read["options"]) if task.kind == "choice" else len(task.classes)
-            found.labels.append(label(row, request.label, task.classes, options))
-            found.examples.append(read)
-        except ValueError as error:
-            first, bad = first or f"row {number}: {error}", bad + 1
-    if bad:
-        more = f" (and {bad - 1} more rows)" if bad > 1 else ""
-        raise UserError(f"{rows.where}: {first}{more}: correct these rows, or leave them out")
-    return found
-
-
-def _check_labels(data: Labelled, task: Task) -> None:
-    if len(data) < LEAST:
-        raise UserError(f"--data: has {len(data)} rows: {LEAST} or more are needed, some hundreds are better")
-    if len(set(data.labels)) < 2:
-        raise UserError(
-            f"--data: all {len(data)} rows have the label {task.classes[data.labels[0]]}: two or more are needed"
-        )
-
-
-# -- records --------------------------------------------------------------------------------------------
-
-
-def _record(adapted: Any, data: Labelled, what: str, log: Log) -> Record:
-    encoded = adapted.encode(stacked(data.examples, data.labels))
-    record: Record = adapted.run(encoded, Progress(log, what, len(encoded), "rows"))
-    return record
-
-
-def _rows(record: Record, rows: np.ndarray) -> Record:
-    fields: dict[str, Any] = {name: None if value is None else value[rows] for name, value in vars(record).items()}
-    return Record(**fields)
-
-
-def split(record: Record, seed: int, train: Record | None = None) -> dict[str, Record]:
-    """The parts choose, held_out, train and valid: a seeded random split of the labelled rows by `SHARES`.
-
-    Without training rows the part for fitting is split once more, and its larger piece stands for them.
-    """
-    order = np.random.default_rng(seed).permutation(len(record.id))
-    shares = (
-        list(SHARES.values()) if train is None else [0.0, SHARES["train"] + SHARES["valid"], *list(SHARES.values())[2:]]
-    )
-    ends = np.rint(np.cumsum(shares)[:-1] * len(order)).astype(int)
-    parts = {name: _rows(record, np.sort(rows)) for name, rows in zip(SHARES, np.split(order, ends), strict=True)}
-    return parts if train is None else {**parts, "train": train}
-
-
 # -- what is picked -------------------------------------------------------------------------------------
 
 
@@ -233,12 +172,20 @@ class Selection(NamedTuple):
         return bundle.arrays(self.choice.picked, self.curve, "held_out")
 
 
-def select(parts: Mapping[str, Record], head: Head, purpose: str, seed: int, log: Log) -> Selection:
+def select(
+    parts: Mapping[str, Record],
+    head: Head,
+    purpose: str,
+    seed: int,
+    log: Log,
+    model: Model | None = None,
+    provided: Sequence[str] = (),
+) -> Selection:
     """Fit all methods on the parts train and valid, pick one on choose, and its curve on held_out."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "records.safetensors"
         write_records(file, parts, head)
-        found, left_out = candidates.fit(file, ["choose", "held_out"], seed, Path(folder), log)
+        found, left_out = candidates.fit(file, ["choose", "held_out"], seed, Path(folder), log, model, provided)
     chosen = choice.choose(found, "choose", purpose, seed)
     error = chosen.picked.source.error("held_out")
     return Selection(chosen, left_out, *calibration.choose(chosen.picked.values["held_out"], error, seed))

@@ -146,7 +146,7 @@ def _chunks(rows: Iterable[Row], done: int = 0) -> Iterator[tuple[int, list[Row]
 
 
 def _key(scorer: Scorer, data: Path) -> str:
-    """What decides a chunk's result: the bundle, the file, the limit."""
+    """All that decides a chunk's result: the bundle, the file, the limit."""
     with open(data, "rb") as opened:
         digest = hashlib.file_digest(opened, "sha256").hexdigest()
     content = scorer.bundle.content.model_dump(mode="json", exclude={"folders"})

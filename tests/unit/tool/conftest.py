@@ -43,6 +43,7 @@ def labelled(model: Path, adapter: Path, n: int, seed: int) -> pd.DataFrame:
 
 SMALL = {"adue": {"lr": [1e-3], "epochs": [2], "alpha": [0.1], "beta": [0.1]}, "sngp": {"features": 16, "draws": 100}}
 SMALL |= {"vbll": {"draws": 100}, "linear_probe": {"strengths": 2}, "mlp_probe": {"hidden": [4], "epochs": 2}}
+SMALL |= {"laplace": {"draws": 100, "grid": (-1.0, 1.0, 2)}, "tfb": {"steps": 1, "anchors": 10}}
 SMALL |= {"matrix_scaling": {"strengths": [0.1]}}
 
 
@@ -50,7 +51,8 @@ SMALL |= {"matrix_scaling": {"strengths": [0.1]}}
 def _small_searches():
     """Every method, in sizes that take no time."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(candidates, "methods", lambda: Methods(PACKAGE, SMALL, "test"))
+        small = Methods(PACKAGE, SMALL, "test")
+        patch.setattr(candidates, "methods", lambda: small)
         yield
 
 

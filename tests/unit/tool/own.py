@@ -36,7 +36,7 @@ def save(folder: Path, kind: str = "lora", encoder: str = "bert", seed: int = 0)
     classification = encoder in ENCODERS
     config = (ENCODERS | DECODERS)[encoder]
     model = build(config, "classification" if classification else "choice", len(CLASSES), seed)
-    model.save_pretrained(folder / "model")
+    (model.base_model if classification else model).save_pretrained(folder / "model")  # as published: without a head
     tokenizer(classification).save_pretrained(folder / "model")
     if classification:
         peft = get_peft_model(model, KINDS[kind](task_type=TaskType.SEQ_CLS, modules_to_save=["pooler", "classifier"]))
@@ -49,7 +49,7 @@ def save(folder: Path, kind: str = "lora", encoder: str = "bert", seed: int = 0)
             if parameter.requires_grad:
                 scale = 3.0 if "modules_to_save" in name else 0.3
                 parameter.add_(torch.randn_like(parameter) * scale * parameter.std().nan_to_num(1.0).clamp(min=0.1))
-        if classification:  # as many answers of each class
+        if encoder == "bert":  # as many answers of each class
             tokens = tokenizer(True)(texts(100, seed), padding=True, return_tensors="pt")
             inputs = {name: tokens[name] for name in ("input_ids", "attention_mask")}
             head = model.classifier.modules_to_save["default"]

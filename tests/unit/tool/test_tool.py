@@ -14,12 +14,13 @@ from transformers import AutoModelForSequenceClassification
 
 import peftuq
 from peftuq.artifacts import Head, Record
+from peftuq.cli import fit as fit_command
 from peftuq.errors import UserError
 from peftuq.metrics.detection import auroc
 from peftuq.progress import Log
 from peftuq.specs.task import Task
 from peftuq.tool import adapter as adapters
-from peftuq.tool import bundle, calibration, choice, score, usage
+from peftuq.tool import bundle, calibration, card, choice, labelled, score, usage
 from peftuq.tool import fit as fitting
 from peftuq.tool.columns import stacked
 
@@ -40,7 +41,7 @@ def test_a_fit_says_what_it_compared_and_picked(mine):
     assert {f"point/{name}" for name in wanted} | {"temperature/sr", "vector_scaling/entropy", "sngp/margin"} <= names
     card = (mine.uq / "card.md").read_text()
     assert all((mine.uq / figure).is_file() for figure in re.findall(r"\]\((\w+\.png)\)", card))
-    assert card.count("![") == 2 and "tfb (runs the model again)" in card
+    assert card.count("![") == 2 and "tfb (runs the model again: see --samples)" in card
 
 
 def test_a_data_frame_is_scored(mine):
@@ -93,9 +94,9 @@ def records(n: int, missing: bool, seed: int) -> tuple[Record, Head]:
 def test_every_method_that_can_be_picked_is_its_plain_source(tmp_path, missing):
     """Also what a bundle gives, and what the comparison was made on."""
     record, head = records(300, missing, 5)
-    parts = fitting.split(record, 0)
+    parts = labelled.split(record, 0)
     fitting.write_records(tmp_path / "records", parts, head)
-    every, _ = fitting.candidates.fit(tmp_path / "records", ["choose", "held_out"], 0, tmp_path, quiet)
+    every, _ = fitting.candidates.fit(tmp_path / "records", ["choose", "held_out"], 0, tmp_path, quiet, None, [])
     exported = [one for one in every if one.exported]
     assert len(exported) > 20
     for one in exported:
@@ -220,7 +221,8 @@ def candidate(name: str, values: np.ndarray, error: np.ndarray, numbers: int):
 
 
 @pytest.mark.parametrize("purpose", choice.CRITERIA)
-def test_the_better_is_picked_and_of_equals_the_cheaper(purpose):
+def test_the_better_is_picked_and_of_equals_the_cheaper(purpose, monkeypatch):
+    monkeypatch.setattr(choice, "RESAMPLES", 100)
     rng = np.random.default_rng(0)
     error = rng.random(400) < 0.3
     good, noise = error + rng.normal(size=400), rng.normal(size=400)
@@ -258,3 +260,27 @@ def test_a_score_that_knows_nothing_gives_the_error_rate():
     _, curve, crossed = calibration.choose(noise, error, 0)
     assert np.ptp(curve(noise)) < 0.1 and abs(crossed.mean() - 0.2) < 0.03
     assert (calibration.logistic(-(error + noise), error).y == error.mean()).all()
+
+
+def test_methods_that_run_the_model_again_are_compared_where_they_are_asked_for(mine, tmp_path):
+    given = {"classes": own.CLASSES, "precision": "fp32", "samples": 2}
+    compared = peftuq.fit(mine.model, mine.adapter, mine.data, tmp_path / "uq", train=mine.new, **given)
+    names = {"tfb-2/sr", "tfb-2/mutual_information", "spuq-2/entropy", "laplace/sr", "laplace_probit/sr"}
+    assert names <= set(compared["name"]) and not compared[compared["name"].isin(names)]["exported"].any()
+    assert bundle.read(tmp_path / "uq").content.left_out["mc_dropout"] == "needs dropout"
+
+
+def test_the_purposes_of_the_command_are_those_there_are():
+    assert set(fit_command.PURPOSES) == choice.CRITERIA.keys()
+
+
+def test_training_rows_are_what_distances_are_measured_to(mine, tmp_path):
+    given = {"classes": own.CLASSES, "precision": "fp32", "purpose": "calibration"}
+    mine.new.to_json(tmp_path / "train.jsonl", orient="records", lines=True)
+    peftuq.fit(mine.model, mine.adapter, mine.data, tmp_path / "uq", train=tmp_path / "train.jsonl", **given)
+    content = bundle.read(tmp_path / "uq").content
+    assert content.rows == {"train": 200, "valid": 120, "choose": 75, "held_out": 105}
+    assert content.warnings == [] and len(bundle.read(mine.uq).content.warnings) == 1
+    peftuq.fit(mine.model, mine.adapter, mine.data, tmp_path / "again", train=mine.new, **given)
+    for name in (bundle.JSON, bundle.ARRAYS, card.NAME, "reliability.png"):
+        assert (tmp_path / "uq" / name).read_bytes() == (tmp_path / "again" / name).read_bytes()
