@@ -75,7 +75,7 @@ class Content(Strict):
 
 
 class Scored(NamedTuple):
-    """Of N examples: probabilities (N, C), score (N,), higher = more likely wrong, and P(wrong) (N,)."""
+    """Results for N examples: probabilities (N, C), score (N,), higher = more likely wrong, and P(wrong) (N,)."""
 
     probs: np.ndarray
     score: np.ndarray

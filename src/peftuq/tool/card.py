@@ -30,7 +30,7 @@ def write(folder: Path, bundle: Bundle, p_wrong: np.ndarray) -> None:
 
 
 def summary(bundle: Bundle) -> list[str]:
-    """What was picked, why, and how good it is: a few lines."""
+    """The method that was picked, why, and how good it is: a few lines."""
     content, quality = bundle.content, bundle.content.quality
     found = [content.reason, f"How sure: as good as the best in {content.stability:.0%} of resamples of those rows."]
     auroc = "undefined (no answer is wrong, or none right)"

@@ -34,7 +34,7 @@ PROMPT = PACKAGE.parents[1] / "config" / "prompts" / "letters.yaml"
 
 
 class Request(NamedTuple):
-    """What a user asks for; `data` and `train`: files or data frames; `classes` in the order of the head's outputs;
+    """A fit to be done; `data` and `train`: files or data frames; `classes` in the order of the head's outputs;
     `samples`: of methods that run the model again, 0 to leave them out."""
 
     model: Path
