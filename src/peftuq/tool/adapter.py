@@ -92,6 +92,7 @@ def load(model: Path, adapter: Path, task: Task, log: Any) -> Any:
             _check_head(hf, model, adapter)
         loaded = lora.load(hf, adapter)
         try:
+            _merge_head(hf, task)
             read_out = lora.read_out(loaded, hf, encode.answer_tokens(tokenizer, task), None).to(backbone.device())
             read_out.head()
         except AttributeError as error:
@@ -99,6 +100,18 @@ def load(model: Path, adapter: Path, task: Task, log: Any) -> Any:
                             "dense layer and one linear layer, or a linear layer of a decoder, can be read"
                             ) from error  # fmt: skip
         return Adapted(read_out.eval(), tokenizer, task, dtype, log, lora)
+
+
+def _merge_head(hf: Any, task: Task) -> None:
+    """An adapter of the head's dense layer (as of all linear layers) is added to its weights, which methods read."""
+    from peft.tuners.tuners_utils import BaseTunerLayer
+
+    from peftuq.models.readout import head_layers
+
+    if task.kind == "classification":
+        dense = head_layers(hf).dense
+        if isinstance(dense, BaseTunerLayer):
+            dense.merge()
 
 
 def digests(model: Path, adapter: Path) -> dict[str, str]:

@@ -17,6 +17,7 @@ KINDS: dict[str, Any] = {
     "lora": lambda **task: LoraConfig(r=2, target_modules=["query", "value"], **task),
     "dora": lambda **task: LoraConfig(r=2, target_modules=["query", "value"], use_dora=True, **task),
     "rslora": lambda **task: LoraConfig(r=2, target_modules=["query", "value"], use_rslora=True, **task),
+    "every layer": lambda **task: LoraConfig(r=2, target_modules="all-linear", **task),
     "ia3": lambda **task: IA3Config(target_modules=["key", "value"], feedforward_modules=[], **task),
 }
 
@@ -39,7 +40,8 @@ def save(folder: Path, kind: str = "lora", encoder: str = "bert", seed: int = 0)
     (model.base_model if classification else model).save_pretrained(folder / "model")  # as published: without a head
     tokenizer(classification).save_pretrained(folder / "model")
     if classification:
-        peft = get_peft_model(model, KINDS[kind](task_type=TaskType.SEQ_CLS, modules_to_save=["pooler", "classifier"]))
+        saved = ["classifier"] if kind == "every layer" else ["pooler", "classifier"]
+        peft = get_peft_model(model, KINDS[kind](task_type=TaskType.SEQ_CLS, modules_to_save=saved))
     else:
         lora = LoraConfig(r=2, target_modules=["q_proj", "v_proj"], task_type=TaskType.CAUSAL_LM)
         peft = get_peft_model(model, lora)

@@ -127,6 +127,8 @@ def test_an_adapter_of_any_kind_gives_what_peft_gives(tmp_path, kind):
     with torch.no_grad():
         wanted = plain(input_ids=tokens["input_ids"], attention_mask=tokens["attention_mask"]).logits.numpy()
     spread = np.ptp(wanted, axis=0).min()
+    head = adapted.read_out.head()
+    assert np.abs(head.representation(record.h) @ head.out_weight.T + head.out_bias - wanted).max() < 1e-4 * spread
     assert spread > 0.01 and np.abs(record.logits - wanted).max() < 1e-4 * spread
 
 
