@@ -74,14 +74,19 @@ def choose(candidates: Sequence[Candidate], part: str, purpose: str, seed: int) 
         raise UserError(f"--data: of the {len(errors)} rows that are held out to choose a method, {errors.sum()} are "
                         "answered wrong: at least two wrong and two right ones are needed: give more rows")  # fmt: skip
     counts = resample_counts(len(errors), RESAMPLES, seed)
-    values, drawn = [], []
+    values, drawn, kept = [], [], []
     for one in candidates:
         error = one.source.error(part)
         score = one.values[part]
         if criterion.calibrated:
             score = calibration.cross_fitted(calibration.logistic, score, error, seed)
-        values.append(_defined(criterion, score, error))
+        try:
+            values.append(float(criterion.metric(score, error)))
+        except ArithmeticError:  # a source that changes answers may have none wrong
+            continue
+        kept.append(one)
         drawn.append(criterion.sign * resampled(criterion.metric, score, error, counts))
+    candidates = kept
     better, resamples = criterion.sign * np.array(values), np.stack(drawn)
     mark = max((i for i, one in enumerate(candidates) if one.exported), key=lambda i: better[i])
     lines = [_line(one, i, mark, better, resamples, criterion.sign) for i, one in enumerate(candidates)]
@@ -93,21 +98,14 @@ def choose(candidates: Sequence[Candidate], part: str, purpose: str, seed: int) 
     return Choice(candidates[picked], [lines[i] for i in order], stability, reason)
 
 
-def _defined(criterion: Criterion, score: np.ndarray, error: np.ndarray) -> float:
-    try:
-        return float(criterion.metric(score, error))
-    except ArithmeticError:  # a source that changes answers may have none wrong
-        return float("-inf") * criterion.sign
-
-
 def _line(one: Candidate, i: int, mark: int, better: np.ndarray, resamples: np.ndarray, sign: int) -> Line:
     ends = [(1 - LEVEL) / 2, (1 + LEVEL) / 2]
-    low, high = sorted(sign * np.nanquantile(resamples[i], ends)) if np.isfinite(better[i]) else (0.0, 0.0)
+    low, high = sorted(sign * np.nanquantile(resamples[i], ends))
     behind_low, behind_high = np.nanquantile(resamples[mark] - resamples[i], ends) if i != mark else (0.0, 0.0)
-    value, behind = (sign * better[i], better[mark] - better[i]) if np.isfinite(better[i]) else (0.0, 1.0)
     return Line(
-        name=one.name, value=float(value), low=float(low), high=float(high), behind=float(behind),
-        behind_low=float(behind_low), behind_high=float(behind_high), numbers=one.numbers, exported=one.exported,
+        name=one.name, value=float(sign * better[i]), low=float(low), high=float(high),
+        behind=float(better[mark] - better[i]), behind_low=float(behind_low), behind_high=float(behind_high),
+        numbers=one.numbers, exported=one.exported,
     )  # fmt: skip
 
 

@@ -13,11 +13,13 @@ from peft import PeftModel
 from transformers import AutoModelForSequenceClassification
 
 import peftuq
+from peftuq.adapters.adapted import Adapted
 from peftuq.artifacts import Head, Record
 from peftuq.cli import fit as fit_command
 from peftuq.errors import UserError
 from peftuq.metrics.detection import auroc
 from peftuq.progress import Log
+from peftuq.specs.adapted import Extract
 from peftuq.specs.task import Task
 from peftuq.tool import adapter as adapters
 from peftuq.tool import bundle, calibration, card, choice, labelled, score, usage
@@ -132,6 +134,18 @@ def test_an_adapter_of_any_kind_gives_what_peft_gives(tmp_path, kind):
     assert spread > 0.01 and np.abs(record.logits - wanted).max() < 1e-4 * spread
 
 
+def test_records_are_those_of_the_workflow(mine, tmp_path):
+    (tmp_path / "files").symlink_to(mine.model)
+    columns = stacked([{"text": text} for text in own.texts(20, 5)])
+    spec = Extract(task=CLASSIFICATION, adapter="peftuq.adapters.lora", parts=["test"])
+    log = Log(None, "test")
+    theirs = Adapted.load(spec, str(tmp_path / "provenance.json"), str(mine.adapter / adapters.TENSORS), log)
+    ours = adapters.load(mine.model, mine.adapter, CLASSIFICATION, log)
+    wanted, found = (adapted.run(adapted.encode(columns)) for adapted in (theirs, ours))
+    np.testing.assert_array_equal(found.logits, wanted.logits)
+    np.testing.assert_array_equal(found.h, wanted.h)
+
+
 def test_a_choice_between_options_of_each_row(tmp_path):
     model, adapter = own.save(tmp_path, encoder="llama")
     rng = np.random.default_rng(0)
@@ -234,6 +248,15 @@ def test_the_better_is_picked_and_of_equals_the_cheaper(purpose, monkeypatch):
     behind = {line.name: line for line in chosen.lines}["noise/score"]
     assert behind.behind_low > 0 and not behind.is_tied
     assert chosen.lines[-1].name == "noise/score"
+
+
+def test_one_whose_answers_are_all_right_is_not_compared():
+    rng = np.random.default_rng(0)
+    error = rng.random(400) < 0.3
+    right = candidate("right", rng.normal(size=400), np.zeros(400, dtype=bool), 0)
+    chosen = choice.choose([candidate("one", error + rng.normal(size=400), error, 0), right], "choose",
+                           "error-detection", 0)  # fmt: skip
+    assert [line.name for line in chosen.lines] == ["one/score"]
 
 
 def test_one_that_needs_the_library_is_compared_and_not_picked():
