@@ -16,7 +16,7 @@ from peftuq.config.study import PACKAGE
 from peftuq.progress import Log
 from peftuq.specs.task import Task
 from peftuq.tool import adapter as adapters
-from peftuq.tool import candidates
+from peftuq.tool import candidates, choice
 from peftuq.tool.columns import stacked
 
 
@@ -53,6 +53,7 @@ def _small_searches():
     with pytest.MonkeyPatch.context() as patch:
         small = Methods(PACKAGE, SMALL, "test")
         patch.setattr(candidates, "methods", lambda: small)
+        patch.setattr(choice, "RESAMPLES", 50)
         yield
 
 

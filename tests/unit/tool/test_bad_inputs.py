@@ -155,7 +155,7 @@ ROWS: dict[str, tuple[Callable[[pd.DataFrame], pd.DataFrame | None], str]] = {
 }
 
 
-@pytest.mark.parametrize("ending", ["csv", "parquet"])
+@pytest.mark.parametrize("ending", ["csv", pytest.param("parquet", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("kind", ROWS)
 def test_rows_that_cannot_be_fitted_on(place, kind, ending):
     change, word = ROWS[kind]
@@ -170,6 +170,7 @@ def test_a_list_where_a_text_is_wanted(place):
     assert "half of a character" in fit(place, data="x.jsonl")
 
 
+@pytest.mark.slow
 def test_an_adapter_that_is_always_right(place, mine):
     import peftuq
 
@@ -300,6 +301,7 @@ def test_bundles_that_are_not_whole_or_anothers(place, kind):
 # -- ends -----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_fit_that_is_killed_leaves_nothing(place, mine, monkeypatch):
     def killed(*_) -> None:
         raise KeyboardInterrupt
@@ -312,6 +314,7 @@ def test_a_fit_that_is_killed_leaves_nothing(place, mine, monkeypatch):
     assert sorted(path.name for path in place.folder.iterdir()) == ["adapter", "data.csv", "model", "new.csv", "uq"]
 
 
+@pytest.mark.slow
 def test_a_mistake_ends_the_command_with_one_line_and_status_2(place):
     code = "import sys; sys.argv[0] = 'peftuq'; from peftuq.cli import main; main()"
     given = ["score", "--uq", str(place / "none"), "--data", str(place / "new.csv"), "--out", str(place / "o.parquet")]

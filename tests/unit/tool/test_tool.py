@@ -116,7 +116,10 @@ def test_every_method_that_can_be_picked_is_its_plain_source(tmp_path, missing):
             np.testing.assert_array_equal(ours, theirs)
 
 
-@pytest.mark.parametrize("kind", own.KINDS)
+@pytest.mark.parametrize(
+    "kind",
+    [kind if kind in ("lora", "every layer") else pytest.param(kind, marks=pytest.mark.slow) for kind in own.KINDS],
+)
 def test_an_adapter_of_any_kind_gives_what_peft_gives(tmp_path, kind):
     model, adapter = own.save(tmp_path, kind, seed=3)
     texts = own.texts(8, 1)
@@ -146,6 +149,7 @@ def test_records_are_those_of_the_workflow(mine, tmp_path):
     np.testing.assert_array_equal(found.h, wanted.h)
 
 
+@pytest.mark.slow
 def test_a_choice_between_options_of_each_row(tmp_path):
     model, adapter = own.save(tmp_path, encoder="llama")
     rng = np.random.default_rng(0)
@@ -237,8 +241,7 @@ def candidate(name: str, values: np.ndarray, error: np.ndarray, numbers: int):
 
 
 @pytest.mark.parametrize("purpose", choice.CRITERIA)
-def test_the_better_is_picked_and_of_equals_the_cheaper(purpose, monkeypatch):
-    monkeypatch.setattr(choice, "RESAMPLES", 100)
+def test_the_better_is_picked_and_of_equals_the_cheaper(purpose):
     rng = np.random.default_rng(0)
     error = rng.random(400) < 0.3
     good, noise = error + rng.normal(size=400), rng.normal(size=400)
@@ -287,6 +290,7 @@ def test_a_score_that_knows_nothing_gives_the_error_rate():
     assert (calibration.logistic(-(error + noise), error).y == error.mean()).all()
 
 
+@pytest.mark.slow
 def test_methods_that_run_the_model_again_are_compared_where_they_are_asked_for(mine, tmp_path):
     given = {"classes": own.CLASSES, "precision": "fp32", "samples": 2}
     compared = peftuq.fit(mine.model, mine.adapter, mine.data, tmp_path / "uq", train=mine.new, **given)
@@ -299,6 +303,7 @@ def test_the_purposes_of_the_command_are_those_there_are():
     assert set(fit_command.PURPOSES) == choice.CRITERIA.keys()
 
 
+@pytest.mark.slow
 def test_training_rows_are_what_distances_are_measured_to(mine, tmp_path):
     given = {"classes": own.CLASSES, "precision": "fp32", "purpose": "calibration"}
     mine.new.to_json(tmp_path / "train.jsonl", orient="records", lines=True)
