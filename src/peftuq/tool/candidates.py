@@ -76,6 +76,8 @@ def missing(declared: Score | Predictive, provided: Collection[str]) -> str | No
         return f"needs {', '.join(absent)}"
     if isinstance(declared, Predictive) and declared.reads == "epochs":
         return "needs records of every epoch"
+    if isinstance(declared, Predictive) and declared.reads == "samples":
+        return "needs samples of another predictive"
     if isinstance(declared, Predictive) and declared.reads != "records" and "model" not in provided:
         return "runs the model again: see --samples"
     return None
