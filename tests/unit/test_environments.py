@@ -22,6 +22,7 @@ RULES = sorted((ROOT / "workflow" / "rules").glob("*.smk"))
 EXTRAS = {  # parts of the library that need an extra; all others get along with the dependencies
     "report": ("report/",),
     "reference": ("reference_posterior/",),
+    "tool": ("tool/",),
     "workflow": ("jobs/graph.py", "jobs/status.py", "jobs/why.py"),
 }
 

@@ -56,3 +56,18 @@ def predict(
         of = record[part]
         samples[part] = Samples(of.id, of.label, calibrate(functions, of.logits)[None])
     return samples, {}
+
+
+def fit_state(inputs: RecordFile, params: Mapping[str, Any], seed: int) -> dict[str, np.ndarray]:
+    functions = fit(inputs["valid"].logits, inputs["valid"].label)
+    same = np.array([0.0, 1.0])  # of an option that no example had: its probability stays
+    knots = [(f.X_thresholds_, f.y_thresholds_) if f is not None else (same, same) for f in functions]
+    return {f"{axis}_{c}": np.asarray(pair[i]) for c, pair in enumerate(knots) for i, axis in enumerate("xy")}
+
+
+def apply(state: Mapping[str, np.ndarray], logits: np.ndarray) -> np.ndarray:
+    p = np.exp(logits.astype(np.float64) - logits.max(axis=1, keepdims=True))
+    p /= p.sum(axis=1, keepdims=True)
+    values = [np.interp(p[:, c], state[f"x_{c}"], state[f"y_{c}"]) for c in range(p.shape[1])]
+    kept = np.where(np.isneginf(logits), 0.0, np.stack(values, axis=1))
+    return kept / kept.sum(axis=1, keepdims=True)

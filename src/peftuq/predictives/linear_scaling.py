@@ -1,6 +1,6 @@
 """Common part of vector and matrix scaling: inputs without gaps, and the maximum of a regularised likelihood."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -88,3 +88,13 @@ def sampled(
         of = record[part]
         samples[part] = Samples(of.id, of.label, probabilities(Options.of(of.logits))[None])
     return samples
+
+
+def apply(state: Mapping[str, np.ndarray], logits: np.ndarray) -> np.ndarray:
+    missing = np.isneginf(logits)
+    known = np.where(missing, 0.0, logits.astype(np.float64))
+    mean = known.sum(axis=1, keepdims=True) / (~missing).sum(axis=1, keepdims=True)
+    scaled = np.where(missing, mean, known) @ state["weight"].T + state["bias"]
+    scaled = np.where(missing, -np.inf, scaled)
+    p = np.exp(scaled - scaled.max(axis=1, keepdims=True))
+    return p / p.sum(axis=1, keepdims=True)

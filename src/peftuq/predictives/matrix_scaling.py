@@ -12,7 +12,9 @@ import numpy as np
 
 from peftuq.artifacts import RecordFile, Samples
 from peftuq.plugins import Predictive
-from peftuq.predictives.linear_scaling import Options, fit_affine, sampled
+from peftuq.predictives.linear_scaling import Affine, Options, apply, fit_affine, sampled
+
+__all__ = ["PREDICTIVE", "apply", "fit_state", "predict"]
 
 PREDICTIVE = Predictive(
     version=1,
@@ -39,14 +41,22 @@ def cross_validated(
     return values / len(label)
 
 
+def _fit(record: RecordFile, params: Mapping[str, Any], seed: int) -> tuple[Affine, float]:
+    valid, strengths = record["valid"], params["strengths"]
+    options = Options.of(valid.logits)
+    nll = cross_validated(options, valid.label, strengths, params["folds"], params["limit"], seed)
+    strength = strengths[int(nll.argmin())]
+    return fit_affine(options, valid.label, False, strength, strength, params["limit"]), strength
+
+
 def predict(
     inputs: Sequence[RecordFile], evals: Sequence[str], params: Mapping[str, Any], seed: int, size: int | None
 ) -> tuple[dict[str, Samples], dict[str, str]]:
     """Samples (M = 1) of one adapter, scaled. Facts: the strength that was chosen."""
     (record,) = inputs
-    valid, strengths = record["valid"], params["strengths"]
-    options = Options.of(valid.logits)
-    nll = cross_validated(options, valid.label, strengths, params["folds"], params["limit"], seed)
-    strength = strengths[int(nll.argmin())]
-    fitted = fit_affine(options, valid.label, False, strength, strength, params["limit"])
+    fitted, strength = _fit(record, params, seed)
     return sampled(record, evals, fitted.probabilities), {"strength": repr(strength)}
+
+
+def fit_state(inputs: RecordFile, params: Mapping[str, Any], seed: int) -> dict[str, np.ndarray]:
+    return _fit(inputs, params, seed)[0]._asdict()

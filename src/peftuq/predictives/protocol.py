@@ -1,11 +1,14 @@
 """Interfaces of a predictive: a module that declares a `PREDICTIVE` and has this function."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, runtime_checkable
 
 from peftuq.plugins import Predictive
 
 if TYPE_CHECKING:
+    import numpy as np
+    from jaxtyping import Float
+
     from peftuq.adapters.adapted import Adapted
     from peftuq.artifacts import Samples
 
@@ -46,3 +49,18 @@ class ModelPredictive(Protocol):
         `data`: the columns of prepared examples, by evaluation set, and of `train` where `PREDICTIVE.needs` it;
         `params` and `size`: as of `FilePredictive`.
         """
+
+
+@runtime_checkable
+class ExportedPredictive(Protocol):
+    """A predictive of one sample (M = 1) that can be computed without this library, from arrays: its state."""
+
+    def fit_state(self, inputs: Any, params: Mapping[str, Any], seed: int) -> "dict[str, np.ndarray]":
+        """The arrays that are fitted to `inputs`, the records of one adapter."""
+
+    def apply(
+        self,
+        state: "Mapping[str, np.ndarray]",
+        logits: "Float[np.ndarray, 'N C']",
+    ) -> "Float[np.ndarray, 'N C']":
+        """The probabilities that `predict` gives: plain NumPy whose source stands alone, for people to copy."""

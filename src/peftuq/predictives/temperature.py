@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from scipy.optimize import minimize_scalar
 
-from peftuq.artifacts import RecordFile, Samples, softmax
+from peftuq.artifacts import RecordFile, Samples
 from peftuq.plugins import Predictive
 
 PREDICTIVE = Predictive(
@@ -40,10 +40,20 @@ def predict(
 ) -> tuple[dict[str, Samples], dict[str, str]]:
     """Samples (M = 1) of one adapter at its fitted temperature."""
     (record,) = inputs
-    valid = record["valid"]
-    temperature = fit(valid.logits, valid.label, params["bounds"])
+    state = fit_state(record, params, seed)
     samples = {}
     for part in evals:
         of = record[part]
-        samples[part] = Samples(of.id, of.label, softmax(of.logits / temperature)[None])
-    return samples, {"temperature": repr(temperature)}
+        samples[part] = Samples(of.id, of.label, apply(state, of.logits)[None])
+    return samples, {"temperature": repr(float(state["temperature"][0]))}
+
+
+def fit_state(inputs: RecordFile, params: Mapping[str, Any], seed: int) -> dict[str, np.ndarray]:
+    valid = inputs["valid"]
+    return {"temperature": np.array([fit(valid.logits, valid.label, params["bounds"])])}
+
+
+def apply(state: Mapping[str, np.ndarray], logits: np.ndarray) -> np.ndarray:
+    scaled = logits.astype(np.float64) / state["temperature"]
+    p = np.exp(scaled - scaled.max(axis=1, keepdims=True))
+    return p / p.sum(axis=1, keepdims=True)

@@ -11,7 +11,9 @@ import numpy as np
 from peftuq.artifacts import RecordFile, Samples
 from peftuq.files import canonical
 from peftuq.plugins import Predictive
-from peftuq.predictives.linear_scaling import Options, fit_affine, sampled
+from peftuq.predictives.linear_scaling import Affine, Options, apply, fit_affine, sampled
+
+__all__ = ["PREDICTIVE", "apply", "fit_state", "predict"]
 
 PREDICTIVE = Predictive(
     version=1,
@@ -24,12 +26,20 @@ PREDICTIVE = Predictive(
 )
 
 
+def _fit(record: RecordFile, params: Mapping[str, Any]) -> Affine:
+    valid = record["valid"]
+    return fit_affine(Options.of(valid.logits), valid.label, True, 0.0, 0.0, params["limit"])
+
+
 def predict(
     inputs: Sequence[RecordFile], evals: Sequence[str], params: Mapping[str, Any], seed: int, size: int | None
 ) -> tuple[dict[str, Samples], dict[str, str]]:
     """Samples (M = 1) of one adapter, scaled. Facts: the factors and offsets (C,), as JSON."""
     (record,) = inputs
-    valid = record["valid"]
-    fitted = fit_affine(Options.of(valid.logits), valid.label, True, 0.0, 0.0, params["limit"])
+    fitted = _fit(record, params)
     facts = {"weight": canonical(np.diag(fitted.weight).tolist()), "bias": canonical(fitted.bias.tolist())}
     return sampled(record, evals, fitted.probabilities), facts
+
+
+def fit_state(inputs: RecordFile, params: Mapping[str, Any], seed: int) -> dict[str, np.ndarray]:
+    return _fit(inputs, params)._asdict()

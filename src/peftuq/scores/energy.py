@@ -32,3 +32,17 @@ def score(
 ) -> tuple[dict[str, dict[str, np.ndarray]], dict[str, Any]]:
     """The energy on every evaluation set; nothing is fitted, so `seed` is not used."""
     return {"energy": {part: energy(inputs[part].logits, params["temperature"]) for part in evals}}, {}
+
+
+def fit_state(
+    inputs: RecordFile, params: Mapping[str, Any], seed: int
+) -> tuple[dict[str, dict[str, np.ndarray]], dict[str, Any]]:
+    return {"energy": {"temperature": np.array([params["temperature"]], dtype=np.float64)}}, {}
+
+
+def apply(
+    variant: str, state: Mapping[str, np.ndarray], probs: np.ndarray, logits: np.ndarray, h: np.ndarray
+) -> np.ndarray:
+    scaled = logits.astype(np.float64) / state["temperature"]
+    top = scaled.max(axis=1)
+    return -state["temperature"] * (np.log(np.exp(scaled - top[:, None]).sum(axis=1)) + top)

@@ -13,7 +13,7 @@ from sklearn.neighbors import NearestNeighbors
 
 from peftuq.artifacts import RecordFile
 from peftuq.plugins import Score
-from peftuq.representation import NORMALISATIONS, representation
+from peftuq.representation import NORMALISATIONS, head_state, representation, stored_representation
 
 SCORE = Score(
     version=1,
@@ -41,3 +41,20 @@ def score(
         for suffix, normalise in NORMALISATIONS.items()
     }
     return scores, {}
+
+
+def fit_state(
+    inputs: RecordFile, params: Mapping[str, Any], seed: int
+) -> tuple[dict[str, dict[str, np.ndarray]], dict[str, Any]]:
+    z = representation(inputs.head, inputs["train"])
+    shared = {**head_state(inputs.head), "k": np.array([min(params["k"], len(z))])}
+    return {f"knn{suffix}": {**shared, "train": normalise(z)} for suffix, normalise in NORMALISATIONS.items()}, {}
+
+
+def apply(
+    variant: str, state: Mapping[str, np.ndarray], probs: np.ndarray, logits: np.ndarray, h: np.ndarray
+) -> np.ndarray:
+    z, train = stored_representation(state, h, unit=variant == "knn_l2"), state["train"]
+    squared = np.square(z).sum(axis=1)[:, None] - 2 * z @ train.T + np.square(train).sum(axis=1)
+    place = int(state["k"][0]) - 1
+    return np.sqrt(np.maximum(np.partition(squared, place, axis=1)[:, place], 0.0))

@@ -16,7 +16,9 @@ from sklearn.model_selection import StratifiedKFold
 
 from peftuq.artifacts import RecordFile
 from peftuq.plugins import Score
-from peftuq.scores.error_probability import probed
+from peftuq.scores.error_probability import Probe, apply, probe, probed, state
+
+__all__ = ["SCORE", "apply", "fit_state", "score"]
 
 SCORE = Score(
     version=1,
@@ -30,10 +32,7 @@ SCORE = Score(
 )
 
 
-def score(
-    inputs: RecordFile, evals: Sequence[str], params: Mapping[str, Any], seed: int
-) -> tuple[dict[str, dict[str, np.ndarray]], dict[str, Any]]:
-    """P(error) (N,) on every evaluation set; `seed` draws the folds. Diagnostics: those of `probed`, and C."""
+def _fit(inputs: RecordFile, params: Mapping[str, Any], seed: int) -> tuple[Probe, LogisticRegressionCV]:
     chosen = LogisticRegressionCV(
         Cs=np.logspace(-4, 4, params["strengths"]),
         cv=StratifiedKFold(params["folds"], shuffle=True, random_state=seed),
@@ -42,6 +41,21 @@ def score(
         l1_ratios=(0.0,),
         use_legacy_attributes=False,
     )
-    scores, diagnostics = probed(inputs, evals, params["train_on"], params["folds"], chosen)
-    strength = {"strength": float(chosen.C_)} if diagnostics["fitted"] else {}
-    return {"linear_probe": scores}, {**diagnostics, **strength}
+    return probe(inputs, params["train_on"], params["folds"], chosen), chosen
+
+
+def score(
+    inputs: RecordFile, evals: Sequence[str], params: Mapping[str, Any], seed: int
+) -> tuple[dict[str, dict[str, np.ndarray]], dict[str, Any]]:
+    """P(error) (N,) on every evaluation set; `seed` draws the folds. Diagnostics: those of `probe`, and C."""
+    found, chosen = _fit(inputs, params, seed)
+    strength = {"strength": float(chosen.C_)} if found.fitted else {}
+    return {"linear_probe": probed(inputs, evals, found)}, {**found.diagnostics, **strength}
+
+
+def fit_state(
+    inputs: RecordFile, params: Mapping[str, Any], seed: int
+) -> tuple[dict[str, dict[str, np.ndarray]], dict[str, Any]]:
+    found, chosen = _fit(inputs, params, seed)
+    layers = ([chosen.coef_.T], [chosen.intercept_]) if found.fitted else ([], [])
+    return {"linear_probe": state(inputs.head, found, *layers)}, found.diagnostics

@@ -24,7 +24,13 @@ from scipy.linalg.lapack import dpocon, dtrtri
 from peftuq.artifacts import RecordFile
 from peftuq.errors import UserError
 from peftuq.plugins import Score
-from peftuq.representation import NORMALISATIONS, representation, spectrally_normalised
+from peftuq.representation import (
+    NORMALISATIONS,
+    head_state,
+    representation,
+    spectrally_normalised,
+    stored_representation,
+)
 
 SCORE = Score(
     version=1,
@@ -139,3 +145,27 @@ def score(
             scores[f"md{suffix}"][part] = md
             scores[f"rmd{suffix}"][part] = md - fitted.md0(z)
     return scores, diagnostics
+
+
+def fit_state(
+    inputs: RecordFile, params: Mapping[str, Any], seed: int
+) -> tuple[dict[str, dict[str, np.ndarray]], dict[str, Any]]:
+    head, train = spectrally_normalised(inputs.head, params["spectral_norm"]), inputs["train"]
+    states: dict[str, dict[str, np.ndarray]] = {}
+    for suffix, normalise in NORMALISATIONS.items():
+        fitted = fit_class_gaussians(normalise(representation(head, train)), train.label, params["inverse"])
+        centroids = (fitted.centroids - fitted.mean) @ fitted.within
+        md = {**head_state(head), "mean": fitted.mean, "within": fitted.within, "centroids": centroids}
+        states[f"md{suffix}"], states[f"rmd{suffix}"] = md, {**md, "background": fitted.background}
+    return states, {}
+
+
+def apply(
+    variant: str, state: Mapping[str, np.ndarray], probs: np.ndarray, logits: np.ndarray, h: np.ndarray
+) -> np.ndarray:
+    centred = stored_representation(state, h, unit=variant.endswith("_l2")) - state["mean"]
+    white = centred @ state["within"]
+    nearest = np.min([np.square(white - centroid).sum(axis=1) for centroid in state["centroids"]], axis=0)
+    if "background" in state:
+        nearest -= np.square(centred @ state["background"]).sum(axis=1)
+    return nearest

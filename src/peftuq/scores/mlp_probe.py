@@ -19,7 +19,9 @@ from sklearn.neural_network import MLPClassifier
 
 from peftuq.artifacts import RecordFile
 from peftuq.plugins import Score
-from peftuq.scores.error_probability import probed
+from peftuq.scores.error_probability import Probe, apply, probe, probed, state
+
+__all__ = ["SCORE", "apply", "fit_state", "score"]
 
 SCORE = Score(
     version=1,
@@ -39,10 +41,7 @@ SCORE = Score(
 )
 
 
-def score(
-    inputs: RecordFile, evals: Sequence[str], params: Mapping[str, Any], seed: int
-) -> tuple[dict[str, dict[str, np.ndarray]], dict[str, Any]]:
-    """P(error) (N,) on every evaluation set; `seed` draws weights and batches. Diagnostics: those of `probed`."""
+def _fit(inputs: RecordFile, params: Mapping[str, Any], seed: int) -> tuple[Probe, MLPClassifier]:
     network = MLPClassifier(
         hidden_layer_sizes=params["hidden"],
         max_iter=params["epochs"],
@@ -53,5 +52,20 @@ def score(
     )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # the number of epochs is given, not found
-        scores, diagnostics = probed(inputs, evals, params["train_on"], 1, network)
-    return {"mlp_probe": scores}, diagnostics
+        return probe(inputs, params["train_on"], 1, network), network
+
+
+def score(
+    inputs: RecordFile, evals: Sequence[str], params: Mapping[str, Any], seed: int
+) -> tuple[dict[str, dict[str, np.ndarray]], dict[str, Any]]:
+    """P(error) (N,) on every evaluation set; `seed` draws weights and batches. Diagnostics: those of `probe`."""
+    found, _ = _fit(inputs, params, seed)
+    return {"mlp_probe": probed(inputs, evals, found)}, found.diagnostics
+
+
+def fit_state(
+    inputs: RecordFile, params: Mapping[str, Any], seed: int
+) -> tuple[dict[str, dict[str, np.ndarray]], dict[str, Any]]:
+    found, network = _fit(inputs, params, seed)
+    layers = (network.coefs_, network.intercepts_) if found.fitted else ([], [])
+    return {"mlp_probe": state(inputs.head, found, *layers)}, found.diagnostics

@@ -45,3 +45,13 @@ def score(
     mean = {part: inputs[part].mean for part in evals}
     functions = {"sr": softmax_response, "entropy": entropy, "margin": margin}
     return {name: {part: of(mean[part]) for part in evals} for name, of in functions.items()}, {}
+
+
+def apply(
+    variant: str, state: Mapping[str, np.ndarray], probs: np.ndarray, logits: np.ndarray, h: np.ndarray
+) -> np.ndarray:
+    p = np.sort(probs, axis=1)
+    if variant == "entropy":
+        return -(p * np.log(np.where(p > 0, p, 1.0))).sum(axis=1)
+    others = p[:, :-1].sum(axis=1)
+    return others if variant == "sr" else others + p[:, -2]

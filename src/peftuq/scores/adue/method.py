@@ -35,6 +35,7 @@ from peftuq.artifacts import Head, RecordFile
 from peftuq.errors import UserError
 from peftuq.models.kernels import use_job_kernels
 from peftuq.plugins import Score
+from peftuq.representation import head_state, stored_representation
 from peftuq.scores.adue.head_stack import HeadStack
 from peftuq.scores.adue.search import (
     Chosen,
@@ -183,6 +184,34 @@ def score(
     valid = Part.of(inputs["valid"], torch.float64, "cpu")
     response = error_auroc(valid.response.numpy(), valid.error.numpy() > 0)
     return result, {"selected": notes, "fits": table, "valid_auroc_sr": response}
+
+
+def fit_state(
+    inputs: RecordFile, params: Mapping[str, Any], seed: int
+) -> tuple[dict[str, dict[str, np.ndarray]], dict[str, Any]]:
+    check(params)
+    use_job_kernels()
+    chosen, _ = selected(inputs, params, seed, "cuda" if torch.cuda.is_available() else "cpu")
+    states = {}
+    for variant in SCORE.variants:
+        head = chosen[variant].head
+        out = {"out_weight": head.out_weight, "lambda": np.array([chosen[variant].fit.lam])}
+        bias = {} if head.out_bias is None else {"out_bias": head.out_bias}
+        states[variant] = {**head_state(head), **out, **bias}
+    return states, {}
+
+
+def apply(
+    variant: str, state: Mapping[str, np.ndarray], probs: np.ndarray, logits: np.ndarray, h: np.ndarray
+) -> np.ndarray:
+    own = stored_representation(state, h) @ state["out_weight"].T + state.get("out_bias", 0.0)
+    own = np.where(np.isneginf(logits), -np.inf, own)
+    p = np.exp(own - own.max(axis=1, keepdims=True))
+    p = np.sort(p / p.sum(axis=1, keepdims=True), axis=1)
+    others, top = p[:, :-1], p[:, -1:]
+    exists = others > 0  # a missing option takes no part in the sum
+    smooth = (exists * np.exp(state["lambda"] * (others - top))).sum(axis=1)
+    return np.clip(others.sum(axis=1) - np.log1p(smooth) / state["lambda"], 1e-7, 1 - 1e-7)
 
 
 # -- for planning: see `planning.rehearsal.programs.TorchScore` ----------------------------------------
