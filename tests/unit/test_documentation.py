@@ -205,7 +205,7 @@ def test_every_plug_in_has_a_card_that_agrees_with_its_declaration():
     }
 
 
-READ = ("python", "yaml", "json", "sh", "shell", "bash", "console")
+READ = ("python", "yaml", "json", "sh", "shell", "bash", "console", "py")  # py: by the tests of `tool`
 
 
 def test_every_code_block_is_of_a_language_that_is_tested():

@@ -1,11 +1,14 @@
 """Uncertainty for your own adapter: compare every method that applies, pick one, and write a bundle for it.
 
-For example: peftuq fit --model MiniLM --adapter my_adapter --data labelled.csv --out uq
+examples:
+  peftuq fit --model MiniLM --adapter my_adapter --data labelled.csv --out uq
 """
 
 import argparse
 from collections.abc import Iterable
 from pathlib import Path
+
+from peftuq.cli import _shared
 
 PURPOSES = ("error-detection", "calibration", "selective-risk")
 
@@ -36,6 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--precision", choices=("auto", "bf16", "fp32"), default="auto")
     add("--samples", type=_samples, default=0, help="also compare methods that run the model so many times, or Laplace")
     add("--seed", type=int, default=0, help="of the split of the rows, and of the methods that draw")
+    _shared.add_json(parser)
 
 
 def run(args: argparse.Namespace) -> Iterable[str]:
@@ -50,6 +54,8 @@ def run(args: argparse.Namespace) -> Iterable[str]:
         args.classes, args.prompt, args.max_length, args.precision, args.samples, args.seed,
     )  # fmt: skip
     written = fit(request, Log(None, "fit"))
+    if args.json:
+        return _shared.as_json(written.content.model_dump(mode="json"))
     return [*card.summary(written), f"Bundle and card: {args.out / card.NAME}"]
 
 

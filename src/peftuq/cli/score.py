@@ -1,11 +1,14 @@
 """Answers, probabilities and P(wrong) for new rows, with a bundle of peftuq fit; which to answer at a given risk.
 
-For example: peftuq score --uq uq --data new.csv --out scored.parquet --risk 0.05
+examples:
+  peftuq score --uq uq --data new.csv --out scored.parquet --risk 0.05
 """
 
 import argparse
 from collections.abc import Iterable
 from pathlib import Path
+
+from peftuq.cli import _shared
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -17,6 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--confidence", type=_share, default=0.9, help="with which the risk is kept, over draws of the labelled rows")
     add("--model", type=Path, help="folder of the model, if it lies elsewhere than when the bundle was fitted")
     add("--adapter", type=Path, help="folder of the adapter, likewise")
+    _shared.add_json(parser)
 
 
 def run(args: argparse.Namespace) -> Iterable[str]:
@@ -25,7 +29,8 @@ def run(args: argparse.Namespace) -> Iterable[str]:
 
     log = Log(None, "score")
     scorer = Scorer.load(args.uq, args.model, args.adapter, args.risk, args.confidence, log)
-    return [score_file(scorer, args.data, args.out, log)]
+    counts = score_file(scorer, args.data, args.out, log)
+    return _shared.as_json({"out": str(args.out), **counts._asdict()}) if args.json else [f"{args.out}: {counts}"]
 
 
 def _share(text: str) -> float:

@@ -57,7 +57,7 @@ class RenderReport(Rule):
         return [self._paths.scores(*cell, score) for cell, scores in self._study.cells.items() for score in scores]
 
     def facts(self) -> list[str]:
-        """What the jobs took that made probabilities."""
+        """Time and memory of the jobs that made probabilities."""
         study, paths = self._study, self._paths
         made = [paths.records(*adapter) for adapter in study.adapters]
         made += [paths.laplace(*adapter) for adapter in self._fit_laplace.adapters]

@@ -38,7 +38,7 @@ class ReadPositions:
         return (self._read(args[0]),) if module.training and self.at is not None else None
 
     def _output(self, module: nn.Module, args: Any, output: Tensor) -> Tensor | None:
-        """Of the sum with what passes the FFN by, which has all positions, the one where both belong together."""
+        """The read position of the sum with what passes the FFN by, which has all positions."""
         return self._read(output) if module.training and self.at is not None else None
 
     def _first(self, module: nn.Module, args: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor] | None:

@@ -39,7 +39,7 @@ def collected(iterates: np.ndarray, rank: int) -> Gaussian:
 
 
 def swag(posterior: Posterior, seeds: Sequence[int]) -> list[Gaussian]:
-    """Of the second half of a training by Adam at a constant rate, on batches, from each seed's LoRA initialisation."""
+    """SWAG by each seed: of the second half of a training from its LoRA initialisation, Adam at a constant rate."""
     begin, update, parameters = adam(SWAG_RATE)
     n = len(posterior.y)
     x, y = jnp.asarray(posterior.x), jnp.asarray(posterior.y)

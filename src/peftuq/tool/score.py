@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -107,10 +107,24 @@ def score_frame(scorer: Scorer, frame: "pd.DataFrame") -> "pd.DataFrame":
     return pd.concat([pd.DataFrame(chunk) for chunk in chunks], ignore_index=True).set_axis(frame.index)
 
 
-def score_file(scorer: Scorer, data: Path, out: Path, log: Log) -> str:
+class Counts(NamedTuple):
+    """Rows of a result; how many of them have an answer, None where all examples have; how many are no examples."""
+
+    rows: int
+    answered: int | None
+    problems: int
+
+    def __str__(self) -> str:
+        said = [f"{self.rows} rows"] + ([] if self.answered is None else [f"{self.answered} answered"])
+        if self.problems:
+            said.append(f"{self.problems} that are no examples, kept and marked in the column problem")
+        return ", ".join(said)
+
+
+def score_file(scorer: Scorer, data: Path, out: Path, log: Log) -> Counts:
     """Write the result for a file, as parquet with a row group a chunk; a killed run is taken up where it stopped.
 
-    Returns a line on what was done. Raises `UserError`, before anything is computed, for a file that cannot be read to
+    Raises `UserError`, before anything is computed, for a file that cannot be read to
     its end.
     """
     if out.suffix != ".parquet":
@@ -128,12 +142,7 @@ def score_file(scorer: Scorer, data: Path, out: Path, log: Log) -> str:
         progress(len(chunk))
     count, bad, answered = _join(parts, out)
     shutil.rmtree(parts)
-    said = [f"{out}: {count} rows"]
-    if scorer.limit is not None:
-        said.append(f"{answered} answered")
-    if bad:
-        said.append(f"{bad} that are no examples, kept and marked in the column problem")
-    return ", ".join(said)
+    return Counts(count, None if scorer.limit is None else answered, bad)
 
 
 def _chunks(rows: Iterable[Row], done: int = 0) -> Iterator[tuple[int, list[Row]]]:

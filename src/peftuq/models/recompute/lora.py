@@ -185,7 +185,7 @@ def arguments(module: LoraLinear, device: str) -> tuple[Layer, Setting] | None:
 
 
 def linears(layers: Sequence[Layer], setting: Setting, x: Float[Tensor, "*N i"]) -> tuple[Float[Tensor, "*N o"], ...]:
-    """What each of the `layers` makes of x."""
+    """Outputs of each of the `layers` for x."""
     found: tuple[Tensor, ...] = _Linears.apply(x, setting.call(), *_flat(layers))
     return found
 
