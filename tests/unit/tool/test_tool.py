@@ -179,7 +179,7 @@ def test_rows_that_are_no_examples_are_kept_and_marked(mine, scorer, tmp_path):
     rows.loc[[7, *range(64, 96)], "text"] = "  "
     rows.to_parquet(tmp_path / "new.parquet")
     said = score.score_file(scorer, tmp_path / "new.parquet", tmp_path / "out.parquet", quiet)
-    assert "100 rows" in str(said) and "35 that are no examples" in said
+    assert "100 rows" in str(said) and "35 that are no examples" in str(said)
     found = pd.read_parquet(tmp_path / "out.parquet")
     bad = rows["text"].fillna("").str.strip() == ""
     assert list(found["row"]) == list(range(100))
