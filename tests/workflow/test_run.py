@@ -62,7 +62,7 @@ def test_another_run_gives_the_same_bytes_though_its_jobs_are_killed(quiet, tmp_
         killed = other.run_and_kill(script)
         assert killed.returncode != 0
         assert {path.suffix for path in set((other.folder / outputs).rglob("*")) - before} <= {
-            ".safetensors", ".parquet", ".part", "",
+            ".safetensors", ".parquet", ".json", ".part", "",
         }  # fmt: skip
     logs = "".join(path.read_text() for path in (other.folder / "results/logs/train_lora").rglob("*.log"))
     assert "resumed at step" in logs
