@@ -13,7 +13,7 @@ from recipes import recipe
 from test_readout import LENGTHS, tokens
 from tiny import DECODERS, build
 from torch.distributions import Dirichlet, MultivariateNormal, kl_divergence
-from trainings import DATA, job, weights
+from trainings import DATA, job, train, weights
 
 from peftuq.adapters import full, ia3, lora, mc_lora
 from peftuq.adapters.peft_lora import trainable
@@ -22,7 +22,6 @@ from peftuq.config.methods import Methods
 from peftuq.config.recipe import Recipe
 from peftuq.config.study import PACKAGE
 from peftuq.errors import UserError
-from peftuq.training import loop
 from peftuq.training.assemble import assemble
 
 NONE = {"rank": None, "alpha": None, "dropout": None}
@@ -133,23 +132,10 @@ def test_peft_s_penalty_is_that_of_the_docstring():
 
 
 def test_a_resumed_training_of_monteclora_is_bit_identical(tmp_path):
-    update = loop.Run.update
-
     def trained(folder, stop=None):
         model, wanted = read_out(mc_lora), how(mc_lora, optimiser={"epochs": 1}, checkpoint_steps=1)
-
-        def interrupted(self, rows, number):
-            if number == stop:
-                raise KeyboardInterrupt
-            update(self, rows, number)
-
         found = replace(job(folder, wanted), terms=terms(mc_lora, model, wanted, len(DATA["train"])))
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(loop.Run, "update", interrupted)
-            try:
-                loop.train(model, DATA, found)
-            except KeyboardInterrupt:
-                assert stop is not None
+        train(model, found, stop)
         return model
 
     whole = trained(tmp_path / "whole")

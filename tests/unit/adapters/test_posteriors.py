@@ -10,13 +10,12 @@ from peft import PeftModel
 from posterior_kinds import KINDS, job_terms, posterior_recipe, read_out
 from safetensors.torch import load_file
 from tiny import ENCODERS, build
-from trainings import DATA, job, weights
+from trainings import DATA, job, train, weights
 
 from peftuq.adapters import drawn
 from peftuq.models import inference
 from peftuq.models.readout import ReadOut
 from peftuq.predictives import posterior_samples
-from peftuq.training import loop
 
 EVERY = pytest.mark.parametrize("name", KINDS)
 NOISY = pytest.mark.parametrize("name", [name for name in KINDS if name not in ("swag", "ivon")])  # whose layers draw
@@ -27,19 +26,7 @@ def trained(name: str, folder, epochs: int = 1, stop: int | None = None, **chang
     how = posterior_recipe(name, optimiser={"epochs": epochs}, checkpoint_steps=1, **changes)
     model = read_out(name, how)
     found = replace(job(folder, how), terms=job_terms(name, model, how, len(DATA["train"])))
-    update = loop.Run.update
-
-    def interrupted(self, rows, number):
-        if number == stop:
-            raise KeyboardInterrupt
-        update(self, rows, number)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(loop.Run, "update", interrupted)
-        try:
-            loop.train(model, DATA, found)
-        except KeyboardInterrupt:
-            assert stop is not None
+    train(model, found, stop)
     return model
 
 

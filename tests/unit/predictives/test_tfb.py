@@ -1,5 +1,7 @@
 """Training-free Bayesianisation: the rotated adapter, its noise, and the search for the noise's size."""
 
+from dataclasses import asdict
+
 import numpy as np
 import pytest
 import torch
@@ -7,7 +9,7 @@ from asked import Adapted, examples, read_out
 
 from peftuq.adapters import drawn
 from peftuq.artifacts import softmax
-from peftuq.predictives import tfb
+from peftuq.predictives import tfb, tfb_code
 
 SEED = 3
 PARAMS = {**tfb.PREDICTIVE.params, "anchors": 10, "sigma": [0.01, 3.0], "steps": 4, "tolerance": 0.05}
@@ -105,3 +107,9 @@ def test_samples_repeat_differ_and_leave_the_model_as_it_was():
     assert not np.array_equal(first["test"].probs, other["test"].probs)
     assert len(np.unique(first["test"].probs[:, 0, 0])) == 3
     assert all(torch.equal(value, before[name]) for name, value in adapted.read_out.state_dict().items())
+
+
+def test_the_codes_reading_is_the_same_declaration_but_for_the_reference():
+    ours, code = asdict(tfb.PREDICTIVE), asdict(tfb_code.PREDICTIVE)
+    assert (ours["params"].pop("reference"), code["params"].pop("reference")) == ("paper", "code")
+    assert ours == code and tfb_code.predict is tfb.predict

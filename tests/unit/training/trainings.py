@@ -1,6 +1,7 @@
 """Small trainings that the tests of this folder share."""
 
 import numpy as np
+import pytest
 import torch
 from recipes import recipe
 
@@ -28,6 +29,23 @@ def job(folder, recipe=RECIPE, seed: int = 1, identity: str = "job", extra_loss=
 
 def weights(model: ReadOut) -> dict[str, torch.Tensor]:
     return {name: p.detach().clone() for name, p in trainable(model).items()}
+
+
+def train(model: ReadOut, found: loop.Job, stop: int | None = None) -> None:
+    """Train on `DATA`; `stop`: the step before which the training is interrupted."""
+    update = loop.Run.update
+
+    def interrupted(self, rows, number):
+        if number == stop:
+            raise KeyboardInterrupt
+        update(self, rows, number)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loop.Run, "update", interrupted)
+        try:
+            loop.train(model, DATA, found)
+        except KeyboardInterrupt:
+            assert stop is not None
 
 
 DATA = {"train": examples(18), "valid": examples(7, seed=1)}
