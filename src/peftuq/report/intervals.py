@@ -42,6 +42,16 @@ class Gap(NamedTuple):
         return f"{estimate} [{signed(100 * self.low)}, {signed(100 * self.high)}]"
 
 
+def means(pairs: Sequence[Pair]) -> tuple[float, float]:
+    """The means of one and of the other over the pairs and the seeds that both have; nan without any."""
+    common = [(pair, pair[0].values.keys() & pair[1].values.keys()) for pair in pairs]
+    one, other = (
+        float(np.mean([np.mean([pair[side].values[seed] for seed in seeds]) for pair, seeds in common if seeds]))
+        for side in (0, 1)
+    )
+    return one, other
+
+
 def paired(one: OverSeeds, other: OverSeeds) -> list[float]:
     """The differences one − other of the seeds that both have."""
     return [value - other.values[seed] for seed, value in one.values.items() if seed in other.values]

@@ -126,8 +126,15 @@ class Run:
         return self.datasets[setting.dataset]["kind"]
 
     def shifts(self, setting: Setting) -> list[str]:
-        evals = (e for cell in self._cells_of.get(setting, []) for e in cell["evals"])
-        return [name for name in dict.fromkeys(evals) if name != "test"]
+        return list(self._shifts.get(setting, []))
+
+    @cached_property
+    def _shifts(self) -> dict[Setting, list[str]]:
+        evals = {
+            setting: dict.fromkeys(e for cell in cells for e in cell["evals"])
+            for setting, cells in self._cells_of.items()
+        }
+        return {setting: [name for name in found if name != "test"] for setting, found in evals.items()}
 
     def labelled_shifts(self, setting: Setting) -> list[str]:
         """The shift sets whose labels are known: those on which right can be told from wrong."""
@@ -165,7 +172,15 @@ class Run:
 
     def scored(self, setting: Setting) -> list[tuple[str, str]]:
         """(predictive, variant) of every score that the setting was asked for."""
-        return [(p, v) for here, p, v in self._requested if here == setting and v != PREDICTION]
+        return list(self._scored.get(setting, []))
+
+    @cached_property
+    def _scored(self) -> dict[Setting, list[tuple[str, str]]]:
+        found: dict[Setting, list[tuple[str, str]]] = {}
+        for setting, predictive, variant in self._requested:
+            if variant != PREDICTION:
+                found.setdefault(setting, []).append((predictive, variant))
+        return found
 
     def score_of(self, variant: str) -> str:
         """The score that declares a variant; "" where the run has none."""

@@ -9,7 +9,7 @@ import numpy as np
 from peftuq.metrics.evaluate import METRICS
 from peftuq.report.answers.methods import Candidate, Unit, over
 from peftuq.report.comparison import Comparison, Difference
-from peftuq.report.intervals import Gap, gap, paired
+from peftuq.report.intervals import UNDISTINGUISHED, Gap, gap, means, paired
 from peftuq.report.run import Run
 
 
@@ -62,17 +62,14 @@ class Leads:
         sign = 1 if METRICS[metric]["better"] == "higher" else -1
         best = max(gaps, key=lambda method: sign * gaps[method].estimate)
         others = [self.between(best, method, units, metric) for method in gaps if method != best]
-        level = sum(found is None or found.low <= 0 <= found.high for found in others)
+        level = sum(found is None or found.side() == UNDISTINGUISHED for found in others)
         return Lead(best, gaps[best], len(others), level)
 
     def both(self, one: Candidate, other: Candidate, units: Sequence[Unit], metric: str) -> tuple[float, float]:
         """The means of two methods that can be compared, over the seeds that both have."""
-        pairs = [(over(self.run, one, unit, metric), over(self.run, other, unit, metric)) for unit in units]
-        common = [(a.values, b.values, a.values.keys() & b.values.keys()) for a, b in pairs]
-        means = [[np.mean([values[side][seed] for seed in values[2]]) for values in common] for side in (0, 1)]
-        return float(np.mean(means[0])), float(np.mean(means[1]))
+        return means([(over(self.run, one, unit, metric), over(self.run, other, unit, metric)) for unit in units])
 
     def mean(self, method: Candidate, units: Sequence[Unit], metric: str) -> float | None:
         """Mean over the units of the means over seeds, of the units on which the method ran."""
-        means = [mean for unit in units if (mean := over(self.run, method, unit, metric).mean) is not None]
-        return float(np.mean(means)) if means else None
+        found = [mean for unit in units if (mean := over(self.run, method, unit, metric).mean) is not None]
+        return float(np.mean(found)) if found else None

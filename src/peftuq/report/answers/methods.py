@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from peftuq.cells import PREDICTION, Setting, parse_predictive
+from peftuq.report import adapters
 from peftuq.report.methods import ABLATIONS, ADUE, ENTROPY, LAMBDAS, MARGIN, title
 from peftuq.report.run import OverSeeds, Run
 from peftuq.report.uq4ct.recipes import beta, mixture
@@ -33,6 +34,8 @@ class Candidate(NamedTuple):
 
     @property
     def title(self) -> str:
+        if self.variant == PREDICTION:
+            return self.probabilities
         score = "softmax response" if self.variant == SR else title(f"point/{self.variant}")
         return f"{score} of {self.probabilities}"
 
@@ -61,12 +64,10 @@ class Unit(NamedTuple):
 
 def family(recipe: Mapping[str, Any]) -> str:
     """The name of a way of training, by what stands in its recipe."""
-    adapter = recipe["adapter"]
-    if adapter is None:
-        return "untuned model"
     if mixture(recipe):
         return "UQ4CT" if beta(recipe) else "MixLoRA"
-    return next((key for key, value in adapter.items() if isinstance(value, dict)), PLAIN)
+    found = adapters.kind(recipe)
+    return {adapters.UNTUNED: "untuned model", adapters.PLAIN: PLAIN}.get(found, found)
 
 
 def tasks(run: Run) -> list[Task]:

@@ -66,14 +66,14 @@ def _answer(leads: Leads, asked: Asked, kind: str, some: list[Task]) -> str:
     plain = leads.mean(baseline, units, asked.metric)
     if plain is None:
         return f"{where}: no {asked.noun} is there."
-    return f"{where}: nothing stands beside {_named(baseline)} ({asked.noun} {100 * plain:.1f})."
+    return f"{where}: nothing stands beside {baseline.title} ({asked.noun} {100 * plain:.1f})."
 
 
 def _led(leads: Leads, asked: Asked, lead: Lead, baseline: Candidate, units: Sequence[Unit]) -> str:
     ours, plain = leads.both(lead.method, baseline, units, asked.metric)
     ahead = ours > plain if METRICS[asked.metric]["better"] == "higher" else ours < plain
-    leader = f"{_named(lead.method)} {'leads' if ahead else 'comes nearest'} with {asked.noun} {100 * ours:.1f}"
-    beside = f"{lead.gap.text} against {_named(baseline)} ({100 * plain:.1f}): {lead.gap.side()}"
+    leader = f"{lead.method.title} {'leads' if ahead else 'comes nearest'} with {asked.noun} {100 * ours:.1f}"
+    beside = f"{lead.gap.text} against {baseline.title} ({100 * plain:.1f}): {lead.gap.side()}"
     if not lead.others:
         return f"{leader}, {beside}."
     return f"{leader}, {beside}. {_level(lead)}"
@@ -83,10 +83,6 @@ def _level(lead: Lead) -> str:
     if lead.level == lead.others:
         return f"None of the {lead.others} others can be told from it."
     return f"Of the {lead.others} others {lead.level} cannot be told from it."
-
-
-def _named(method: Candidate) -> str:
-    return method.probabilities if method.variant == PREDICTION else method.title
 
 
 def sureness(run: Run) -> Question:

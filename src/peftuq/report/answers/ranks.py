@@ -4,12 +4,11 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from peftuq.cells import PREDICTION
 from peftuq.metrics import friedman
 from peftuq.metrics.evaluate import METRICS
 from peftuq.metrics.ranks import average_ranks
 from peftuq.report.answers import methods
-from peftuq.report.answers.methods import KINDS, Candidate, Task
+from peftuq.report.answers.methods import KINDS, Task
 from peftuq.report.answers.questions import by_kind
 from peftuq.report.figures import critical_difference
 from peftuq.report.parts import Picture
@@ -47,13 +46,9 @@ def _diagram(run: Run, kind: str, some: list[Task], metric: str) -> critical_dif
     complete = {m: found for m, found in values.items() if None not in found.values()}
     if len(units) < FEWEST_TASKS or len(complete) < FEWEST_METHODS:
         return None
-    names = {_named(m): m for m in complete}
+    names = {m.title: m for m in complete}
     ranks = average_ranks({name: complete[m] for name, m in names.items()}, METRICS[metric]["better"]).mean
     table = np.array([list(complete[m].values()) for m in names.values()]).T
     title = f"{KINDS[kind]}, {LABELS[metric]}: {len(units)} tasks, {len(names)} methods"
     difference = friedman.critical_difference(len(names), len(units), ALPHA)
     return critical_difference.Diagram(title, ranks, difference, friedman.friedman(table).p)
-
-
-def _named(method: Candidate) -> str:
-    return method.probabilities if method.variant == PREDICTION else method.title

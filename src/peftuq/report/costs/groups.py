@@ -8,12 +8,11 @@ from typing import NamedTuple
 import numpy as np
 
 from peftuq.cells import PREDICTION, Setting, parse_predictive
+from peftuq.report.adapters import PLAIN, kind
 from peftuq.report.costs import cost
 from peftuq.report.costs.cost import Cost
 from peftuq.report.methods import title
 from peftuq.report.run import Run
-
-_SIZES = ("targets", "rank", "alpha", "dropout", "top_layers")  # keys of any adapter; another is its kind's
 
 
 class Method(NamedTuple):
@@ -27,14 +26,6 @@ class Method(NamedTuple):
     def title(self) -> str:
         parts = [self.recipe, *([] if self.predictive == "point" else [self.predictive.replace("_", " ")])]
         return ", ".join([*parts, *([title(f"point/{self.variant}")] if self.variant else [])])
-
-
-def kind(run: Run, recipe: str) -> str:
-    """The kind of a recipe's adapter: the key of its own section; lora without one, untuned without an adapter."""
-    adapter = run.recipes[recipe]["adapter"]
-    if adapter is None:
-        return "untuned"
-    return next((key for key, value in adapter.items() if key not in _SIZES and value is not None), "lora")
 
 
 @dataclass(frozen=True)
@@ -56,8 +47,9 @@ class Group:
 
     @cached_property
     def plain(self) -> Method | None:
-        """The first recipe of plain LoRA: what costs are relative to."""
-        return next((Method(recipe) for recipe in self.recipes if kind(self.run, recipe) == "lora"), None)
+        """The first recipe of plain LoRA that is tested by itself: what costs are relative to."""
+        points = (method for method in self.methods if method.predictive == "point")
+        return next((method for method in points if kind(self.run.recipes[method.recipe]) == PLAIN), None)
 
     def settings(self, recipe: str) -> list[Setting]:
         return [Setting(self.model, dataset, recipe) for dataset in self.datasets]

@@ -47,7 +47,7 @@ def _parameters(found: Cost) -> float | None:
 
 
 HEADS = (
-    Head(Column("adapter", COUNTED), lambda group, method: Entry(kind(group.run, method.recipe))),
+    Head(Column("adapter", COUNTED), lambda group, method: Entry(kind(group.run.recipes[method.recipe]))),
     Head(Column("parameters", COUNTED), _measured(_parameters, 0)),
     Head(Column("beyond LoRA", COUNTED), _beyond),
     Head(Column("passes", COUNTED), _measured(lambda found: found.passes, 0)),

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from peftuq.cells import Setting, parse_predictive
+from peftuq.report.adapters import kind
 from peftuq.report.run import Run
 
-_SIZES = ("targets", "rank", "alpha", "dropout", "top_layers")  # keys of any adapter; another is its kind's
+_KIND = "kind"
 _WITHOUT_EFFECT = ("version", "prompts", "epoch_records", "micro_batch_tokens", "checkpoint_steps", "gpus")
 _NAMES = {
     "prompt": "Prompt",
@@ -52,21 +53,17 @@ def leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def _content(run: Run, setting: Setting) -> dict[str, Any]:
-    """A recipe as a dataset meets it."""
+    """A recipe as a dataset meets it; `kind`: of its adapter, whose section may be empty."""
     recipe = run.recipes[setting.recipe]
     prompt = recipe.get("prompts", {}).get(setting.dataset, recipe.get("prompt"))
-    return dict(leaves({**_but(recipe, *_WITHOUT_EFFECT), "prompt": prompt}))
-
-
-def _kind(content: Mapping[str, Any]) -> set[str]:
-    return {key.split(".")[1] for key in content if key.startswith("adapter.")} - set(_SIZES)
+    return {**dict(leaves({**_but(recipe, *_WITHOUT_EFFECT), "prompt": prompt})), _KIND: kind(recipe)}
 
 
 def of_recipes(run: Run, base: Setting, other: Setting) -> tuple[str, str] | None:
     """The only factor in which two recipes differ, and how; None where several do, none, or the kind of adapter."""
     one, two = _content(run, base), _content(run, other)
     keys = [key for key in one | two if one.get(key) != two.get(key)]
-    if len(keys) != 1 or _kind(one) != _kind(two):
+    if len(keys) != 1 or keys == [_KIND]:
         return None
     (key,) = keys
     values = [content.get(key) for content in (one, two)]

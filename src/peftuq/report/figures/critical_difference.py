@@ -53,7 +53,7 @@ def _draw(ax: Axes, diagram: Diagram, height: float) -> None:
     for rank in range(1, len(names) + 1, step):
         ax.plot([rank, rank], [axis - 0.05, axis], color="black", lw=0.8, clip_on=False)
         ax.text(rank, axis - 0.08, str(rank), ha="center", va="bottom", fontsize=8)
-    p = f"p = {diagram.p:.3f}" if diagram.p >= 0.001 else "p < 0.001"
+    p = "p < 0.001" if diagram.p < 0.001 else f"p = {diagram.p:.3f}"  # nan: nothing differs
     text = f"{diagram.title} (Friedman {p}; CD = {diagram.difference:.2f})"
     ax.text((1 + len(names)) / 2, 0.1, text, ha="center", va="top", fontsize=9)
     bars = _groups(diagram)

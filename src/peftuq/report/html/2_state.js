@@ -2,9 +2,9 @@
 
 const selection = () => new URLSearchParams(location.hash.slice(1));
 const chosen = (key, otherwise = "") => selection().get(key) ?? otherwise;
-const chosenList = (key, every) => {
+const chosenList = (key, every, otherwise = every) => {
   const found = selection().get(key);
-  return found === null ? every : found.split(",").filter((name) => every.includes(name));
+  return found === null ? otherwise : found.split(",").filter((name) => every.includes(name));
 };
 
 /** The address of the selection with some changes; null or undefined takes a key away. */

@@ -25,6 +25,9 @@ const grouped = (set) => Object.keys(set.predictives).map((name) =>
 const chosenMethod = (set, key, otherwise) => methodsOf(set).includes(chosen(key)) ? chosen(key) : methodsOf(set).includes(otherwise) ? otherwise : methodsOf(set)[0];
 const firstScores = (set) => Object.keys(set.predictives).map((name) => methodsOf(set).find((method) => predictiveOf(method) === name)).filter(Boolean).slice(0, 6);
 
+const shownPredictives = (set) => { const names = Object.keys(set.predictives); return chosenList("predictives", names, names.slice(0, 4)); };
+const shownScores = (set) => chosenList("methods", methodsOf(set), firstScores(set));
+
 /** Mutual information and entropy of one predictive, where a set has them. */
 function informationOf(set) {
   const name = Object.keys(set.predictives).find((one) => `${one}/mutual_information` in set.scores && `${one}/entropy` in set.scores);
@@ -41,8 +44,8 @@ const figures = {
     const names = Object.keys(set.predictives), [across, up] = informationOf(set);
     return [
       ...setControls(set),
-      boxes("predictives", "Predictions", names.map((name) => [name, titleOf(name)]), chosenList("predictives", names.slice(0, 4))),
-      boxes("methods", "Scores", grouped(set), selection().has("methods") ? chosenList("methods", methodsOf(set)) : firstScores(set)),
+      boxes("predictives", "Predictions", names.map((name) => [name, titleOf(name)]), shownPredictives(set)),
+      boxes("methods", "Scores", grouped(set), shownScores(set)),
       menu("across", "Horizontal score", grouped(set), chosenMethod(set, "across", across)),
       menu("up", "Vertical score", grouped(set), chosenMethod(set, "up", up)),
     ];
@@ -52,12 +55,9 @@ const figures = {
     const set = chosenSet();
     if (!set) return nothing();
     const [across, up] = informationOf(set);
-    const names = Object.keys(set.predictives);
-    const shown = selection().has("predictives") ? chosenList("predictives", names) : names.slice(0, 4);
-    const methods = selection().has("methods") ? chosenList("methods", methodsOf(set)) : firstScores(set);
     say(`${counted(set.examples)} examples${thinned()}${set.labelled ? "" : "; they have no labels: right and wrong are not known"}.`);
-    const drawn = [scatter(set, chosenMethod(set, "across", across), chosenMethod(set, "up", up))];
-    if (set.labelled) drawn.unshift(reliabilityFigure(set, shown), riskFigure(set, methods));
+    const drawn = methodsOf(set).length ? [scatter(set, chosenMethod(set, "across", across), chosenMethod(set, "up", up))] : [];
+    if (set.labelled) drawn.unshift(reliabilityFigure(set, shownPredictives(set)), riskFigure(set, shownScores(set)));
     return h("div", { class: "figures" }, await Promise.all(drawn));
   },
 };

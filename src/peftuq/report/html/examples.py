@@ -30,7 +30,10 @@ def sets(run: Run, blocks: Blocks) -> tuple[list[dict[str, Any]], dict[str, dict
     A setting or dataset whose files are missing is left out.
     """
     texts = {name: found for name in run.datasets if (found := _texts(run, name)) is not None}
-    scored = {setting: _Scored(run, setting) for setting in run.all_settings}
+    of: dict[Setting, list[Cell]] = {setting: [] for setting in run.all_settings}
+    for cell in cells(run):
+        of[cell.setting].append(cell)
+    scored = {setting: _Scored(run, setting, here) for setting, here in of.items()}
     numbers = sum(len(texts.get(on, ())) * one.columns for one in scored.values() for on in one.on.values())
     largest = max(map(len, texts.values()), default=0)
     every = max(1, math.ceil(numbers / MOST), math.ceil(largest / LARGEST))
@@ -48,9 +51,8 @@ def sets(run: Run, blocks: Blocks) -> tuple[list[dict[str, Any]], dict[str, dict
 class _Scored:
     """One setting's predictives and scores; `on`: dataset by evaluation set, `columns`: numbers an example."""
 
-    def __init__(self, run: Run, setting: Setting):
-        self._run = run
-        self._cells = [cell for cell in cells(run) if cell.setting == setting]
+    def __init__(self, run: Run, setting: Setting, cells: list[Cell]):
+        self._run, self._cells = run, cells
         self._scores = {
             cell: dict.fromkeys(run.score_of(variant) for p, variant in run.scored(setting) if p == cell.predictive)
             for cell in self._cells

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from peftuq.cells import Setting, parse_predictive
 from peftuq.metrics.evaluate import METRICS as DIRECTIONS
 from peftuq.report import methods
+from peftuq.report.adapters import PLAIN, kind
 from peftuq.report.declared import Block, DeclaredTable, Field
 from peftuq.report.headings import SPREAD
 from peftuq.report.metric_table import Measure, metric_table, of_scores
@@ -32,7 +33,6 @@ _SCALE = {"accuracy": 100.0, "ece_15": 100.0, "nll": 1.0}
 _PRINTED = {"accuracy": "accuracy", "ece_15": "ece", "nll": "nll"}  # ours → the name in the papers' table
 # Predictives of a plain training, and kinds of adapter by their sections → the printed method.
 _PREDICTIVES = {"mc_dropout": "MC dropout", "laplace": "Laplace-LoRA", "tfb": "TFB"}
-_SIZES = ("targets", "rank", "alpha", "dropout", "top_layers")  # of any adapter; other keys are sections
 _KINDS = {"blob": "BLoB", "dalora": "DALorRA"}  # tested by samples
 
 
@@ -67,8 +67,8 @@ def _printed_name(run: Run, recipe: str, predictive: str) -> str:
     adapter, optimiser, loss = content["adapter"], content["optimiser"], content["loss"]
     if adapter is None or loss.get("label_smoothing") or loss.get("focal") or name == "temperature":
         return ""
-    section = next((key for key in adapter if key not in _SIZES), None)
-    if section is not None or "lm_head" not in adapter["targets"]:
+    section = kind(content)
+    if section != PLAIN or "lm_head" not in adapter["targets"]:
         return _KINDS.get(section, "") if name == "posterior_samples" else ""
     if name == "point":
         return "" if adapter["dropout"] else f"LoRA ({'MAP' if optimiser['weight_decay'] else 'MLE'})"

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from peftuq.cells import PREDICTION
-from peftuq.report.intervals import Pair, compared, gap, paired
+from peftuq.report.intervals import Pair, compared, gap, means, paired
 from peftuq.report.run import OverSeeds, Run
 from peftuq.report.uq4ct import ablations, approaches, cost, paper
 from peftuq.report.uq4ct.approaches import METRICS, Approach, Evaluation
@@ -58,11 +58,7 @@ def pairs(
 
 def reduction(both: Sequence[Pair]) -> float:
     """Per cent by which the first of the pairs is lower, on average and over the seeds that both have."""
-    common = [(a, b, a.values.keys() & b.values.keys()) for a, b in both]
-    ours, theirs = (
-        float(np.mean([np.mean([side[k].values[seed] for seed in side[2]]) for side in common if side[2]]))
-        for k in (0, 1)
-    )
+    ours, theirs = means(both)
     return 100 * (1 - ours / theirs) if theirs else 0.0
 
 

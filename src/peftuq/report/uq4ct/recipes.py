@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from peftuq.cells import Setting, parse_predictive
 from peftuq.files import canonical
+from peftuq.report.adapters import PLAIN, kind
 from peftuq.report.run import Run
 
 PAPERS_MIXTURE = {"experts": 8, "top_k": 2, "experts_at": ["attention", "ffn"]}
@@ -19,7 +20,7 @@ def mixture(recipe: Recipe) -> dict[str, Any] | None:
 
 
 def is_plain(recipe: Recipe) -> bool:
-    return "rank" in (recipe["adapter"] or {}) and mixture(recipe) is None
+    return kind(recipe) == PLAIN
 
 
 def _calibration(recipe: Recipe) -> dict[str, Any]:
