@@ -9,14 +9,14 @@ class Rule:
 
     total: int
     done: int = 0
-    failed: int = 0
     seconds: float = 0.0
     running: dict[int, float] = field(default_factory=dict)  # job → when it started, seconds
+    failed: set[int] = field(default_factory=set)  # jobs whose last attempt did
 
     @property
     def left(self) -> int:
         """Jobs that neither ended nor run."""
-        return self.total - self.done - self.failed - len(self.running)
+        return self.total - self.done - len(self.failed) - len(self.running)
 
 
 class Counts:
@@ -29,7 +29,9 @@ class Counts:
 
     def started(self, job: int, rule: str, now: float) -> None:
         self._rule_of[job] = rule
-        self.rules.setdefault(rule, Rule(0)).running[job] = now
+        here = self.rules.setdefault(rule, Rule(0))
+        here.failed.discard(job)
+        here.running[job] = now
 
     def ended(self, job: int, now: float, failed: bool = False) -> None:
         """Count a job that was started; another one is not counted."""
@@ -38,7 +40,7 @@ class Counts:
         if rule is None or began is None:
             return
         if failed:
-            rule.failed += 1
+            rule.failed.add(job)
         else:
             rule.done += 1
             rule.seconds += now - began

@@ -58,8 +58,8 @@ class Display:
 
 def _state(rule: Rule, left: float | None) -> str:
     parts = [f"{len(rule.running)} running"] if rule.running else []
-    parts += [f"{rule.failed} failed"] if rule.failed else []
-    parts += [f"about {clock(left)} left"] if left and rule.done + rule.failed < rule.total else []
+    parts += [f"{len(rule.failed)} failed"] if rule.failed else []
+    parts += [f"about {clock(left)} left"] if left and rule.done + len(rule.failed) < rule.total else []
     return ", ".join(parts)
 
 

@@ -39,7 +39,7 @@ def parser() -> argparse.ArgumentParser:
         name, text = file.stem.replace("_", "-"), module.__doc__ or ""
         command = commands.add_parser(
             name,
-            help=text.split("\n")[0].rstrip("."),
+            help=text.split("\n")[0].rstrip(".").replace("%", "%%"),
             description=text,
             formatter_class=argparse.RawDescriptionHelpFormatter,  # examples stand in lines of their own
         )

@@ -36,6 +36,7 @@ _SENT = {
     ".model",
 }
 _CARDS = ("README.md", "card.md")
+_LARGEST = 2**24  # bytes of a card
 _CONFIG, _WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 
 
@@ -101,9 +102,11 @@ def _card(adapter: Path, bundle: Path | None, base: str) -> bytes:
     """The repository's README, with the metadata by which a hub lists it."""
     from huggingface_hub import ModelCardData
 
+    from peftuq.files import read_text
+
     folders = [folder for folder in (bundle, adapter) if folder is not None]
     written = [path for folder in folders for name in _CARDS if (path := folder / name).is_file()]
-    text = written[0].read_text() if written else f"# Adapter of {base}\n\nPushed by `peftuq push`.\n"
+    text = read_text(written[0], _LARGEST) if written else f"# Adapter of {base}\n\nPushed by `peftuq push`.\n"
     if text.startswith("---"):
         return text.encode()
     tags = ["peft", "lora", "uncertainty"]

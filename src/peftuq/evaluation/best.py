@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from peftuq.cells import PREDICTION
-from peftuq.evaluation.paired import Method, Paired, compare
+from peftuq.evaluation.paired import Method, Paired, compare, ran
 from peftuq.evaluation.selection import Long, Row, ordered, over_seeds, select
 
 PLAIN, RESPONSE = "point", "sr"  # the adapter on its own, and its softmax response
@@ -65,13 +65,6 @@ def _method(row: Row) -> Method:
 def _against_plain(run: dict[str, Any], results: str, row: Row, metric: str, resamples: int) -> Paired | None:
     method = _method(row)
     plain = Method(method.recipe, PLAIN, RESPONSE if method.variant else None)
-    scored = {name for name, facts in run["methods"].items() if RESPONSE in facts.get("variants", [])}
-    there = any(
-        cell["recipe"] == plain.recipe
-        and cell["predictive"] == PLAIN
-        and (plain.variant is None or scored.intersection(cell["scores"]))
-        for cell in run["cells"]
-    )
-    if _is_plain(row) or not there:
+    if _is_plain(row) or not ran(run, plain):
         return None
     return next(compare(run, results, (method, plain), metric, resamples), None)

@@ -80,6 +80,12 @@ def _has_function(metric: str) -> bool:
         return False
 
 
+def ran(run: Mapping[str, Any], method: Method) -> bool:
+    """Whether a cell of a run, the content of `cells.json`, has a method."""
+    files = _Files(run, Paths())
+    return any(files.has(cell, method) for cell in run["cells"])
+
+
 def compare(
     run: Mapping[str, Any], results: str, methods: tuple[Method, Method], metric: str, resamples: int
 ) -> Iterator[Paired]:
@@ -119,7 +125,7 @@ class _Files:
 
     def pairs(self, methods: tuple[Method, Method]) -> dict[tuple[str, str], list[tuple[str, str]]]:
         """(model, dataset) → the recipes of the two methods, where both are. `UserError` if that is nowhere."""
-        having = [[cell for cell in self._cells if self._has(cell, method)] for method in methods]
+        having = [[cell for cell in self._cells if self.has(cell, method)] for method in methods]
         for method, cells in zip(methods, having, strict=True):
             if not cells:
                 there = dict.fromkeys(cell["predictive"] for cell in self._cells)
@@ -135,7 +141,7 @@ class _Files:
             raise UserError(f"{methods[0]}, {methods[1]}: no cell of the run has both: name others")
         return found
 
-    def _has(self, cell: Mapping[str, Any], method: Method) -> bool:
+    def has(self, cell: Mapping[str, Any], method: Method) -> bool:
         scored = method.variant is None or self._score_of.get(method.variant) in cell["scores"]
         return scored and cell["predictive"] == method.predictive and method.recipe in (None, cell["recipe"])
 
@@ -143,7 +149,8 @@ class _Files:
         """The evaluation sets with labels that all the settings have."""
         sets = [{e for cell in self._of(setting) for e in cell["evals"]} for setting in settings]
         ordered = [e for cell in self._of(settings[0]) for e in cell["evals"]]
-        known = [e for e in ordered if e == "test" or self._datasets[e].get("labelled", True)]
+        own = settings[0].dataset
+        known = [e for e in ordered if self._datasets[own if e == "test" else e].get("labelled", True)]
         return list(dict.fromkeys(e for e in known if all(e in here for here in sets)))
 
     def _of(self, setting: Setting) -> list[dict[str, Any]]:
@@ -151,7 +158,7 @@ class _Files:
 
     def runs(self, setting: Setting, method: Method, part: str) -> Runs:
         """By seed: (score, error), or (probabilities, label) of the predictive itself."""
-        seeds = dict.fromkeys(cell["seed"] for cell in self._of(setting) if self._has(cell, method))
+        seeds = dict.fromkeys(cell["seed"] for cell in self._of(setting) if self.has(cell, method))
         return {seed: self._run(setting, seed, method, part) for seed in seeds}
 
     def _run(self, setting: Setting, seed: int, method: Method, part: str) -> tuple[np.ndarray, np.ndarray]:

@@ -9,6 +9,7 @@ probabilities are not known. Format: version 2 of `EvalLog`, with `GenerateConfi
 import json
 import math
 import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from string import ascii_uppercase
@@ -22,6 +23,8 @@ def read(file: Path) -> list[Answer]:
     """The answers of a log's samples, by id and epoch as they stand there. `UserError` naming what does not fit."""
     answers, epochs = [], set()
     for sample in _samples(file):
+        if not isinstance(sample, dict):
+            raise UserError(f"{file}: a sample is no mapping: not a log of Inspect")
         where = f"{file}: sample {sample.get('id')}"
         epochs.add(sample.get("epoch", 1))
         if len(epochs) > 1:
@@ -53,7 +56,7 @@ def _archived(file: Path) -> Iterator[dict[str, Any]]:
             for name in archive.namelist():
                 if name.startswith("samples/"):
                     yield json.loads(archive.read(name))
-    except (zipfile.BadZipFile, KeyError, ValueError) as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError, KeyError, ValueError) as error:
         raise UserError(f"{file}: not a whole .eval log ({error}): run the evaluation to its end") from error
     except NotImplementedError as error:
         raise UserError(f"{file}: is compressed as Python's zipfile cannot read it: `inspect log convert --to json` "

@@ -20,12 +20,13 @@ _NEEDED = ("doc_id", "target", "arguments", "resps")
 def read(file: Path) -> list[Answer]:
     """The answers of a file, in its order. Raises `UserError` naming the line that does not fit."""
     answers: list[Answer] = []
-    seen: dict[Any, int] = {}
+    seen, filters = dict[str, int](), set[str]()
     for line, sample in _lines(file):
         where = f"{file}: line {line}"
         # A log that was appended to, or of several filters, has every question more than once.
-        first = seen.setdefault((sample["doc_id"], sample.get("filter")), line)
-        if first != line or len({name for _, name in seen}) > 1:
+        first = seen.setdefault(json.dumps(sample["doc_id"]), line)
+        filters.add(json.dumps(sample.get("filter")))
+        if first != line or len(filters) > 1:
             raise UserError(f"{where}: doc_id {sample['doc_id']} or its filter is another's than line {first}'s: "
                             "import one run with one filter")  # fmt: skip
         answers.append(_answer(sample, where))

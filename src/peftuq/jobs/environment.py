@@ -13,7 +13,8 @@ from peftuq.errors import UserError
 
 def check_interpreter(interpreter: str) -> None:
     """Raises `UserError` for a path that the command of a cluster's job, where it stands unquoted, would break at."""
-    if shlex.quote(interpreter) != interpreter:
+    ascii_only = interpreter.encode("ascii", "ignore").decode()  # a shell reads other letters as they are
+    if shlex.quote(ascii_only) != ascii_only:
         raise UserError(f"{interpreter}: jobs of a cluster cannot be started with an interpreter below a folder with "
                         "spaces, quotes or braces in its name: put the virtual environment elsewhere")  # fmt: skip
 

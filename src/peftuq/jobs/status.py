@@ -26,7 +26,7 @@ _SLACK = 2.0  # seconds after its outputs in which a job may close its log
 
 
 class Job(NamedTuple):
-    """A job of the run; `last_line` of its `log`, "" where it has none."""
+    """A job of the run; `last_line` of its `log`, "" where it has none or the job is done."""
 
     rule: str
     state: State
@@ -67,8 +67,9 @@ def _jobs(workflow: Any) -> Iterable[Job]:
     for job in workflow.dag.jobs:
         if job.output:  # the target `all` makes nothing
             log = next(iter(job.log), "")
-            said = last_line(Path(log)) if log else ""
-            state = _state(job, records, locked, log, said) if workflow.dag.needrun(job) else "done"
+            due = workflow.dag.needrun(job)
+            said = last_line(Path(log)) if log and due else ""
+            state = _state(job, records, locked, log, said) if due else "done"
             yield Job(job.rule.name, state, str(job.output[0]), str(log), said)
 
 

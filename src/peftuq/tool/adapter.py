@@ -1,7 +1,6 @@
 """An adapter that was trained anywhere, in PEFT's format, on the model that it was trained on."""
 
 import contextlib
-import hashlib
 import os
 import re
 from collections.abc import Iterator
@@ -10,6 +9,7 @@ from typing import Any, NamedTuple
 
 from peftuq.data.model_files import INDEX, TOKENIZERS, WEIGHTS, ModelFolder, json_object, safetensors_header
 from peftuq.errors import UserError
+from peftuq.integrity import sha256
 from peftuq.specs.task import Kind, Task
 
 CONFIG, TENSORS = "adapter_config.json", "adapter_model.safetensors"
@@ -69,6 +69,8 @@ def class_names(model: Path, count: int) -> list[str] | None:
     names = json_object(model / "config.json", ANOTHER).get("id2label")
     if not isinstance(names, dict) or len(names) != count or any(str(n).startswith("LABEL_") for n in names.values()):
         return None
+    if not all(str(key).isascii() and str(key).isdigit() for key in names):
+        return None
     return [str(names[key]) for key in sorted(names, key=int)]
 
 
@@ -119,11 +121,7 @@ def digests(model: Path, adapter: Path) -> dict[str, str]:
     names = {"config.json", *TOKENIZERS, "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"}
     files = {f"model/{file.name}": file for file in model.iterdir() if file.name in names | _weights(model)}
     files |= {f"adapter/{name}": adapter / name for name in (CONFIG, TENSORS)}
-    found = {}
-    for name, file in sorted(files.items()):
-        with open(file, "rb") as opened:
-            found[name] = hashlib.file_digest(opened, "sha256").hexdigest()
-    return found
+    return {name: sha256(file) for name, file in sorted(files.items())}
 
 
 def _weights(model: Path) -> set[str]:

@@ -5,7 +5,6 @@ A folder with `bundle.json` and `arrays.safetensors`. The arrays are named by wh
 "held_out/error", the rows that none of these was fitted or chosen on.
 """
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,7 +16,9 @@ import numpy as np
 from peftuq import files, plugins
 from peftuq.artifacts import softmax
 from peftuq.config import load
+from peftuq.data.model_files import json_object
 from peftuq.errors import UserError
+from peftuq.integrity import sha256
 from peftuq.jobs.identity import module
 from peftuq.metrics.risk_control import answer_threshold
 from peftuq.predictives.protocol import ExportedPredictive
@@ -126,7 +127,7 @@ def arrays(picked: Candidate, curve: Curve, part: str) -> dict[str, np.ndarray]:
 def write(folder: Path, content: Mapping[str, Any], found: Mapping[str, np.ndarray]) -> Bundle:
     """Write a bundle into a folder; `content`: all of `Content` but the digest of the arrays."""
     files.write_arrays(folder / ARRAYS, found)
-    whole = Content(**content, arrays=_sha256(folder / ARRAYS))
+    whole = Content(**content, arrays=sha256(folder / ARRAYS))
     files.write_json(folder / JSON, whole.model_dump(mode="json"))
     return Bundle(whole, found)
 
@@ -135,29 +136,15 @@ def read(folder: Path) -> Bundle:
     """Raises `UserError` for a folder that is no bundle, a file that is not whole, and another version's."""
     if not folder.is_dir():
         raise UserError(f"--uq: there is no folder {folder}: make it with peftuq fit")
-    import json
-
-    try:
-        found = json.loads(files.read_text(folder / JSON, LARGEST))
-    except ValueError as error:
-        raise UserError(f"{folder / JSON}: not valid JSON ({error}); {REMEDY}") from error
-    if not isinstance(found, dict) or found.get("format") != FORMAT:
+    found = json_object(folder / JSON, REMEDY, LARGEST)
+    if found.get("format") != FORMAT:
         raise UserError(f"{folder / JSON}: is no bundle of format {FORMAT}; {REMEDY}")
-    content = load.validate(_Parsed, {"content": found}, str(folder / JSON)).content
+    content = load.validate(Content, found, str(folder / JSON))
     try:
-        digest = _sha256(folder / ARRAYS)
+        digest = sha256(folder / ARRAYS)
     except OSError as error:
         raise UserError(f"{folder / ARRAYS}: {files.unreadable(error)}; {REMEDY}") from error
     if digest != content.arrays:
         raise UserError(f"{folder / ARRAYS}: is not the file that {JSON} describes; {REMEDY}")
     opened = files.ArrayFile(folder / ARRAYS)
     return Bundle(content, {name: opened[name] for name in opened.names})
-
-
-class _Parsed(Strict):
-    content: Content
-
-
-def _sha256(file: Path) -> str:
-    with open(file, "rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()

@@ -92,7 +92,8 @@ def choose(candidates: Sequence[Candidate], part: str, purpose: str, seed: int) 
     lines = [_line(one, i, mark, better, resamples, criterion.sign) for i, one in enumerate(candidates)]
     tied = [i for i, line in enumerate(lines) if line.exported and line.is_tied]
     picked = min(tied, key=lambda i: (candidates[i].numbers, -better[i], i))
-    stability = float(np.nanmean(resamples[picked] >= resamples[mark]))
+    behind = resamples[mark] - resamples[picked]
+    stability = float((behind[~np.isnan(behind)] <= 0).mean())  # where both are defined
     reason = _reason(lines[picked], lines[mark], len(tied), criterion, len(errors))
     order = sorted(range(len(lines)), key=lambda i: (-better[i], i))
     return Choice(candidates[picked], [lines[i] for i in order], stability, reason)

@@ -70,7 +70,8 @@ def stacked(examples: Sequence[Mapping[str, Any]], labels: Sequence[int] | None 
 
 
 def _is_missing(value: Any) -> bool:
-    return value is None or (isinstance(value, float) and value != value) or type(value).__name__ == "NAType"
+    not_a_value = type(value).__name__ in ("NAType", "NaTType")  # pandas' own
+    return value is None or not_a_value or (isinstance(value, float) and value != value)
 
 
 def _text(row: Row, column: str) -> str:
@@ -89,13 +90,18 @@ def _text(row: Row, column: str) -> str:
     return text
 
 
+def listed(value: Any) -> list[Any] | None:
+    """The options that a cell holds as a list; None where it holds none."""
+    if isinstance(value, np.ndarray):
+        value = value.tolist()
+    return list(value) if isinstance(value, list | tuple) else None
+
+
 def _options(row: Row, columns: Columns) -> list[str]:
     if len(columns.options) == 1:
         (column,) = columns.options
-        values = row.get(column)
-        if isinstance(values, np.ndarray):
-            values = values.tolist()
-        if not isinstance(values, list | tuple):
+        values = listed(row.get(column))
+        if values is None:
             raise ValueError(f"{column} is no list")
         found = [_text({column: value}, column) for value in values]
     else:

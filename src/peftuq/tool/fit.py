@@ -21,7 +21,7 @@ from peftuq.progress import Log
 from peftuq.specs.task import Task
 from peftuq.tool import adapter as adapters
 from peftuq.tool import bundle, calibration, candidates, card, choice, labelled
-from peftuq.tool.columns import Columns
+from peftuq.tool.columns import Columns, listed
 from peftuq.tool.rerun import Model
 from peftuq.tool.tables import Rows, scan
 
@@ -130,6 +130,9 @@ def _task(request: Request) -> Task:
             raise UserError("--options, --prompt: are for an adapter of a causal model; this one classifies texts")
         assert described.classes is not None
         prompt, classes = None, _class_names(request, described.classes)
+        if "wrong" in classes or len(set(classes)) < len(classes):
+            raise UserError("--classes: each class needs a name of its own, and none may be 'wrong', for p_wrong is "
+                            f"P(wrong): {', '.join(classes[:10])}")  # fmt: skip
     found = precision.native() if request.precision == "auto" else request.precision
     return Task(
         kind=described.kind, classes=classes, max_length=request.max_length or LONGEST, prompt=prompt,
@@ -149,7 +152,7 @@ def _class_names(request: Request, count: int) -> list[str]:
 def _most_options(rows: Rows, columns: Columns) -> int:
     if len(columns.options) > 1:
         return len(columns.options)
-    counts = [len(row[columns.options[0]]) for row in rows if isinstance(row.get(columns.options[0]), list)]
+    counts = [len(options) for row in rows if (options := listed(row.get(columns.options[0]))) is not None]
     if max(counts, default=0) < 2:
         raise UserError(f"{rows.where}: {columns.options[0]} holds no list of two or more options")
     return max(counts)

@@ -1,6 +1,5 @@
 """New rows through a bundle, a chunk at a time: answers, probabilities, P(wrong), and which to answer at a risk."""
 
-import hashlib
 import itertools
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
@@ -12,6 +11,7 @@ import numpy as np
 
 from peftuq import files
 from peftuq.errors import UserError
+from peftuq.integrity import sha256
 from peftuq.progress import Log, Progress
 from peftuq.tool import adapter as adapters
 from peftuq.tool import bundle
@@ -156,11 +156,9 @@ def _chunks(rows: Iterable[Row], done: int = 0) -> Iterator[tuple[int, list[Row]
 
 def _key(scorer: Scorer, data: Path) -> str:
     """All that decides a chunk's result: the bundle, the file, the limit."""
-    with open(data, "rb") as opened:
-        digest = hashlib.file_digest(opened, "sha256").hexdigest()
     content = scorer.bundle.content.model_dump(mode="json", exclude={"folders"})
     limit = None if scorer.limit is None else repr(scorer.limit)
-    return files.canonical({"data": digest, "bundle": content, "limit": limit, "chunk": CHUNK})
+    return files.canonical({"data": sha256(data), "bundle": content, "limit": limit, "chunk": CHUNK})
 
 
 def _resumed(parts: Path, key: str, log: Log) -> int:

@@ -43,6 +43,11 @@ def test_help_shows_examples_as_they_are_written_and_they_parse(command):
         assert cli.parser().parse_args(words).command == command
 
 
+def test_help_names_every_command():
+    shown = cli.parser().format_help()
+    assert all(command in shown for command in COMMANDS)
+
+
 @pytest.mark.parametrize("command", sorted(COMMANDS.keys() - {"completion"}))
 def test_every_command_prints_json_if_asked(command):
     assert "--json" in COMMANDS[command].format_help()

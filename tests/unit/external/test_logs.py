@@ -168,6 +168,19 @@ def test_without_labelled_questions_to_fit_on_nothing_is_fitted(tmp_path):
     assert set(table["predictive"]) == {"point"} and "lac_coverage" not in set(table["metric"])
 
 
+def test_test_questions_without_answers_are_not_compared_by_them(tmp_path):
+    asked = [{**inspect_sample(n, *question), "target": ""} for n, question in enumerate(questions(0))]
+    (tmp_path / "t.json").write_text(json.dumps({**HEADER, "samples": asked}))
+    words = ["import-logits", str(tmp_path / "t.json"), "--out", str(tmp_path / "o"), "--valid"]
+    told = [inspect_sample(n, *question) for n, question in enumerate(questions(1))]
+    (tmp_path / "v.json").write_text(json.dumps({**HEADER, "samples": told}))
+    args = cli.parser().parse_args([*words, str(tmp_path / "v.json")])
+    list(args.run(args))
+    args = cli.parser().parse_args(["compare", "point", "temperature", "--results", str(tmp_path / "o")])
+    with pytest.raises(UserError, match="undefined"):
+        list(args.run(args))
+
+
 # -- what does not fit ---------------------------------------------------------------------------------
 
 
@@ -225,6 +238,7 @@ INSPECT = {
     "another JSON": ({"a": 1}, "not a log of Inspect"),
     "epochs": ({**HEADER, "samples": [a_sample(), a_sample(epoch=2)]}, "several epochs"),
     "an error": ({**HEADER, "samples": [a_sample(error={"message": "x"})]}, "ended in an error"),
+    "no sample": ({**HEADER, "samples": [a_sample(), 3]}, "a sample is no mapping"),
     "no choices": ({**HEADER, "samples": [a_sample(choices=None)]}, "has no choices"),
     "no logprobs": ({**HEADER, "samples": [a_sample(output={"choices": [{"message": {}}]})]}, "has no logprobs"),
     "null logprobs": ({**HEADER, "samples": [a_sample(output={"choices": [{"logprobs": None}]})]}, "has no logprobs"),
@@ -243,3 +257,16 @@ def test_an_inspect_log_that_does_not_fit_is_named(tmp_path, case):
     with pytest.raises(UserError) as error:
         answers.records({"test": (file, inspect_log.read(file))})
     assert said in str(error.value) and "log.json" in str(error.value)
+
+
+def test_an_archive_that_is_damaged_inside_is_named(tmp_path):
+    file = tmp_path / "log.eval"
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("header.json", json.dumps(HEADER))
+        archive.writestr("samples/1.json", json.dumps(a_sample()))
+    content = bytearray(file.read_bytes())
+    start = content.index(b"samples/1.json") + 40
+    content[start : start + 60] = bytes(60)
+    file.write_bytes(content)
+    with pytest.raises(UserError, match=r"not a whole \.eval log"):
+        inspect_log.read(file)

@@ -58,9 +58,19 @@ def test_before_a_job_is_done_nobody_knows():
 def test_a_failed_job_is_none_that_is_left():
     counts = halfway()
     counts.ended(4, 50, failed=True)
-    assert counts.rules["train"].failed == 1 and counts.remaining(50, "train") == 0
+    assert counts.rules["train"].failed == {4} and counts.remaining(50, "train") == 0
     counts.ended(99, 60)  # of a run before this one
     assert counts.done == 3
+
+
+def test_a_job_that_is_tried_again_has_not_failed():
+    counts = Counts({"train": 1}, now=0)
+    counts.started(1, "train", 0)
+    counts.ended(1, 5, failed=True)
+    counts.started(1, "train", 6)
+    assert counts.rules["train"].left == 0 and not counts.rules["train"].failed
+    counts.ended(1, 16)
+    assert counts.done == 1 and counts.remaining(16) == 0
 
 
 @pytest.mark.parametrize("seconds, text", [(0.4, "0:00"), (65, "1:05"), (3700, "1:01:40")])

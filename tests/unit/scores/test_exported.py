@@ -44,10 +44,13 @@ def exported(files: dict[str, Path], protocol: type) -> list[str]:
     return [name for name, file in files.items() if isinstance(plugins.load(module(file), object), protocol)]
 
 
-@pytest.mark.parametrize("name", exported(METHODS.scores, ExportedScore))
-def test_a_score_is_what_its_state_gives(name, file):
+@pytest.mark.parametrize("name, choices", [
+    *((name, {}) for name in exported(METHODS.scores, ExportedScore)),
+    ("adue", {"reference": "code"}), ("adue", {"random_linear": "sigmoid"}),
+])  # fmt: skip
+def test_a_score_is_what_its_state_gives(name, choices, file):
     declared, method = METHODS.score(name), plugins.load(module(METHODS.scores[name]), ExportedScore)
-    params = {**declared.params, **SMALL.get(name, {})}
+    params = {**declared.params, **SMALL.get(name, {}), **choices}
     inputs = RecordFile(file) if declared.reads == "records" else SampleFile(file)
     wanted, _ = method.score(inputs, ["test"], params, 1)
     state, test = states(method, declared, inputs, params, 1), RecordFile(file)["test"]

@@ -187,6 +187,10 @@ def test_classes_that_are_not_the_outputs(place, classes):
     assert "--classes: the adapter's head has 3 outputs" in fit(place, "--classes", classes)
 
 
+def test_a_class_whose_column_would_be_another(place):
+    assert "none may be 'wrong'" in fit(place, "--classes", "right,wrong,neither")
+
+
 def test_options_of_a_choice_for_a_classifier(place):
     assert "--options" in fit(place, "--options", "label", "text")
     assert "--prompt" in fit(place, "--prompt", str(place / "prompt.yaml"))

@@ -22,9 +22,9 @@ from peftuq.progress import Log
 from peftuq.specs.adapted import Extract
 from peftuq.specs.task import Task
 from peftuq.tool import adapter as adapters
-from peftuq.tool import bundle, calibration, card, choice, labelled, score, usage
+from peftuq.tool import bundle, calibration, card, choice, columns, labelled, score, usage
 from peftuq.tool import fit as fitting
-from peftuq.tool.columns import stacked
+from peftuq.tool.columns import Columns, stacked
 
 ROOT = Path(__file__).parents[3]
 CLASSIFICATION = Task(kind="classification", classes=own.CLASSES, max_length=40, prompt=None, precision="fp32",
@@ -251,6 +251,28 @@ def test_the_better_is_picked_and_of_equals_the_cheaper(purpose):
     behind = {line.name: line for line in chosen.lines}["noise/score"]
     assert behind.behind_low > 0 and not behind.is_tied
     assert chosen.lines[-1].name == "noise/score"
+
+
+def test_resamples_without_an_error_say_nothing_of_the_choice():
+    error = np.zeros(60, dtype=bool)
+    error[:2] = True
+    chosen = choice.choose(
+        [candidate("one", error + np.linspace(0, 0.5, 60), error, 0)], "choose", "error-detection", 0
+    )
+    assert chosen.stability == 1
+
+
+@pytest.mark.parametrize("cell", [["a", "b"], ("a", "b"), np.array(["a", "b"])])
+def test_options_are_any_list(cell):
+    asked = Columns(text="text", options=["options"])
+    task = CLASSIFICATION.model_copy(update={"kind": "choice", "classes": ["A", "B"]})
+    assert columns.listed(cell) == columns.example({"text": "?", "options": cell}, asked, task)["options"] == ["a", "b"]
+    assert columns.listed("ab") is None
+
+
+def test_a_missing_time_is_missing():
+    with pytest.raises(ValueError, match="text is missing"):
+        columns.example({"text": pd.NaT}, Columns(), CLASSIFICATION)
 
 
 def test_one_whose_answers_are_all_right_is_not_compared():

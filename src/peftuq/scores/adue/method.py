@@ -196,8 +196,11 @@ def fit_state(
     for variant in SCORE.variants:
         head = chosen[variant].head
         out = {"out_weight": head.out_weight, "lambda": np.array([chosen[variant].fit.lam])}
-        bias = {} if head.out_bias is None else {"out_bias": head.out_bias}
-        states[variant] = {**head_state(head), **out, **bias}
+        if head.out_bias is not None:
+            out["out_bias"] = head.out_bias
+        if (divisor := scale(params, head)) != 1:
+            out["scale"] = np.array([divisor])
+        states[variant] = {**head_state(head), **out}
     return states, {}
 
 
@@ -205,13 +208,16 @@ def apply(
     variant: str, state: Mapping[str, np.ndarray], probs: np.ndarray, logits: np.ndarray, h: np.ndarray
 ) -> np.ndarray:
     own = stored_representation(state, h) @ state["out_weight"].T + state.get("out_bias", 0.0)
+    if own.shape[1] == 1:  # a head that gives P(error) itself
+        return np.clip(1 / (1 + np.exp(-own[:, 0])), 1e-7, 1 - 1e-7)
     own = np.where(np.isneginf(logits), -np.inf, own)
     p = np.exp(own - own.max(axis=1, keepdims=True))
     p = np.sort(p / p.sum(axis=1, keepdims=True), axis=1)
     others, top = p[:, :-1], p[:, -1:]
     exists = others > 0  # a missing option takes no part in the sum
     smooth = (exists * np.exp(state["lambda"] * (others - top))).sum(axis=1)
-    return np.clip(others.sum(axis=1) - np.log1p(smooth) / state["lambda"], 1e-7, 1 - 1e-7)
+    u = (others.sum(axis=1) - np.log1p(smooth) / state["lambda"]) / state.get("scale", 1.0)
+    return np.clip(u, 1e-7, 1 - 1e-7)
 
 
 # -- for planning: see `planning.rehearsal.programs.TorchScore` ----------------------------------------
