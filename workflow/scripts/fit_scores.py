@@ -2,7 +2,6 @@
 
 import time
 from dataclasses import dataclass
-from typing import Any
 
 from peftuq.jobs import program
 from peftuq.progress import Log
@@ -18,8 +17,6 @@ class Arguments(program.Arguments):
 
 
 def main(args: Arguments, log: Log) -> None:
-    import numpy as np
-
     from peftuq import artifacts, files, plugins, usage
     from peftuq.scores import returned
     from peftuq.scores.protocol import ScoreModule
@@ -28,23 +25,14 @@ def main(args: Arguments, log: Log) -> None:
     method = plugins.load(spec.module, ScoreModule[artifacts.SampleFile | artifacts.RecordFile])
     samples = artifacts.SampleFile(args.samples)
     inputs = artifacts.RecordFile(args.samples) if spec.reads == "records" else samples
+    evaluated = {part: samples[part] for part in spec.evals}
+    examples = {part: len(sample.id) for part, sample in evaluated.items()}
     started = time.monotonic()
     found = method.score(inputs, spec.evals, spec.params, spec.seed)
-    examples = {part: len(samples[part].id) for part in spec.evals}
     returned.check(method.SCORE, spec.module, found, examples)
     took = usage.measured(sum(examples.values()), started)
     scores, diagnostics = found
-    columns: dict[str, list[Any]] = {"eval": [], "id": [], "error": [], **{variant: [] for variant in scores}}
-    for part in spec.evals:
-        sample = samples[part]
-        columns["eval"] += [part] * len(sample.id)
-        columns["id"].append(sample.id)
-        columns["error"] += sample.errors
-        for variant, by_part in scores.items():
-            columns[variant].append(by_part[part])
-    lists = ("eval", "error")
-    arrays = {name: values if name in lists else np.concatenate(values) for name, values in columns.items()}
-    artifacts.write_scores(args.scores, arrays, diagnostics)
+    artifacts.write_scores(args.scores, returned.columns(scores, evaluated), diagnostics)
     files.write_json(args.facts, took)
 
 

@@ -9,22 +9,23 @@ from peftuq.metrics import evaluate
 Row = dict[str, str | float | None]
 
 
-def prediction_rows(samples: SampleFile, evals: Sequence[str]) -> list[Row]:
+def prediction_rows(samples: SampleFile, evals: Sequence[str], calibrated_on: str | None = "valid") -> list[Row]:
     """Metrics of the mean predictive distribution on each evaluation set.
 
-    Conformal sets are calibrated on the validation part; of a set without labels they are all that is measured, by
-    their size. `answer_mass` (choice tasks): the mean probability that the
+    Conformal sets are calibrated on the part `calibrated_on`, and left out without one; of a set without labels they
+    are all that is measured, by their size. `answer_mass` (choice tasks): the mean probability that the
     whole vocabulary gives to the answer tokens.
     """
-    valid = samples["valid"]
+    valid = None if calibrated_on is None else samples[calibrated_on]
+    calibration = None if valid is None else (valid.mean, valid.label)
     rows: list[Row] = []
     for part in evals:
         sample = samples[part]
-        calibration = (valid.mean, valid.label)
+        metrics: dict[str, float | None] = {}
         if sample.labelled:
-            metrics = evaluate.prediction_metrics(sample.mean, sample.label, calibration)
-        else:
-            metrics = evaluate.unlabelled_metrics(sample.mean, calibration)
+            metrics |= evaluate.prediction_metrics(sample.mean, sample.label, calibration)
+        elif calibration is not None:
+            metrics |= evaluate.unlabelled_metrics(sample.mean, calibration)
         metrics["examples"] = float(len(sample.id))
         if (mass := samples.answer_mass(part)) is not None:
             metrics["answer_mass"] = float(mass.mean())

@@ -8,18 +8,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from peftuq import artifacts, files
 from peftuq.artifacts import Record, RecordFile, SampleFile
 from peftuq.cells import PREDICTION, Cell
 from peftuq.errors import UserError
 from peftuq.evaluation.gather import long_table
-from peftuq.evaluation.rows import Row, prediction_rows, score_rows
-from peftuq.metrics import evaluate
+from peftuq.evaluation.rows import prediction_rows, score_rows
+from peftuq.labels import are_known
 from peftuq.paths import Paths
 from peftuq.plugins import Predictive, Score, load
 from peftuq.predictives.protocol import FilePredictive
+from peftuq.scores import returned
 from peftuq.scores.protocol import ScoreModule
 
 RECIPE = SUITE = "external"
@@ -40,7 +39,7 @@ def write(results: str, model: str, dataset: str, records: Mapping[str, Record],
     Raises `UserError` where there is nothing to measure with: labels of neither, or a `valid` without labels.
     """
     parts = list(records)
-    labelled = {part: bool((record.label >= 0).all()) for part, record in records.items()}
+    labelled = {part: are_known(record.label) for part, record in records.items()}
     if not labelled.get("valid", labelled[TEST]):
         raise UserError("no sample has a target: give a log with targets, which metrics and fits need")
     paths, point = Paths(results), Cell(model, dataset, RECIPE, 0, "point")
@@ -69,30 +68,20 @@ def _cell(
 ) -> dict[str, Any]:
     """A cell as `cells.json` has it, once its scores and metrics are written. `records`: for scores that read them."""
     samples, done = SampleFile(paths.samples(*cell)), []
-    files.write_json(paths.metrics(*cell, PREDICTION), {"rows": _prediction(samples, parts)})
+    rows = prediction_rows(samples, [TEST], "valid" if "valid" in parts else None)
+    files.write_json(paths.metrics(*cell, PREDICTION), {"rows": rows})
     for name, declared in plugins.scores.items():
         inputs = samples if declared.reads == "samples" else records
         if inputs is not None and suffices(declared, parts):
             variants, diagnostics = load(plugins.modules[name], ScoreModule[Any]).score(
                 inputs, [TEST], declared.params, cell.seed
             )
-            test, path = samples[TEST], paths.scores(*cell, name)
-            columns = {"eval": [TEST] * len(test.id), "id": test.id, "error": test.errors}
-            columns |= {variant: np.asarray(by_part[TEST]) for variant, by_part in variants.items()}
-            artifacts.write_scores(path, columns, diagnostics)
+            path = paths.scores(*cell, name)
+            artifacts.write_scores(path, returned.columns(variants, {TEST: samples[TEST]}), diagnostics)
             rows = score_rows(artifacts.read_scores(path), [TEST], declared.probabilities)
             files.write_json(paths.metrics(*cell, name), {"rows": rows})
             done.append(name)
     return {**cell._asdict(), "scores": done, "evals": [TEST], "suites": [SUITE]}
-
-
-def _prediction(samples: SampleFile, parts: Sequence[str]) -> list[Row]:
-    """Metrics of the predictions; without `valid` those of conformal sets are left out."""
-    if "valid" in parts:
-        return prediction_rows(samples, [TEST])
-    test = samples[TEST]
-    metrics = evaluate.prediction_metrics(test.mean, test.label) | {"examples": float(len(test.id))}
-    return [{"eval": TEST, "method": PREDICTION, "metric": name, "value": value} for name, value in metrics.items()]
 
 
 def _tables(paths: Paths, cells: list[dict[str, Any]], plugins: Plugins, dataset: str, labelled: bool) -> None:

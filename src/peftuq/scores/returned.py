@@ -1,4 +1,4 @@
-"""Checks of the result of a score's plug-in before it is written: every variant, every example, numbers."""
+"""The result of a score's plug-in: checked before it is written, every variant, every example, numbers; its columns."""
 
 import json
 from collections.abc import Mapping
@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from peftuq.artifacts import Samples
 from peftuq.errors import UserError
 from peftuq.plugins import Score
 
@@ -33,6 +34,16 @@ def check(declared: Score, file: str, returned: Any, examples: Mapping[str, int]
         json.dumps(dict(diagnostics))
     except (TypeError, ValueError) as error:
         raise UserError(f"{file}: score(…): diagnostics must be JSON ({error}): use float(…), .tolist()") from error
+
+
+def columns(scores: Mapping[str, Mapping[str, np.ndarray]], samples: Mapping[str, Samples]) -> dict[str, Any]:
+    """Columns of `artifacts.write_scores`: of the examples of `samples`, by evaluation set, one a variant."""
+    found: dict[str, Any] = {
+        "eval": [part for part, sample in samples.items() for _ in sample.id],
+        "id": np.concatenate([sample.id for sample in samples.values()]),
+        "error": [error for sample in samples.values() for error in sample.errors],
+    }
+    return found | {v: np.concatenate([by_part[part] for part in samples]) for v, by_part in scores.items()}
 
 
 def _check_values(values: Any, count: int, where: str, is_probability: bool) -> None:

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from peftuq import artifacts, cli, files
-from peftuq.artifacts import Head, Record, RecordFile, Samples
+from peftuq.artifacts import Head, Record, RecordFile
 from peftuq.evaluation import gather, rows
 from peftuq.paths import Paths
 from peftuq.plugins import Score
 from peftuq.predictives import temperature
-from peftuq.scores import energy, softmax
+from peftuq.scores import energy, returned, softmax
 
 N, CLASSES, SEEDS = 120, 3, (0, 1)
 SCORES: dict[str, tuple[Score, object]] = {"softmax": (softmax.SCORE, softmax), "energy": (energy.SCORE, energy)}
@@ -57,21 +57,12 @@ def _cells(paths: Paths, model: str, m: int, seed: int):
             declared, module = SCORES[name]
             inputs = file if declared.reads == "samples" else RecordFile(path)
             by_variant, _ = module.score(inputs, evals, declared.params, 0)
-            _write_scores(paths.scores(*cell, name), {part: file[part] for part in evals}, by_variant)
+            columns = returned.columns(by_variant, {part: file[part] for part in evals})
+            artifacts.write_scores(paths.scores(*cell, name), columns, {})
             found = rows.score_rows(artifacts.read_scores(paths.scores(*cell, name)), evals, declared.probabilities)
             files.write_json(paths.metrics(*cell, name), {"rows": found})
         yield {**dict(zip(("model", "dataset", "recipe", "seed", "predictive"), cell, strict=True)),
                "scores": names, "evals": evals, "suites": ["small", "again"]}  # fmt: skip
-
-
-def _write_scores(path: str, samples: dict[str, Samples], by_variant) -> None:
-    columns = {
-        "eval": [part for part, sample in samples.items() for _ in sample.id],
-        "id": np.concatenate([sample.id for sample in samples.values()]),
-        "error": [error for sample in samples.values() for error in sample.errors],
-    }
-    columns |= {v: np.concatenate([by_part[part] for part in samples]) for v, by_part in by_variant.items()}
-    artifacts.write_scores(path, columns, {})
 
 
 @pytest.fixture
