@@ -34,10 +34,8 @@ def score(
     return {"energy": {part: energy(inputs[part].logits, params["temperature"]) for part in evals}}, {}
 
 
-def fit_state(
-    inputs: RecordFile, params: Mapping[str, Any], seed: int
-) -> tuple[dict[str, dict[str, np.ndarray]], dict[str, Any]]:
-    return {"energy": {"temperature": np.array([params["temperature"]], dtype=np.float64)}}, {}
+def fit_state(inputs: RecordFile, params: Mapping[str, Any], seed: int) -> dict[str, dict[str, np.ndarray]]:
+    return {"energy": {"temperature": np.array([params["temperature"]], dtype=np.float64)}}
 
 
 def apply(

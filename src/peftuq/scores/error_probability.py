@@ -58,7 +58,7 @@ def state(head: Head, found: Probe, weights: Sequence[np.ndarray], biases: Seque
     if found.fitted is None:
         with np.errstate(divide="ignore"):
             constant = np.log(found.error_rate) - np.log1p(-found.error_rate)
-        width = (head.out_weight if head.dense_weight is None else head.dense_weight.T).shape[1]
+        width = head.out_weight.shape[1]
         weights, biases, mean, scale = [np.zeros((width, 1))], [np.array([constant])], np.zeros(width), np.ones(width)
     else:
         mean, scale = found.fitted[0].mean_, found.fitted[0].scale_

@@ -43,12 +43,10 @@ def score(
     return scores, {}
 
 
-def fit_state(
-    inputs: RecordFile, params: Mapping[str, Any], seed: int
-) -> tuple[dict[str, dict[str, np.ndarray]], dict[str, Any]]:
+def fit_state(inputs: RecordFile, params: Mapping[str, Any], seed: int) -> dict[str, dict[str, np.ndarray]]:
     z = representation(inputs.head, inputs["train"])
     shared = {**head_state(inputs.head), "k": np.array([min(params["k"], len(z))])}
-    return {f"knn{suffix}": {**shared, "train": normalise(z)} for suffix, normalise in NORMALISATIONS.items()}, {}
+    return {f"knn{suffix}": {**shared, "train": normalise(z)} for suffix, normalise in NORMALISATIONS.items()}
 
 
 def apply(

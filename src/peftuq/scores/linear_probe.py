@@ -53,9 +53,7 @@ def score(
     return {"linear_probe": probed(inputs, evals, found)}, {**found.diagnostics, **strength}
 
 
-def fit_state(
-    inputs: RecordFile, params: Mapping[str, Any], seed: int
-) -> tuple[dict[str, dict[str, np.ndarray]], dict[str, Any]]:
+def fit_state(inputs: RecordFile, params: Mapping[str, Any], seed: int) -> dict[str, dict[str, np.ndarray]]:
     found, chosen = _fit(inputs, params, seed)
     layers = ([chosen.coef_.T], [chosen.intercept_]) if found.fitted else ([], [])
-    return {"linear_probe": state(inputs.head, found, *layers)}, found.diagnostics
+    return {"linear_probe": state(inputs.head, found, *layers)}

@@ -147,9 +147,7 @@ def score(
     return scores, diagnostics
 
 
-def fit_state(
-    inputs: RecordFile, params: Mapping[str, Any], seed: int
-) -> tuple[dict[str, dict[str, np.ndarray]], dict[str, Any]]:
+def fit_state(inputs: RecordFile, params: Mapping[str, Any], seed: int) -> dict[str, dict[str, np.ndarray]]:
     head, train = spectrally_normalised(inputs.head, params["spectral_norm"]), inputs["train"]
     states: dict[str, dict[str, np.ndarray]] = {}
     for suffix, normalise in NORMALISATIONS.items():
@@ -157,7 +155,7 @@ def fit_state(
         centroids = (fitted.centroids - fitted.mean) @ fitted.within
         md = {**head_state(head), "mean": fitted.mean, "within": fitted.within, "centroids": centroids}
         states[f"md{suffix}"], states[f"rmd{suffix}"] = md, {**md, "background": fitted.background}
-    return states, {}
+    return states
 
 
 def apply(

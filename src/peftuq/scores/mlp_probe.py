@@ -63,9 +63,7 @@ def score(
     return {"mlp_probe": probed(inputs, evals, found)}, found.diagnostics
 
 
-def fit_state(
-    inputs: RecordFile, params: Mapping[str, Any], seed: int
-) -> tuple[dict[str, dict[str, np.ndarray]], dict[str, Any]]:
+def fit_state(inputs: RecordFile, params: Mapping[str, Any], seed: int) -> dict[str, dict[str, np.ndarray]]:
     found, network = _fit(inputs, params, seed)
     layers = (network.coefs_, network.intercepts_) if found.fitted else ([], [])
-    return {"mlp_probe": state(inputs.head, found, *layers)}, found.diagnostics
+    return {"mlp_probe": state(inputs.head, found, *layers)}

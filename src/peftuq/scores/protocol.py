@@ -48,10 +48,8 @@ class ExportedScore(Protocol):
 
 @runtime_checkable
 class FittedScore(ExportedScore, Protocol):
-    def fit_state(
-        self, inputs: Any, params: Mapping[str, Any], seed: int
-    ) -> "tuple[dict[str, dict[str, np.ndarray]], dict[str, Any]]":
-        """The state by variant, which `apply` takes, and diagnostics; arguments as of `score`."""
+    def fit_state(self, inputs: Any, params: Mapping[str, Any], seed: int) -> "dict[str, dict[str, np.ndarray]]":
+        """The state by variant, which `apply` takes; arguments as of `score`."""
 
 
 def states(
@@ -59,5 +57,5 @@ def states(
 ) -> "dict[str, dict[str, np.ndarray]]":
     """The state of every variant of an exported score."""
     if isinstance(module, FittedScore):
-        return module.fit_state(inputs, params, seed)[0]
+        return module.fit_state(inputs, params, seed)
     return {variant: {} for variant in declared.variants}

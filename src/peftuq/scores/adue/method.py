@@ -186,9 +186,7 @@ def score(
     return result, {"selected": notes, "fits": table, "valid_auroc_sr": response}
 
 
-def fit_state(
-    inputs: RecordFile, params: Mapping[str, Any], seed: int
-) -> tuple[dict[str, dict[str, np.ndarray]], dict[str, Any]]:
+def fit_state(inputs: RecordFile, params: Mapping[str, Any], seed: int) -> dict[str, dict[str, np.ndarray]]:
     check(params)
     use_job_kernels()
     chosen, _ = selected(inputs, params, seed, "cuda" if torch.cuda.is_available() else "cpu")
@@ -201,7 +199,7 @@ def fit_state(
         if (divisor := scale(params, head)) != 1:
             out["scale"] = np.array([divisor])
         states[variant] = {**head_state(head), **out}
-    return states, {}
+    return states
 
 
 def apply(
